@@ -1,0 +1,22 @@
+import { reasons, type Severity } from './reasons.ts';
+
+const order: readonly Severity[] = ['done', 'skipped', 'warning', 'error'];
+
+/** The tables of docs/reasons.md, Markdown: every code by severity. */
+export function reasonsTables(): string {
+  return order
+    .map((severity) => {
+      const rows = Object.entries(reasons)
+        .filter(([, reason]) => reason.severity === severity)
+        .map(([code, { sentence, remedy }]) => `| \`${code}\` | ${sentence} | ${remedy ?? ''} |`);
+      return [
+        `## ${severity}`,
+        '',
+        '| code | what happened | what to do |',
+        '| --- | --- | --- |',
+        ...rows,
+        '',
+      ].join('\n');
+    })
+    .join('\n');
+}
