@@ -1,0 +1,169 @@
+import { createHash } from 'node:crypto';
+import type { Finding } from '../reasons/reasons.ts';
+import { labelKey, labelValue, type Settings, settingsSchema, tag } from '../settings/schema.ts';
+import {
+  clusterKey,
+  injectLabel,
+  labelsAnnotation,
+  prefix,
+  statusAnnotation,
+  tagsAnnotation,
+} from './names.ts';
+
+/** Who a pod is in the federation: the cluster's settings with what its namespace and itself override. */
+export interface Identity {
+  readonly cluster: string;
+  readonly role: Settings['role'];
+  /** Custom fields on every alert. */
+  readonly labels: Readonly<Record<string, string>>;
+  /** Tags on every rule. */
+  readonly tags: readonly string[];
+  readonly rules: Settings['rules'];
+  readonly hub: Settings['hub'];
+  /** Twelve hexadecimal digits that change when anything above does. */
+  readonly hash: string;
+}
+
+export type Annotations = Readonly<Record<string, string>> | undefined;
+
+interface Overrides {
+  cluster?: string;
+  labels?: Record<string, string>;
+  tags?: string[];
+}
+
+type Parsed<T> = { ok: true; value: T } | { ok: false; why: string };
+
+const clusterSchema = settingsSchema.shape.cluster;
+
+function parseCluster(text: string): Parsed<string> {
+  const result = clusterSchema.safeParse(text);
+  return result.success
+    ? { ok: true, value: result.data }
+    : { ok: false, why: result.error.issues[0]?.message ?? '' };
+}
+
+function parseTags(text: string): Parsed<string[]> {
+  const tags = text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
+  for (const one of tags) {
+    const result = tag.safeParse(one);
+    if (!result.success) return { ok: false, why: result.error.issues[0]?.message ?? '' };
+  }
+  return { ok: true, value: [...new Set(tags)] };
+}
+
+function parseLabels(text: string): Parsed<Record<string, string>> {
+  const labels: Record<string, string> = {};
+  for (const part of text.split(',').map((one) => one.trim())) {
+    if (part === '') continue;
+    const at = part.indexOf('=');
+    if (at < 0) return { ok: false, why: `"${part}" must be key=value` };
+    const key = labelKey.safeParse(part.slice(0, at));
+    if (!key.success) return { ok: false, why: key.error.issues[0]?.message ?? '' };
+    const value = labelValue.safeParse(part.slice(at + 1));
+    if (!value.success) return { ok: false, why: value.error.issues[0]?.message ?? '' };
+    labels[key.data] = value.data;
+  }
+  return { ok: true, value: labels };
+}
+
+const parsers = {
+  [clusterKey]: (text: string, into: Overrides) => {
+    const parsed = parseCluster(text);
+    if (parsed.ok) into.cluster = parsed.value;
+    return parsed;
+  },
+  [labelsAnnotation]: (text: string, into: Overrides) => {
+    const parsed = parseLabels(text);
+    if (parsed.ok) into.labels = parsed.value;
+    return parsed;
+  },
+  [tagsAnnotation]: (text: string, into: Overrides) => {
+    const parsed = parseTags(text);
+    if (parsed.ok) into.tags = parsed.value;
+    return parsed;
+  },
+};
+
+function isOverride(key: string): key is keyof typeof parsers {
+  return Object.hasOwn(parsers, key);
+}
+
+/** Reads one object's annotations; what is wrong becomes a finding and changes nothing. */
+function readOverrides(annotations: Annotations, where: string, findings: Finding[]): Overrides {
+  const overrides: Overrides = {};
+  for (const [key, text] of Object.entries(annotations ?? {})) {
+    if (!key.startsWith(prefix) || key === statusAnnotation) continue;
+    if (!isOverride(key)) {
+      const hint = key === injectLabel ? 'it is a label, not an annotation' : undefined;
+      findings.push({
+        code: 'annotation_unknown',
+        detail: `${key} on the ${where}${hint === undefined ? '' : `: ${hint}`}`,
+      });
+      continue;
+    }
+    const parsed = parsers[key](text, overrides);
+    if (!parsed.ok) {
+      findings.push({ code: 'annotation_invalid', detail: `${key}=${text} on the ${where}: ${parsed.why}` });
+    }
+  }
+  return overrides;
+}
+
+/** Labels and tags that nobody wrote out follow the effective cluster name; those written out stay. */
+function identityFrom(settings: Settings, overrides: Overrides): Omit<Identity, 'hash'> {
+  const cluster = overrides.cluster ?? settings.cluster;
+  return {
+    cluster,
+    role: settings.role,
+    labels: overrides.labels ?? settings.labels ?? { env: cluster },
+    tags: overrides.tags ?? settings.tags ?? (tag.safeParse(cluster).success ? [cluster] : []),
+    rules: settings.rules,
+    hub: settings.hub,
+  };
+}
+
+function hashOf(identity: Omit<Identity, 'hash'>): string {
+  return createHash('sha256').update(JSON.stringify(identity)).digest('hex').slice(0, 12);
+}
+
+/** Identities without overrides, which are nearly all: made once for each settings object. */
+const plain = new WeakMap<Settings, Identity>();
+
+/**
+ * The effective identity of a pod: pod annotations win over namespace annotations, those over the settings.
+ *
+ * @param namespaceAnnotations of the pod's namespace, `undefined` where they are not known
+ * @returns the identity, and a warning for each annotation of ours that is unknown or not allowed
+ */
+export function effectiveIdentity(
+  settings: Settings,
+  namespaceAnnotations: Annotations,
+  podAnnotations: Annotations,
+): { readonly identity: Identity; readonly findings: readonly Finding[] } {
+  const findings: Finding[] = [];
+  const overrides = {
+    ...readOverrides(namespaceAnnotations, 'namespace', findings),
+    ...readOverrides(podAnnotations, 'pod', findings),
+  };
+  const overridden = Object.keys(overrides).length > 0;
+  if (overrides.cluster !== undefined && (overrides.tags ?? settings.tags) === undefined) {
+    const asTag = tag.safeParse(overrides.cluster);
+    if (!asTag.success) {
+      const why = asTag.error.issues[0]?.message ?? '';
+      findings.push({
+        code: 'annotation_invalid',
+        detail: `${clusterKey}=${overrides.cluster} cannot be a tag, so rules get none; set ${tagsAnnotation} too: ${why}`,
+      });
+    }
+  }
+  const known = overridden ? undefined : plain.get(settings);
+  if (known !== undefined) return { identity: known, findings };
+  const bare = identityFrom(settings, overrides);
+  const identity = { ...bare, hash: hashOf(bare) };
+  if (!overridden) plain.set(settings, identity);
+  return { identity, findings };
+}

@@ -1,0 +1,32 @@
+/** Names that users and other systems see. They are contracts: changing one breaks installed clusters. */
+
+/** Version of this program; the status annotation and the default image carry it. */
+export const version = '0.1.0';
+
+export const prefix = 'falco-federation.io/';
+
+/** On a namespace `enabled` opts in (the API server selects by it); on a pod `disabled` opts that pod out. */
+export const injectLabel = `${prefix}inject`;
+
+/** Written as a label on every pod changed, and read as an annotation that overrides `cluster`. */
+export const clusterKey = `${prefix}cluster`;
+
+/** Annotation `k=v,k=v` that overrides `labels`. */
+export const labelsAnnotation = `${prefix}labels`;
+
+/** Annotation `a,b` that overrides `tags`. */
+export const tagsAnnotation = `${prefix}tags`;
+
+/** Annotation written on every pod changed: JSON with version, cluster, settings hash, what was added. */
+export const statusAnnotation = `${prefix}status`;
+
+/** Volume in a Falco pod, and where every container sees it. */
+export const volumeName = 'falco-federation';
+export const volumePath = '/etc/falco-federation';
+
+export const tagRulesContainer = 'falco-federation-tag-rules';
+export const followRulesContainer = 'falco-federation-follow-rules';
+
+/** Volume in a spoke's falcosidekick pod that holds the client certificate for the hub. */
+export const hubCertificateVolume = 'falco-federation-hub-certificate';
+export const hubCertificatePath = '/etc/falco-federation-hub';

@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { effectiveIdentity } from '../../src/federation/identity.ts';
+import { settingsFrom } from '../injection/pods.ts';
+
+const p = 'falco-federation.io/';
+
+describe('effective identity', () => {
+  test('without annotations it is the cluster, and always the same object', () => {
+    const settings = settingsFrom('cluster: staging\n');
+    const { identity, findings } = effectiveIdentity(settings, undefined, undefined);
+    assert.deepEqual(
+      [identity.cluster, identity.labels, identity.tags],
+      ['staging', { env: 'staging' }, ['staging']],
+    );
+    assert.deepEqual(findings, []);
+    assert.equal(effectiveIdentity(settings, {}, { other: 'x' }).identity, identity);
+  });
+
+  test("the pod's annotations win over the namespace's, key by key", () => {
+    const settings = settingsFrom('cluster: staging\n');
+    const namespace = { [`${p}cluster`]: 'edge', [`${p}tags`]: 'from-namespace' };
+    const { identity } = effectiveIdentity(settings, namespace, {
+      [`${p}tags`]: 'from-pod, second,from-pod',
+    });
+    assert.deepEqual(identity.tags, ['from-pod', 'second']);
+    assert.deepEqual([identity.cluster, identity.labels], ['edge', { env: 'edge' }]);
+  });
+
+  test('labels and tags that the settings spell out do not follow the cluster annotation', () => {
+    const settings = settingsFrom('cluster: staging\nlabels: {env: prod}\ntags: [prod]\n');
+    const { identity } = effectiveIdentity(settings, { [`${p}cluster`]: 'edge' }, undefined);
+    assert.deepEqual([identity.cluster, identity.labels, identity.tags], ['edge', { env: 'prod' }, ['prod']]);
+  });
+
+  const ignored: readonly (readonly [annotation: string, value: string])[] = [
+    ['cluster', '-x'],
+    ['labels', 'rule=x'],
+    ['labels', 'env'],
+    ['labels', 'env=a:b'],
+    ['tags', 'a b'],
+  ];
+  for (const [annotation, value] of ignored) {
+    test(`not allowed and so ignored: ${annotation}=${value}`, () => {
+      const settings = settingsFrom('cluster: staging\n');
+      const { identity, findings } = effectiveIdentity(settings, undefined, { [p + annotation]: value });
+      assert.deepEqual(
+        findings.map(({ code }) => code),
+        ['annotation_invalid'],
+      );
+      assert.equal(identity, effectiveIdentity(settings, undefined, undefined).identity);
+    });
+  }
+
+  test('an annotation that we do not know is told', () => {
+    const { findings } = effectiveIdentity(
+      settingsFrom('cluster: a\n'),
+      { [`${p}colour`]: 'red' },
+      { [`${p}status`]: '{}' },
+    );
+    assert.deepEqual(findings, [{ code: 'annotation_unknown', detail: `${p}colour on the namespace` }]);
+  });
+
+  test('a cluster name that cannot be a tag leaves the rules without, and says so', () => {
+    const { identity, findings } = effectiveIdentity(settingsFrom('cluster: a\n'), undefined, {
+      [`${p}cluster`]: 'eu.west',
+    });
+    assert.deepEqual(identity.tags, []);
+    assert.match(findings[0]?.detail ?? '', /set falco-federation\.io\/tags too/);
+  });
+
+  test('the hash changes with every setting that matters', () => {
+    const texts = [
+      'cluster: a',
+      'cluster: b',
+      'cluster: a\ntags: [x]',
+      'cluster: a\nrole: hub',
+      'cluster: a\nrules: {startup: alongside}',
+    ];
+    const hashes = texts.map(
+      (text) => effectiveIdentity(settingsFrom(text), undefined, undefined).identity.hash,
+    );
+    assert.equal(new Set(hashes).size, texts.length);
+    for (const hash of hashes) assert.match(hash, /^[0-9a-f]{12}$/);
+  });
+});
