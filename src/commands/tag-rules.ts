@@ -1,0 +1,193 @@
+/** `falco-federation tag-rules`: what the containers that we add to a Falco pod run (DESIGN, Falco pods 2). */
+import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { reasons } from '../reasons/reasons.ts';
+import { falcoBehaviour } from '../rules/falco-version.ts';
+import { falcoFileSystem, signatureOf } from '../rules/file-system.ts';
+import { follow } from '../rules/follow.ts';
+import type { RulesReport } from '../rules/publication-plan.ts';
+import { publishingDisk } from '../rules/publish.ts';
+import { type TagAndPublish, tagAndPublish } from '../rules/tag-and-publish.ts';
+import { linesForPeople, logLine, terminationMessage } from '../rules/tell-report.ts';
+import { type CommandIo, couldNot, done, wrongUse } from './command.ts';
+
+const help = `Usage: falco-federation tag-rules --tag TAG --output FOLDER [options] [-- FALCO ARGUMENTS…]
+
+Works out which rules files Falco would load, writes tagged copies of them and a drop-in configuration that lists
+the copies in the same order. Falco reads it with -o config_files[]={"path": "FOLDER", "strategy": "override"}.
+
+  --tag TAG                  a tag for every rule; may be given more than once
+  --output FOLDER            where copies and drop-in go, for example /etc/falco-federation
+  --config FILE              Falco's configuration (its -c, or /etc/falco/falco.yaml)
+  --falco-version VERSION    Falco's version, for example 0.44.1; unknown: taken as new
+  --falco-env NAME=VALUE     an environment variable of Falco's container; may be given more than once
+  --follow                   stay, and tag again whenever what Falco reads changes
+  --on-failure ignore|fail   ignore: Falco then starts with its own rules (the default); fail: exit with 1
+  --termination-message FILE where the summary goes as JSON (/dev/termination-log)
+  --help                     this text
+  --                         Falco's own arguments follow
+
+Exit status: 0 done, or failed and ignored; 1 failed; 2 wrong use (0 with --on-failure ignore written out: nothing
+may hold Falco back then).
+`;
+
+/** Milliseconds between two looks at the rules while following: a handful of stat(2) calls each. */
+const lookEvery = 2_000;
+
+interface Settings {
+  readonly tags: readonly string[];
+  readonly output: string;
+  readonly config: string | undefined;
+  readonly falcoVersion: string | undefined;
+  readonly falcoEnv: ReadonlyMap<string, string>;
+  readonly onFailure: 'ignore' | 'fail';
+  readonly follow: boolean;
+  readonly terminationMessage: string;
+  readonly falcoArguments: readonly string[];
+}
+
+type Read =
+  | { readonly is: 'help' }
+  /** `ignored`: the command line says that no failure may hold Falco back, so this one must not either. */
+  | { readonly is: 'wrong'; readonly why: string; readonly ignored: boolean }
+  | ({ readonly is: 'run' } & Settings);
+
+/**
+ * Runs the command. `argv` is what follows the command's name; the exit status is returned. The summary goes to
+ * stdout as one JSON line, problems go to stderr.
+ */
+export async function tagRules(argv: readonly string[], io: CommandIo): Promise<number> {
+  const read = readSettings(argv);
+  if (read.is === 'help') {
+    io.stdout.write(help);
+    return done;
+  }
+  if (read.is === 'wrong') {
+    io.stderr.write(`tag-rules: ${read.why}\nSee falco-federation tag-rules --help.\n`);
+    return read.ignored ? done : wrongUse;
+  }
+  return read.follow ? runUntilStopped(read, io) : runOnce(read, io);
+}
+
+function asRun(settings: Settings, io: CommandIo): TagAndPublish {
+  return {
+    fileSystem: falcoFileSystem(),
+    disk: publishingDisk(),
+    behaviour: falcoBehaviour(settings.falcoVersion),
+    falcoArguments: settings.falcoArguments,
+    configFile: settings.config,
+    lookup: (name) => settings.falcoEnv.get(name) ?? io.env[name],
+    output: settings.output,
+    tags: settings.tags,
+  };
+}
+
+function tell(report: RulesReport, settings: Settings, io: CommandIo): void {
+  io.stdout.write(`${logLine(report, settings.tags, Date.now())}\n`);
+  for (const line of linesForPeople(report)) io.stderr.write(`tag-rules: ${line}\n`);
+  leaveMessage(settings.terminationMessage, terminationMessage(report, settings.tags));
+}
+
+function runOnce(settings: Settings, io: CommandIo): number {
+  const report = tagAndPublish(asRun(settings, io));
+  tell(report, settings, io);
+  const failed = reasons[report.outcome.code].severity === 'error';
+  return failed && settings.onFailure === 'fail' ? couldNot : done;
+}
+
+async function runUntilStopped(settings: Settings, io: CommandIo): Promise<number> {
+  const stop = new AbortController();
+  // As the first process of a container we get no signal that we do not ask for.
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());
+  await follow({
+    run: asRun(settings, io),
+    signature: signatureOf,
+    tell: (report) => tell(report, settings, io),
+    stop: stop.signal,
+    every: lookEvery,
+  });
+  return done;
+}
+
+function leaveMessage(path: string, text: string): void {
+  try {
+    writeFileSync(path, text);
+  } catch {
+    // Outside a pod there is no such file, and the log has said it all.
+  }
+}
+
+const flags = {
+  tag: { type: 'string', multiple: true },
+  output: { type: 'string' },
+  config: { type: 'string' },
+  'falco-version': { type: 'string' },
+  'falco-env': { type: 'string', multiple: true },
+  follow: { type: 'boolean' },
+  'on-failure': { type: 'string' },
+  'termination-message': { type: 'string' },
+  help: { type: 'boolean' },
+} as const;
+
+function readSettings(argv: readonly string[]): Read {
+  const end = argv.indexOf('--');
+  const own = end === -1 ? argv : argv.slice(0, end);
+  // Said outright, as injected containers do, it holds for a flag that only another version knows too.
+  const ignored = own.some((arg, at) => arg === 'ignore' && own[at - 1] === '--on-failure');
+  try {
+    const { values } = parseArgs({ args: [...own], options: flags, strict: true, allowPositionals: false });
+    if (values.help === true) return { is: 'help' };
+    const falcoEnv = readEnvironment(values['falco-env'] ?? []);
+    const wrong = wrongIn(values) ?? (typeof falcoEnv === 'string' ? falcoEnv : undefined);
+    if (wrong !== undefined || typeof falcoEnv === 'string')
+      return { is: 'wrong', why: wrong ?? '', ignored };
+    return {
+      ...{
+        is: 'run',
+        tags: [...new Set(values.tag)],
+        output: (values.output ?? '').replace(/(?<=.)\/+$/, ''),
+      },
+      ...{ config: values.config, falcoVersion: values['falco-version'], falcoEnv },
+      ...{ onFailure: values['on-failure'] === 'fail' ? 'fail' : 'ignore', follow: values.follow === true },
+      falcoArguments: end === -1 ? [] : argv.slice(end + 1),
+      terminationMessage: values['termination-message'] ?? '/dev/termination-log',
+    };
+  } catch (error) {
+    // parseArgs throws for unknown flags and missing values, and names the flag.
+    return { is: 'wrong', why: error instanceof Error ? error.message : String(error), ignored };
+  }
+}
+
+interface Values {
+  readonly tag?: string[];
+  readonly output?: string;
+  readonly config?: string;
+  readonly 'on-failure'?: string;
+}
+
+function wrongIn(values: Values): string | undefined {
+  const { tag = [], output, config } = values;
+  if (tag.length === 0) return '--tag is missing';
+  const bad = tag.find((one) => one === '' || /\p{Cc}|\p{Cs}/u.test(one));
+  if (bad !== undefined)
+    return `--tag ${JSON.stringify(bad)}: a tag must not be empty or hold control characters`;
+  if (output === undefined) return '--output is missing';
+  if (!output.startsWith('/'))
+    return `--output ${output}: must be a whole path, Falco reads it from elsewhere`;
+  if (config !== undefined && !config.startsWith('/')) return `--config ${config}: must be a whole path`;
+  const onFailure = values['on-failure'] ?? 'ignore';
+  return ['ignore', 'fail'].includes(onFailure)
+    ? undefined
+    : `--on-failure ${onFailure}: must be ignore or fail`;
+}
+
+/** The variables, or what is wrong with one. */
+function readEnvironment(given: readonly string[]): ReadonlyMap<string, string> | string {
+  const variables = new Map<string, string>();
+  for (const one of given) {
+    const equals = one.indexOf('=');
+    if (equals < 1) return `--falco-env ${one}: must be NAME=VALUE`;
+    variables.set(one.slice(0, equals), one.slice(equals + 1));
+  }
+  return variables;
+}

@@ -1,0 +1,17 @@
+/** The config file that makes Falco read the tagged copies. */
+import type { EffectiveRulesFiles } from './effective-rules-files.ts';
+import { escapeVariables } from './variables.ts';
+
+/** Name of the one config file right in the output folder: Falco reads every file there (FACTS 1.4). */
+export const dropInName = 'federation.yaml';
+
+/** A path that Falco is to read back as it is: no variable in it is one. */
+export function writtenPath(path: string): string {
+  return escapeVariables(path) ?? path;
+}
+
+/** The whole file. `written` are the list's items as they have to stand there, quotes apart. */
+export function dropInText(key: EffectiveRulesFiles['key'], written: readonly string[]): Buffer {
+  const items = written.map((item) => `  - ${JSON.stringify(item)}\n`).join('');
+  return Buffer.from(`# Written by falco-federation tag-rules: do not edit.\n${key}:\n${items}`);
+}

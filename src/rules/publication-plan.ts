@@ -1,0 +1,192 @@
+/** What is to be published, as a value: folders of tagged copies, the drop-in that lists them, and what to tell. */
+import { posix } from 'node:path';
+import { type Finding, reasons } from '../reasons/reasons.ts';
+import {
+  type EffectiveQuestion,
+  type EffectiveRulesFiles,
+  effectiveRulesFiles,
+  type RulesFilesEntry,
+} from './effective-rules-files.ts';
+import { type EntryContent, type RulesFile, rulesFilesOf } from './rules-entry.ts';
+import { type Copies, CopyMaker, type TaggedCopy } from './tagged-copies.ts';
+
+export interface PlannedFile {
+  readonly name: string;
+  readonly bytes: Buffer;
+}
+
+/** One item of the new list: a folder of copies, or the entry as it was. */
+export type PlannedItem =
+  | {
+      readonly is: 'folder';
+      /** `00-falco_rules`: the place in the list, and a name that people know. */
+      readonly name: string;
+      readonly files: readonly PlannedFile[];
+    }
+  | { readonly is: 'kept'; readonly written: string };
+
+export interface PublicationPlan {
+  /** What the drop-in says; undefined: there must be none, Falco runs its own rules. */
+  readonly dropIn:
+    | { readonly key: EffectiveRulesFiles['key']; readonly items: readonly PlannedItem[] }
+    | undefined;
+  /** Below `last/`. */
+  readonly last: readonly PlannedFile[];
+}
+
+export interface RulesReport {
+  /** What it came to. */
+  readonly outcome: Finding;
+  /** Entries of the list, and how many of them are tagged folders now. */
+  readonly entries: number;
+  readonly taggedEntries: number;
+  /** Files copied, rules in them that carry tags, rules that got a tag, and that had it. */
+  readonly files: number;
+  readonly rules: number;
+  readonly tagged: number;
+  readonly alreadyTagged: number;
+  /** Files copied without a change because nothing could be added to them. */
+  readonly copiedAsTheyWere: number;
+  /** Entries that stay in the list as they were, with why. */
+  readonly kept: readonly Finding[];
+  /** What else a user should know: of files, of options. */
+  readonly findings: readonly Finding[];
+}
+
+export interface Planned {
+  readonly plan: PublicationPlan;
+  readonly report: RulesReport;
+}
+
+export interface PlanQuestion extends EffectiveQuestion {
+  readonly tags: readonly string[];
+}
+
+/** Nothing published: Falco runs its own rules. */
+export const nothing: PublicationPlan = { dropIn: undefined, last: [] };
+
+export function emptyReport(outcome: Finding): RulesReport {
+  return {
+    ...{ outcome, entries: 0, taggedEntries: 0, files: 0, rules: 0, tagged: 0, alreadyTagged: 0 },
+    ...{ copiedAsTheyWere: 0, kept: [], findings: [] },
+  };
+}
+
+/** Looks at everything that Falco would load and plans what stands in for it. Reads, writes nothing. */
+export function planPublication(question: PlanQuestion): Planned {
+  const effective = effectiveRulesFiles(question);
+  if (effective.is === 'left_alone') return { plan: nothing, report: emptyReport(effective.finding) };
+  return new Planning(question, effective).planned();
+}
+
+class Planning {
+  private readonly question: PlanQuestion;
+  private readonly effective: EffectiveRulesFiles;
+  private readonly maker: CopyMaker;
+  private readonly copies: TaggedCopy[] = [];
+  private readonly kept: Finding[] = [];
+  private readonly findings: Finding[] = [];
+
+  constructor(question: PlanQuestion, effective: EffectiveRulesFiles) {
+    this.question = question;
+    this.effective = effective;
+    this.maker = new CopyMaker(question.fileSystem, question.tags);
+  }
+
+  planned(): Planned {
+    const items = this.effective.entries.map((entry, index) => this.itemFor(entry, index));
+    const folders = items.filter((item) => item.is === 'folder').length;
+    const last = this.lastFiles();
+    const dropIn = folders === 0 ? undefined : { key: this.effective.key, items };
+    return { plan: { dropIn, last }, report: this.report(folders, last.length) };
+  }
+
+  private itemFor(entry: RulesFilesEntry, index: number): PlannedItem {
+    const content = this.contentOf(entry);
+    const copies: Copies = content.is === 'kept' ? content : this.maker.copiesOf(content.files);
+    if (copies.is === 'kept') {
+      this.kept.push(copies.finding);
+      return { is: 'kept', written: entry.written };
+    }
+    this.copies.push(...copies.copies);
+    return { is: 'folder', name: numbered(index, posix.basename(entry.path)), files: copies.copies };
+  }
+
+  private contentOf(entry: RulesFilesEntry): EntryContent {
+    return rulesFilesOf(this.question.fileSystem, entry, this.question.behaviour);
+  }
+
+  /**
+   * Copies of files that options add behind the list. Loading X again undoes what came after X, so only the
+   * longest tail of them is copied in which every file is a full definition of all it names.
+   */
+  private lastFiles(): PlannedFile[] {
+    const untagged = this.effective.replacing.map((entry) => entry.path);
+    const tail = this.safeTail(untagged);
+    this.copies.push(...tail);
+    for (const path of untagged) this.findings.push({ code: 'rules_added_untagged', detail: path });
+    return tail.map((copy, index) => ({ name: `${numbered(index, copy.name)}.yaml`, bytes: copy.bytes }));
+  }
+
+  private safeTail(untagged: string[]): TaggedCopy[] {
+    const tail: TaggedCopy[] = [];
+    let safe = this.effective.lastAskedFor;
+    for (const entry of [...this.effective.added].reverse()) {
+      const content = this.contentOf(entry);
+      if (content.is === 'kept') {
+        // Nothing is loaded from there; where we cannot tell, it may be a change to what came before.
+        const loadsNothing = ['rules_entry_missing', 'rules_entry_empty', 'rules_entry_ignored'].includes(
+          content.finding.code,
+        );
+        safe &&= loadsNothing;
+        if (!loadsNothing) untagged.push(entry.path);
+        continue;
+      }
+      for (const file of [...content.files].reverse()) {
+        const copy = safe ? this.copyForLast(file) : undefined;
+        safe = copy !== undefined;
+        if (copy === undefined) untagged.push(file.path);
+        else tail.unshift(copy);
+      }
+    }
+    return tail;
+  }
+
+  private copyForLast(file: RulesFile): TaggedCopy | undefined {
+    const copies = this.maker.copiesOf([file]);
+    const copy = copies.is === 'copies' ? copies.copies[0] : undefined;
+    return copy?.loadsTwice === true ? copy : undefined;
+  }
+
+  private report(taggedEntries: number, last: number): RulesReport {
+    const sum = (value: (copy: TaggedCopy) => number) =>
+      this.copies.reduce((total, copy) => total + value(copy), 0);
+    return {
+      outcome: { code: taggedEntries + last > 0 ? 'rules_tagged' : this.whyNone() },
+      entries: this.effective.entries.length,
+      taggedEntries,
+      files: this.copies.length,
+      rules: sum((copy) => copy.rules),
+      tagged: sum((copy) => copy.tagged),
+      alreadyTagged: sum((copy) => copy.alreadyTagged),
+      copiedAsTheyWere: this.copies.filter((copy) => copy.asItWas).length,
+      kept: this.kept,
+      findings: [...this.findings, ...this.copies.flatMap((copy) => copy.findings)],
+    };
+  }
+
+  /** Files that are not there yet, or not visible, are no failure; files that we cannot read are. */
+  private whyNone(): Finding['code'] {
+    const failed = this.kept.some(({ code }) => reasons[code].severity === 'warning');
+    return failed ? 'rules_none_tagged' : 'rules_none_seen';
+  }
+}
+
+/** `02-rules.d`: no character that a path or a reader could stumble over, no longer than a name may be. */
+function numbered(index: number, name: string): string {
+  const plain = name
+    .replace(/\.ya?ml$/, '')
+    .replace(/[^A-Za-z0-9._-]/g, '_')
+    .slice(0, 100);
+  return `${String(index).padStart(2, '0')}-${plain === '' ? 'rules' : plain}`;
+}

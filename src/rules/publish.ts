@@ -1,0 +1,231 @@
+/**
+ * Writes a plan into the output folder so that Falco, which may read at any moment, sees all of it or nothing:
+ *
+ *     work/               everything is written here first
+ *     rules/NN-name/      a folder, renamed in whole; never changed once it is there: other content gets
+ *     rules/NN-name.1/    another name, and the list below says which one counts
+ *     last/               taken away whole and put back whole; without it rules are only untagged
+ *     federation.yaml     the drop-in, renamed in when all that it lists is there
+ *
+ * What is no longer listed goes after that. A run that ends at any point leaves the old list in force or the new
+ * one, each with exactly the rules it had: also when a rule went from one file to another.
+ */
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { dropInName, dropInText, writtenPath } from './drop-in.ts';
+import { inFolder, lastFolder } from './effective-rules-files.ts';
+import { errorCode } from './file-system.ts';
+import type { PlannedFile, PlannedItem, PublicationPlan } from './publication-plan.ts';
+
+/** The writing half of the disk. Every method throws what the system says. */
+export interface PublishingDisk {
+  /** What a path itself is, links not followed; undefined for nothing. */
+  kind(path: string): 'file' | 'folder' | 'other' | undefined;
+  names(folder: string): string[];
+  read(path: string): Buffer;
+  makeFolder(path: string): void;
+  writeFile(path: string, bytes: Buffer): void;
+  rename(from: string, to: string): void;
+  /** Folders with all that is in them; nothing there is fine. */
+  remove(path: string): void;
+}
+
+/** The disk, every path behind `root`. Modes are set outright: a umask must not keep Falco from reading. */
+export function publishingDisk(root = ''): PublishingDisk {
+  return {
+    kind: (path) => kindOf(root + path),
+    names: (folder) => readdirSync(root + folder).sort(),
+    read: (path) => readFileSync(root + path),
+    makeFolder: (path) => {
+      mkdirSync(root + path);
+      chmodSync(root + path, 0o755);
+    },
+    writeFile: (path, bytes) => {
+      writeFileSync(root + path, bytes);
+      chmodSync(root + path, 0o644);
+    },
+    rename: (from, to) => renameSync(root + from, root + to),
+    remove: (path) => rmSync(root + path, { recursive: true, force: true }),
+  };
+}
+
+function kindOf(path: string): ReturnType<PublishingDisk['kind']> {
+  const stats = lstatSync(path, { throwIfNoEntry: false });
+  if (stats === undefined) return undefined;
+  if (stats.isFile()) return 'file';
+  return stats.isDirectory() ? 'folder' : 'other';
+}
+
+export type Publication =
+  | { readonly is: 'published'; readonly changed: boolean }
+  | { readonly is: 'failed'; readonly why: string };
+
+/**
+ * Makes the output folder hold the plan and nothing else of ours. Files that are as planned already are not
+ * touched: each write makes Falco reload (FACTS 1.7). Never throws.
+ */
+export function publish(disk: PublishingDisk, output: string, plan: PublicationPlan): Publication {
+  const publishing = new Publishing(disk, output);
+  try {
+    if (plan.dropIn === undefined && plan.last.length === 0 && disk.kind(output) === undefined) {
+      return { is: 'published', changed: false };
+    }
+    if (disk.kind(output) !== 'folder') return { is: 'failed', why: `${output} is not a folder` };
+    publishing.publish(plan);
+    return { is: 'published', changed: publishing.changed };
+  } catch (error) {
+    return { is: 'failed', why: `${publishing.doing}: ${errorCode(error)}` };
+  } finally {
+    leaveWorkClear(publishing);
+  }
+}
+
+function leaveWorkClear(publishing: Publishing): void {
+  try {
+    publishing.clearWork();
+  } catch {
+    // No harm to anyone, and the next run tries again before it writes.
+  }
+}
+
+class Publishing {
+  changed = false;
+  /** What was being done when it failed. */
+  doing = '';
+  private readonly disk: PublishingDisk;
+  private readonly output: string;
+  private readonly work: string;
+  private readonly rules: string;
+
+  constructor(disk: PublishingDisk, output: string) {
+    this.disk = disk;
+    this.output = output;
+    this.work = inFolder(output, 'work');
+    this.rules = inFolder(output, 'rules');
+  }
+
+  publish(plan: PublicationPlan): void {
+    const dropIn = inFolder(this.output, dropInName);
+    this.clearWork();
+    if (plan.dropIn === undefined) this.remove(dropIn);
+    this.publishLast(plan.last);
+    const listed = new Map<PlannedItem, string>();
+    for (const item of plan.dropIn?.items ?? []) {
+      if (item.is === 'folder') listed.set(item, this.publishFolder(item.name, item.files));
+    }
+    if (plan.dropIn !== undefined) {
+      const written = plan.dropIn.items.map((item) =>
+        item.is === 'kept' ? item.written : writtenPath(`${this.rules}/${listed.get(item) ?? item.name}`),
+      );
+      this.publishFile(dropIn, dropInText(plan.dropIn.key, written));
+    }
+    const names = [...listed.values()];
+    for (const name of this.namesIn(this.rules))
+      if (!names.includes(name)) this.remove(`${this.rules}/${name}`);
+  }
+
+  /** What is half done is of no use to anyone; a folder of drafts must not start with somebody's rest. */
+  clearWork(): void {
+    for (const name of this.namesIn(this.work)) this.disk.remove(`${this.work}/${name}`);
+  }
+
+  /** Makes sure of a folder with these files and gives its name, which may have a number behind it. */
+  private publishFolder(name: string, files: readonly PlannedFile[]): string {
+    const ours = this.namesIn(this.rules).filter((one) => one === name || isNumbered(one, name));
+    const there = ours.find((one) => this.holds(`${this.rules}/${one}`, files));
+    if (there !== undefined) return there;
+    let free = name;
+    for (let number = 1; ours.includes(free); number++) free = `${name}.${number}`;
+    const draft = this.draftFolder(files);
+    this.makeFolder(this.rules);
+    this.rename(draft, `${this.rules}/${free}`);
+    return free;
+  }
+
+  private publishLast(files: readonly PlannedFile[]): void {
+    const last = lastFolder(this.output);
+    if (files.length === 0 ? this.namesIn(last).length === 0 : this.holds(last, files)) return;
+    const draft = files.length === 0 ? undefined : this.draftFolder(files);
+    // A stale copy would undo a newer original, which options load before it: so all of them go at once.
+    if (this.disk.kind(last) !== undefined) {
+      this.makeFolder(this.work);
+      this.rename(last, `${this.work}/last`);
+    }
+    if (draft !== undefined) this.rename(draft, last);
+  }
+
+  private draftFolder(files: readonly PlannedFile[]): string {
+    this.makeFolder(this.work);
+    const draft = `${this.work}/folder`;
+    this.makeFolder(draft);
+    for (const file of files) this.write(`${draft}/${file.name}`, file.bytes);
+    return draft;
+  }
+
+  /** Whether a folder holds these files and nothing else. */
+  private holds(folder: string, files: readonly PlannedFile[]): boolean {
+    const names = this.namesIn(folder);
+    return (
+      this.disk.kind(folder) === 'folder' &&
+      names.length === files.length &&
+      files.every(({ name, bytes }) => this.fileHolds(`${folder}/${name}`, bytes))
+    );
+  }
+
+  private fileHolds(path: string, bytes: Buffer): boolean {
+    return this.disk.kind(path) === 'file' && this.disk.read(path).equals(bytes);
+  }
+
+  private publishFile(path: string, bytes: Buffer): void {
+    if (this.fileHolds(path, bytes)) return;
+    if (this.disk.kind(path) === 'folder') this.remove(path);
+    this.makeFolder(this.work);
+    const draft = `${this.work}/file`;
+    this.write(draft, bytes);
+    this.rename(draft, path);
+  }
+
+  private namesIn(folder: string): readonly string[] {
+    return this.disk.kind(folder) === 'folder' ? this.disk.names(folder) : [];
+  }
+
+  private makeFolder(path: string): void {
+    if (this.disk.kind(path) === 'folder') return;
+    this.remove(path);
+    this.did(`make the folder ${path}`);
+    this.disk.makeFolder(path);
+  }
+
+  private write(path: string, bytes: Buffer): void {
+    this.did(`write ${path}`);
+    this.disk.writeFile(path, bytes);
+  }
+
+  private rename(from: string, to: string): void {
+    this.did(`rename ${from} to ${to}`);
+    this.disk.rename(from, to);
+  }
+
+  private remove(path: string): void {
+    if (this.disk.kind(path) === undefined) return;
+    this.did(`remove ${path}`);
+    this.disk.remove(path);
+  }
+
+  private did(what: string): void {
+    this.doing = what;
+    this.changed = true;
+  }
+}
+
+function isNumbered(name: string, base: string): boolean {
+  return name.startsWith(`${base}.`) && /^\d+$/.test(name.slice(base.length + 1));
+}

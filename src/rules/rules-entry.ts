@@ -1,0 +1,62 @@
+/** What one entry of rules_files means to Falco: the files it loads from there, or why we leave it as it is. */
+import { posix } from 'node:path';
+import type { Finding } from '../reasons/reasons.ts';
+import { inFolder, type RulesFilesEntry } from './effective-rules-files.ts';
+import type { FalcoBehaviour } from './falco-version.ts';
+import type { FileSystem } from './file-system.ts';
+
+export interface RulesFile {
+  /** Spelled as Falco logs it. */
+  readonly path: string;
+  /** Its name in whatever folder it lies in: names decide the order there. */
+  readonly name: string;
+}
+
+export type EntryContent =
+  | { readonly is: 'files'; readonly files: readonly RulesFile[] }
+  | { readonly is: 'kept'; readonly finding: Finding };
+
+/**
+ * Lists the rules files behind an entry in Falco's order: the file itself, or the folder's regular files by name,
+ * links followed, sub-folders (a ConfigMap's `..data` too) left out; from 0.41 only .yaml and .yml (FACTS 1.13).
+ */
+export function rulesFilesOf(
+  fileSystem: FileSystem,
+  entry: RulesFilesEntry,
+  behaviour: FalcoBehaviour,
+): EntryContent {
+  const { path, unknown } = entry;
+  if (unknown.length > 0)
+    return kept('rules_entry_variable_unknown', `${entry.written}: ${unknown.join(', ')}`);
+  if (!path.startsWith('/')) return kept('rules_entry_relative', path);
+  const look = fileSystem.look(path);
+  if (look.is === 'missing') return kept('rules_entry_missing', path);
+  if (look.is === 'unreadable') return kept('rules_entry_unreadable', `${path}: ${look.why}`);
+  if (look.is === 'folder') return filesInFolder(fileSystem, path, behaviour);
+  if (look.is === 'other' || !isLoaded(path, behaviour)) return kept('rules_entry_ignored', path);
+  return { is: 'files', files: [{ path, name: posix.basename(path) }] };
+}
+
+function filesInFolder(fileSystem: FileSystem, folder: string, behaviour: FalcoBehaviour): EntryContent {
+  const listing = fileSystem.list(folder);
+  if (listing.is === 'unreadable') return kept('rules_entry_unreadable', `${folder}: ${listing.why}`);
+  const notUtf8 = listing.notUtf8.find((name) => isLoaded(name, behaviour));
+  if (notUtf8 !== undefined) return kept('rules_entry_name_not_utf8', inFolder(folder, notUtf8));
+  const files: RulesFile[] = [];
+  for (const name of listing.names.filter((one) => isLoaded(one, behaviour))) {
+    const path = inFolder(folder, name);
+    const look = fileSystem.look(path);
+    if (look.is === 'unreadable') return kept('rules_entry_unreadable', `${path}: ${look.why}`);
+    if (look.is === 'file') files.push({ path, name });
+  }
+  return files.length === 0 ? kept('rules_entry_empty', folder) : { is: 'files', files };
+}
+
+/** Endings count as they are written: .YAML is not one. */
+function isLoaded(path: string, behaviour: FalcoBehaviour): boolean {
+  return !behaviour.onlyYamlEndings || path.endsWith('.yaml') || path.endsWith('.yml');
+}
+
+function kept(code: Finding['code'], detail: string): EntryContent {
+  return { is: 'kept', finding: { code, detail } };
+}

@@ -1,0 +1,107 @@
+/** Following: rules that come, change and go while Falco runs. */
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { falcoBehaviour } from '../../src/rules/falco-version.ts';
+import { falcoFileSystem, signatureOf } from '../../src/rules/file-system.ts';
+import { follow } from '../../src/rules/follow.ts';
+import type { RulesReport } from '../../src/rules/publication-plan.ts';
+import { publishingDisk } from '../../src/rules/publish.ts';
+import { rule, temporaryFolder } from './temporary-tree.ts';
+
+/** A follower on a real folder, looking every 10 ms. */
+function start() {
+  const folder = temporaryFolder();
+  const at = (name: string): string => join(folder, name);
+  mkdirSync(at('out'));
+  mkdirSync(at('rules.d'));
+  writeFileSync(at('falco.yaml'), `rules_files:\n  - ${at('a.yaml')}\n  - ${at('rules.d')}\n`);
+  const reports: RulesReport[] = [];
+  const waiting: (() => void)[] = [];
+  const stop = new AbortController();
+  const ended = (): Promise<void> =>
+    follow({
+      run: {
+        fileSystem: falcoFileSystem(),
+        disk: publishingDisk(),
+        behaviour: falcoBehaviour('0.44.1'),
+        falcoArguments: [],
+        configFile: at('falco.yaml'),
+        lookup: () => undefined,
+        output: at('out'),
+        tags: ['staging'],
+      },
+      signature: signatureOf,
+      tell: (report) => {
+        reports.push(report);
+        for (const go of waiting.splice(0)) go();
+      },
+      stop: stop.signal,
+      every: 10,
+    });
+  const report = async (number: number): Promise<RulesReport> => {
+    while (reports.length < number) await new Promise<void>((resolve) => waiting.push(resolve));
+    const found = reports[number - 1];
+    assert.ok(found);
+    return found;
+  };
+  /** All tagged copies that the drop-in lists, as one text. */
+  const published = (): string => {
+    const text = existsSync(at('out/federation.yaml')) ? readFileSync(at('out/federation.yaml'), 'utf8') : '';
+    const folders = [...text.matchAll(/\/out\/(rules\/[^"\s]+)/g)].map((match) => at(`out/${match[1]}`));
+    return folders
+      .flatMap((one) => readdirSync(one).map((name) => readFileSync(join(one, name), 'utf8')))
+      .join('');
+  };
+  return { at, report, published, stop, ended };
+}
+
+test('rules that change, come and go are tagged each time, and nothing is lost', async () => {
+  const { at, report, published, stop, ended } = start();
+  writeFileSync(at('a.yaml'), rule('One'));
+  const done = ended();
+  assert.equal((await report(1)).tagged, 1);
+
+  // In place, in two writes, as falcoctl does.
+  writeFileSync(at('a.yaml'), rule('One').slice(0, 30));
+  writeFileSync(at('a.yaml'), rule('One') + rule('Two'));
+  assert.equal((await report(2)).tagged, 2);
+  assert.match(published(), /rule: Two[\s\S]*tags: \[own, staging\]/);
+
+  writeFileSync(at('rules.d/more.yaml'), rule('Three'));
+  assert.equal((await report(3)).tagged, 3);
+  assert.match(published(), /rule: Three/);
+
+  rmSync(at('rules.d/more.yaml'));
+  assert.equal((await report(4)).tagged, 2);
+  assert.doesNotMatch(published(), /rule: Three/);
+  stop.abort();
+  await done;
+});
+
+test('a source that is away for a moment costs Falco no rule', async () => {
+  const { at, report, published, stop, ended } = start();
+  writeFileSync(at('a.yaml'), rule('One'));
+  const done = ended();
+  await report(1);
+  renameSync(at('a.yaml'), at('away'));
+  assert.equal((await report(2)).outcome.code, 'rules_none_seen');
+  assert.match(published(), /rule: One/, 'the former publication is in force');
+  renameSync(at('away'), at('a.yaml'));
+  assert.equal((await report(3)).outcome.code, 'rules_tagged');
+  stop.abort();
+  await done;
+});
+
+test('rules that come only after the start are tagged when they come', async () => {
+  const { at, report, published, stop, ended } = start();
+  const done = ended();
+  assert.equal((await report(1)).outcome.code, 'rules_none_seen');
+  assert.equal(published(), '');
+  writeFileSync(at('rules.d/50-late.yaml'), rule('Late'));
+  assert.equal((await report(2)).outcome.code, 'rules_tagged');
+  assert.match(published(), /rule: Late[\s\S]*staging/);
+  stop.abort();
+  await done;
+});

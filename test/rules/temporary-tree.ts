@@ -1,0 +1,59 @@
+/** A tree on the real disk for one test file, with Falco's usual paths in it. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { after } from 'node:test';
+import { falcoBehaviour } from '../../src/rules/falco-version.ts';
+import { falcoFileSystem } from '../../src/rules/file-system.ts';
+import { publishingDisk } from '../../src/rules/publish.ts';
+import type { TagAndPublish } from '../../src/rules/tag-and-publish.ts';
+import { type FalcoAnswer, runFalco } from './falco-model.ts';
+
+export const output = '/etc/falco-federation';
+
+const ourOption = `config_files[]=${JSON.stringify({ path: output, strategy: 'override' })}`;
+export const ourArguments: readonly string[] = ['-o', ourOption];
+
+export function rule(name: string, tags = 'own'): string {
+  return `- rule: ${name}\n  desc: d\n  condition: evt.type = open\n  output: o\n  priority: INFO\n  tags: [${tags}]\n`;
+}
+
+/** Files by path below /etc/falco; falco.yaml lists a, b and the folder d unless given. */
+export type Tree = Readonly<Record<string, string>>;
+
+const listing = 'rules_files:\n  - /etc/falco/a.yaml\n  - /etc/falco/b.yaml\n  - /etc/falco/d\n';
+
+const created: string[] = [];
+after(() => {
+  for (const root of created) rmSync(root, { recursive: true, force: true });
+});
+
+export function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'tag-rules-'));
+  created.push(folder);
+  return folder;
+}
+
+export function plant(tree: Tree, root = temporaryFolder()): string {
+  rmSync(join(root, 'etc/falco'), { recursive: true, force: true });
+  mkdirSync(root + output, { recursive: true });
+  for (const [path, text] of Object.entries({ 'falco.yaml': listing, ...tree })) {
+    const file = join(root, 'etc/falco', path);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, text);
+  }
+  return root;
+}
+
+export function runIn(root: string, changes: Partial<TagAndPublish> = {}): TagAndPublish {
+  return {
+    ...{ fileSystem: falcoFileSystem(root), disk: publishingDisk(root), behaviour: falcoBehaviour('0.44.1') },
+    ...{ falcoArguments: ourArguments, configFile: undefined, lookup: () => '', output, tags: ['staging'] },
+    ...changes,
+  };
+}
+
+/** What Falco has loaded with what is published now. */
+export function falcoIn(root: string, args: readonly string[] = ourArguments): FalcoAnswer {
+  return runFalco({ root, args, env: {} });
+}
