@@ -1,0 +1,199 @@
+import type { Identity } from '../federation/identity.ts';
+import { volumePath } from '../federation/names.ts';
+import type { Finding } from '../reasons/reasons.ts';
+import { readFalcoArguments } from '../rules/falco-arguments.ts';
+import type { FalcoBehaviour } from '../rules/falco-version.ts';
+
+/** Folder with tagged copies of rules files that a user adds by `-o rules_files[]=…` (FACTS 1.13). */
+const lastFolder = `${volumePath}/last`;
+
+/** `-o` values that we add, in this order, each with the name it has in the status annotation. */
+interface OurOptions {
+  readonly configFiles?: string;
+  readonly rulesFilesLast?: string;
+  readonly appendOutput?: string;
+}
+
+export interface FalcoArgumentsPlan {
+  /** Whether the rules may be tagged: nothing in the arguments speaks against it. */
+  readonly tagRules: boolean;
+  readonly options: OurOptions;
+  readonly findings: readonly Finding[];
+}
+
+/** `rules_files[]=/x` → `rules_files`, `[]`, `/x`. */
+function splitOption(option: string): { key: string; rest: string; value: string } {
+  const equals = option.indexOf('=');
+  const left = equals < 0 ? option : option.slice(0, equals);
+  const [, key = left, rest = ''] = /^([^.[]*)(.*)$/s.exec(left) ?? [];
+  return { key, rest, value: equals < 0 ? '' : option.slice(equals + 1) };
+}
+
+/** Our drop-in folder as a `config_files` item; 0.38 to 0.40 know plain strings only (FACTS 1.4). */
+function configFilesOption(behaviour: FalcoBehaviour): string {
+  return behaviour.optionsAfterDropIns
+    ? `config_files[]={"path": "${volumePath}", "strategy": "override"}`
+    : `config_files[]=${volumePath}`;
+}
+
+function appendOutputOption(labels: Identity['labels']): string {
+  const fields = Object.entries(labels).map(
+    ([key, value]) => `{${JSON.stringify(key)}: ${JSON.stringify(value)}}`,
+  );
+  return `append_output[]={"extra_fields": [${fields.join(', ')}]}`;
+}
+
+/** Whether a `-o` value is our drop-in folder, in this or another version's spelling. */
+function isOurConfigFiles(option: string): boolean {
+  const { key, rest, value } = splitOption(option);
+  if (key !== 'config_files' || rest !== '[]') return false;
+  return value === volumePath || new RegExp(`^\\{\\s*"path":\\s*"${volumePath}"[,}]`).test(value);
+}
+
+function isOurLast(option: string): boolean {
+  const { key, rest, value } = splitOption(option);
+  return /^rules_files?$/.test(key) && rest === '[]' && value === lastFolder;
+}
+
+/** Whether a `-o` value has the very shape of ours: whose it is the status annotation tells. */
+function isShapedLikeOurFields(option: string): boolean {
+  return /^append_output\[\]=\{"extra_fields": \[\{"\w+": "[^"]*"\}(, \{"\w+": "[^"]*"\})*\]\}$/.test(option);
+}
+
+function planRules(
+  parsed: { readonly rulesArgument: boolean },
+  users: readonly ReturnType<typeof splitOption>[],
+  behaviour: FalcoBehaviour,
+): { tagRules: boolean; lastKey?: string; findings: Finding[] } {
+  if (parsed.rulesArgument) return { tagRules: false, findings: [{ code: 'rules_given_by_argument' }] };
+  const ruled = users.filter(({ key }) => /^(rules_files?|config_files)$/.test(key));
+  // FACTS 1.13: where the key is no list at that moment, our `[]` stops Falco.
+  const whole = ruled.find(({ rest }) => !rest.startsWith('['));
+  if (whole !== undefined) {
+    return {
+      tagRules: false,
+      findings: [{ code: 'rules_option_conflict', detail: `-o ${whole.key}${whole.rest}=…` }],
+    };
+  }
+  // Up to 0.40 options apply before drop-ins: tag-rules takes them into our list (FACTS 1.13).
+  if (!behaviour.optionsAfterDropIns) return { tagRules: true, findings: [] };
+  const files = ruled.filter(({ key }) => key !== 'config_files');
+  const indexed = files.filter(({ rest }) => rest !== '[]');
+  const appended = files.find(({ rest }) => rest === '[]');
+  return {
+    tagRules: true,
+    ...(appended === undefined ? {} : { lastKey: appended.key }),
+    findings: indexed.map(({ key, rest, value }) => ({
+      code: 'rules_option_untagged',
+      detail: `-o ${key}${rest}=${value}`,
+    })),
+  };
+}
+
+/**
+ * What can be added to Falco's arguments without stopping it.
+ *
+ * @param args Falco's own arguments, ours of an earlier injection included
+ */
+export function planFalcoArguments(
+  args: readonly string[],
+  behaviour: FalcoBehaviour,
+  identity: Identity,
+): FalcoArgumentsPlan {
+  const parsed = readFalcoArguments(args);
+  const users = parsed.options
+    .filter((option) => !isOurConfigFiles(option) && !isOurLast(option))
+    .map(splitOption);
+  const findings: Finding[] = [];
+
+  const wanted = identity.rules.enabled && identity.tags.length > 0;
+  const rules = wanted ? planRules(parsed, users, behaviour) : { tagRules: false, findings: [] };
+  findings.push(...rules.findings);
+
+  let appendOutput: string | undefined;
+  const wholeAppendOutput = users.some(({ key, rest }) => key === 'append_output' && !rest.startsWith('['));
+  if (Object.keys(identity.labels).length === 0) appendOutput = undefined;
+  else if (!behaviour.objectOptions) findings.push({ code: 'falco_without_extra_fields' });
+  else if (wholeAppendOutput) findings.push({ code: 'fields_option_conflict' });
+  else appendOutput = appendOutputOption(identity.labels);
+
+  return {
+    tagRules: rules.tagRules,
+    options: {
+      ...(rules.tagRules ? { configFiles: configFilesOption(behaviour) } : {}),
+      ...(rules.lastKey === undefined ? {} : { rulesFilesLast: `${rules.lastKey}[]=${lastFolder}` }),
+      ...(appendOutput === undefined ? {} : { appendOutput }),
+    },
+    findings,
+  };
+}
+
+/** Where in the arguments the value of one of our options is, or -1. */
+type Finder = (args: readonly string[]) => number;
+
+function findOption(isOurs: (option: string) => boolean): Finder {
+  return (args) => args.findIndex((arg, at) => args[at - 1] === '-o' && isOurs(arg));
+}
+
+/**
+ * Where our `append_output` is. A user's may have the same shape: ours is the wanted one, or else the last of that
+ * shape, and only if the status annotation says that there is one of ours.
+ */
+function findFields(wanted: string | undefined, oursBefore: boolean): Finder {
+  return (args) => {
+    const exact = wanted === undefined ? -1 : findOption((option) => option === wanted)(args);
+    if (exact >= 0 || !oursBefore) return exact;
+    return args.findLastIndex((arg, at) => args[at - 1] === '-o' && isShapedLikeOurFields(arg));
+  };
+}
+
+function finders(
+  options: OurOptions,
+  oursBefore: boolean,
+): readonly (readonly [string | undefined, Finder])[] {
+  return [
+    [options.configFiles, findOption(isOurConfigFiles)],
+    [options.rulesFilesLast, findOption(isOurLast)],
+    [options.appendOutput, findFields(options.appendOutput, oursBefore)],
+  ];
+}
+
+/**
+ * Falco's arguments without our options: what `tag-rules` is given to read.
+ *
+ * @param oursBefore whether the pod's status annotation says that an earlier injection added fields to alerts
+ */
+export function withoutOurOptions(
+  args: readonly string[],
+  options: OurOptions,
+  oursBefore: boolean,
+): string[] {
+  const kept = [...args];
+  for (const [, find] of finders(options, oursBefore)) {
+    const at = find(kept);
+    if (at > 0) kept.splice(at - 1, 2);
+  }
+  return kept;
+}
+
+/**
+ * `args` with our options: each in the place where an earlier injection has put it, else at the end.
+ *
+ * @param oursBefore as for `withoutOurOptions`
+ * @returns the very same list if nothing was to do
+ */
+export function withOurOptions(
+  args: readonly string[],
+  options: OurOptions,
+  oursBefore: boolean,
+): readonly string[] {
+  const result = [...args];
+  for (const [wanted, find] of finders(options, oursBefore)) {
+    if (wanted === undefined) continue;
+    const at = find(result);
+    if (at >= 0) result[at] = wanted;
+    else result.push('-o', wanted);
+  }
+  const same = result.length === args.length && result.every((arg, index) => arg === args[index]);
+  return same ? args : result;
+}

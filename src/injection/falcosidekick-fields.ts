@@ -1,0 +1,44 @@
+/**
+ * falcosidekick's own reading of CUSTOMFIELDS, TEMPLATEDFIELDS and CUSTOMTAGS (FACTS 3.2): split at `,`, each
+ * part at `:`, exactly two parts or silently dropped, nothing trimmed, the last of a name wins.
+ */
+
+const templateOfOurs = /^\{\{ or \(index \. "([A-Za-z0-9_]+)"\) "[^"]*" \}\}$/;
+
+/** The fields that a value of CUSTOMFIELDS or TEMPLATEDFIELDS sets. */
+export function readFields(text: string): ReadonlyMap<string, string> {
+  const fields = new Map<string, string>();
+  for (const part of text.split(',')) {
+    const [key, value, ...rest] = part.split(':');
+    if (key && value !== undefined && rest.length === 0) fields.set(key, value);
+  }
+  return fields;
+}
+
+/** `text` without the parts that set one of these fields; every other part stays as it is. */
+export function withoutFields(text: string, keys: ReadonlySet<string>): string {
+  return text
+    .split(',')
+    .filter((part) => !keys.has(part.split(':', 1)[0] ?? ''))
+    .join(',');
+}
+
+/** `text` with a part at its end. */
+export function withPart(text: string, part: string): string {
+  return text === '' ? part : `${text},${part}`;
+}
+
+/** The template that keeps what a spoke said and names the hub where nobody said anything (FACTS 3.3). */
+export function keepingTemplate(key: string, value: string): string {
+  return `{{ or (index . "${key}") "${value}" }}`;
+}
+
+/** Whether a template is of the form that we write, whatever the value. */
+export function isKeepingTemplate(key: string, template: string): boolean {
+  return templateOfOurs.exec(template)?.[1] === key;
+}
+
+/** The tags that a value of CUSTOMTAGS puts on every event; spaces are removed as falcosidekick does. */
+export function readTags(text: string): readonly string[] {
+  return text.replaceAll(' ', '').split(',');
+}

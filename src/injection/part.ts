@@ -1,0 +1,11 @@
+import type { Finding } from '../reasons/reasons.ts';
+import type { PodTemplate } from './pod-template.ts';
+
+/** What injecting one part (Falco, falcosidekick) of a pod came to. */
+export interface Part {
+  /** The template with the part in place, sharing with the given one what did not change. */
+  readonly template: PodTemplate;
+  /** What is ours in it now, for the status annotation; empty where nothing can be ours. */
+  readonly added: readonly string[];
+  readonly findings: readonly Finding[];
+}

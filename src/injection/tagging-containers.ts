@@ -1,0 +1,111 @@
+import type { V1Container, V1PodSpec, V1SecurityContext, V1VolumeMount } from '@kubernetes/client-node';
+import type { Identity } from '../federation/identity.ts';
+import { followRulesContainer, tagRulesContainer, volumeName, volumePath } from '../federation/names.ts';
+import { imageName, imageTag, imageVersion, isBefore } from './image.ts';
+import { containersOf } from './pod-template.ts';
+
+/** What both tagging containers are made from. */
+export interface TaggingInputs {
+  readonly identity: Identity;
+  readonly spec: V1PodSpec;
+  readonly falco: V1Container;
+  /** Falco's own arguments, for `tag-rules` to read. */
+  readonly falcoArgs: readonly string[];
+  readonly mounts: readonly V1VolumeMount[];
+}
+
+/** User and group of falcoctl's images from 0.9.0 (FACTS 2.6). */
+const nonRoot = 65532;
+
+function isFalcoctl(container: V1Container): boolean {
+  return imageName(container.image) === 'falcoctl';
+}
+
+/**
+ * Who may read what falcoctl writes: files of mode 0600 are for its own user only (FACTS 2.6), so we run as
+ * the user that the pod's falcoctl containers run as.
+ */
+function userOf(spec: V1PodSpec): { readonly uid: number; readonly gid: number } {
+  const falcoctl = containersOf(spec).find(isFalcoctl);
+  if (falcoctl === undefined) return { uid: nonRoot, gid: nonRoot };
+  const ofImage = isBefore(imageVersion(falcoctl.image), 0, 9) ? 0 : nonRoot;
+  return {
+    uid: falcoctl.securityContext?.runAsUser ?? spec.securityContext?.runAsUser ?? ofImage,
+    gid: falcoctl.securityContext?.runAsGroup ?? spec.securityContext?.runAsGroup ?? ofImage,
+  };
+}
+
+/** What PodSecurity "restricted" asks of a container (FACTS 5). */
+function restrictedSecurityContext(spec: V1PodSpec): V1SecurityContext {
+  const { uid, gid } = userOf(spec);
+  return {
+    runAsUser: uid,
+    runAsGroup: gid,
+    runAsNonRoot: uid !== 0,
+    allowPrivilegeEscalation: false,
+    readOnlyRootFilesystem: true,
+    capabilities: { drop: ['ALL'] },
+    seccompProfile: { type: 'RuntimeDefault' },
+  };
+}
+
+/** Falco's environment as far as the pod spells it out: its configuration may hold `${NAME}` (FACTS 1.9). */
+function environmentFlags(falco: V1Container): string[] {
+  return (falco.env ?? []).flatMap(({ name, value }) =>
+    value === undefined || value === null || value.includes('$(') ? [] : ['--falco-env', `${name}=${value}`],
+  );
+}
+
+function taggingContainer(name: string, inputs: TaggingInputs, flags: readonly string[]): V1Container {
+  const { identity, spec, falco, falcoArgs, mounts } = inputs;
+  const tag = imageTag(falco.image);
+  return {
+    name,
+    image: identity.rules.image,
+    ...(falco.imagePullPolicy === undefined ? {} : { imagePullPolicy: falco.imagePullPolicy }),
+    args: [
+      'tag-rules',
+      ...identity.tags.flatMap((one) => ['--tag', one]),
+      '--output',
+      volumePath,
+      ...(tag === undefined ? [] : ['--falco-version', tag]),
+      ...environmentFlags(falco),
+      ...flags,
+      '--',
+      ...falcoArgs,
+    ],
+    // Safe: the settings' schema allows nothing but what V1ResourceRequirements holds.
+    resources: identity.rules.resources as NonNullable<V1Container['resources']>,
+    securityContext: restrictedSecurityContext(spec),
+    volumeMounts: [...mounts, { name: volumeName, mountPath: volumePath }],
+  };
+}
+
+/** The init container that tags the rules before Falco starts. */
+export function tagRules(inputs: TaggingInputs): V1Container {
+  // Written out even where it is the default: an image of another version must not hold Falco back either.
+  return taggingContainer(tagRulesContainer, inputs, ['--on-failure', inputs.identity.rules.onFailure]);
+}
+
+/** The side container that tags rules while Falco runs. */
+export function followRules(inputs: TaggingInputs): V1Container {
+  return taggingContainer(followRulesContainer, inputs, ['--follow']);
+}
+
+/** Whether something in the pod brings rules after the start: falcoctl's follow, or the operator (FACTS 2.9). */
+export function rulesArriveLater(spec: V1PodSpec): boolean {
+  const follows = spec.containers.some(
+    (container) =>
+      container.name === 'falcoctl-artifact-follow' ||
+      (isFalcoctl(container) && (container.args ?? []).includes('follow')),
+  );
+  return follows || bringsRulesBeside(spec);
+}
+
+/** Whether falco-operator's native sidecar is there, whose rules come at any time. */
+export function bringsRulesBeside(spec: V1PodSpec): boolean {
+  return (spec.initContainers ?? []).some(
+    (container) =>
+      container.name === 'artifact-operator' || imageName(container.image) === 'artifact-operator',
+  );
+}

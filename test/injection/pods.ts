@@ -1,0 +1,241 @@
+import assert from 'node:assert/strict';
+import type { V1Container, V1PodSpec } from '@kubernetes/client-node';
+import fc from 'fast-check';
+import type { PodTemplate } from '../../src/injection/pod-template.ts';
+import { parseSettings } from '../../src/settings/load.ts';
+import type { Settings } from '../../src/settings/schema.ts';
+
+/** Pods as users have them and as nobody has them, with Falco, falcosidekick, both or neither. */
+
+const names = fc.stringMatching(/^[a-z][a-z0-9-]{0,8}$/);
+
+const falcoArgs = fc.array(
+  fc.constantFrom(
+    ['-U'],
+    ['-c', '/etc/falco/other.yaml'],
+    ['-o', 'rules_files[]=/etc/falco/mine.yaml'],
+    ['-o', 'rules_files[0]=/etc/falco/mine.yaml'],
+    ['-o', 'rules_files=/etc/falco/mine.yaml'],
+    ['-o', 'config_files[]=/etc/falco/more.d'],
+    ['-o', 'append_output[]={"extra_fields": [{"env": "mine"}]}'],
+    ['-o', 'append_output[]={"extra_output": "x"}'],
+    ['-r', '/etc/falco/mine.yaml'],
+    ['--option=json_output=true'],
+  ),
+  { maxLength: 3 },
+);
+
+const mounts = fc.uniqueArray(
+  fc.record(
+    {
+      name: fc.constantFrom('rulesfiles-install-dir', 'falco-yaml', 'mine', 'host'),
+      mountPath: fc.constantFrom(
+        '/etc/falco',
+        '/etc/falco/',
+        '/etc/falco/falco.yaml',
+        '/etc/falco/rules.d',
+        '/rules',
+        '/host/etc',
+        '/usr/share/falco/plugins',
+      ),
+      readOnly: fc.boolean(),
+      subPath: fc.constantFrom('falco.yaml', 'x'),
+    },
+    { requiredKeys: ['name', 'mountPath'] },
+  ),
+  { selector: ({ mountPath }) => mountPath.replace(/\/$/, ''), maxLength: 5 },
+);
+
+const environment = fc.array(
+  fc.oneof(
+    fc.record(
+      {
+        name: fc.constantFrom(
+          'CUSTOMFIELDS',
+          'TEMPLATEDFIELDS',
+          'CUSTOMTAGS',
+          'WEBHOOK_ADDRESS',
+          'PROMETHEUS_EXTRALABELS',
+          'DEBUG',
+        ),
+        value: fc.constantFrom(
+          '',
+          'env:mine',
+          'team:blue',
+          'env:{{ .x }}',
+          'env',
+          'a,b',
+          'x:$(Y)',
+          'https://mine.example',
+        ),
+      },
+      { requiredKeys: ['name'] },
+    ),
+    fc.record({
+      name: fc.constantFrom('CUSTOMFIELDS', 'TEMPLATEDFIELDS', 'CUSTOMTAGS', 'WEBHOOK_ADDRESS'),
+      valueFrom: fc.constant({ secretKeyRef: { name: 'mine', key: 'x' } }),
+    }),
+  ),
+  { maxLength: 6 },
+);
+
+const falco: fc.Arbitrary<V1Container> = fc
+  .record({
+    image: fc.constantFrom(
+      'falcosecurity/falco:0.44.1',
+      'm.example:5000/falco:0.41.0-debian',
+      'falcosecurity/falco:0.40.0',
+      'falcosecurity/falco-no-driver:0.38.2',
+      'falcosecurity/falco:0.36.0',
+      'falcosecurity/falco',
+    ),
+    args: falcoArgs,
+    volumeMounts: mounts,
+  })
+  .map(({ image, args, volumeMounts }) => ({
+    name: 'falco',
+    image,
+    args: ['/usr/bin/falco', ...args.flat()],
+    volumeMounts,
+  }));
+
+const falcosidekick: fc.Arbitrary<V1Container> = environment.map((env) => ({
+  name: 'falcosidekick',
+  image: 'falcosecurity/falcosidekick:2.32.0',
+  env,
+}));
+
+const foreign: fc.Arbitrary<V1Container> = fc.record({
+  name: names.map((name) => `x-${name}`),
+  image: fc.constantFrom('nginx:1.29', 'falcosecurity/falcoctl:0.13.0', 'busybox'),
+  command: fc.constant(['sleep', '1']),
+});
+
+const byName = { selector: ({ name }: { name: string }) => name };
+
+export const podTemplates: fc.Arbitrary<PodTemplate> = fc
+  .record({
+    ours: fc.constantFrom('falco', 'falcosidekick', 'both', 'neither'),
+    falco,
+    falcosidekick,
+    before: fc.uniqueArray(foreign, { ...byName, maxLength: 2 }),
+    after: fc.constantFrom(
+      [],
+      [{ name: 'falcoctl-artifact-follow', image: 'falcosecurity/falcoctl:0.13.0' }],
+    ),
+    initContainers: fc.option(
+      fc
+        .uniqueArray(foreign, { ...byName, maxLength: 2 })
+        .map((list) => list.map((one) => ({ ...one, name: `init-${one.name}` }))),
+      { nil: undefined },
+    ),
+    metadata: fc.option(
+      fc.record(
+        { labels: fc.dictionary(names, names), annotations: fc.dictionary(names, names) },
+        { requiredKeys: [] },
+      ),
+      { nil: undefined },
+    ),
+    withVolumes: fc.boolean(),
+  })
+  .map(({ ours, falco, falcosidekick, before, after, initContainers, metadata, withVolumes }) => {
+    const containers = [
+      ...before,
+      ...(ours === 'falco' || ours === 'both' ? [falco] : []),
+      ...(ours === 'falcosidekick' || ours === 'both' ? [falcosidekick] : []),
+      ...after,
+    ];
+    const volumes = [
+      { name: 'rulesfiles-install-dir', emptyDir: {} },
+      { name: 'falco-yaml', configMap: { name: 'falco' } },
+      { name: 'mine', configMap: { name: 'mine' } },
+      { name: 'host', hostPath: { path: '/etc' } },
+    ];
+    // As from the API server: plain objects, nothing shared, nothing undefined.
+    return JSON.parse(
+      JSON.stringify({
+        ...(metadata === undefined ? {} : { metadata }),
+        spec: {
+          containers: containers.length > 0 ? containers : [{ name: 'web', image: 'nginx' }],
+          ...(initContainers === undefined ? {} : { initContainers }),
+          ...(withVolumes || ours !== 'neither' ? { volumes } : {}),
+        },
+      }),
+    );
+  });
+
+export const settingsTexts = fc.constantFrom(
+  'cluster: staging\nhub: {address: "https://hub.example"}\n',
+  'cluster: staging\nhub: {address: "https://hub.example", clientCertificateSecret: c, headersSecret: h}\n',
+  'cluster: obsrv\nrole: hub\n',
+  'cluster: staging\nrules: {startup: alongside}\n',
+  'cluster: staging\nrules: {enabled: false}\n',
+  'cluster: staging\nlabels: {env: staging, region: eu}\ntags: [a, b]\nrules: {resources: {limits: {cpu: 1000m, memory: 1Gi}}}\n',
+);
+
+export function settingsFrom(text: string): Settings {
+  const result = parseSettings(text);
+  assert.ok(result.ok);
+  return result.settings;
+}
+
+function deepFreeze(value: unknown): void {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return;
+  Object.freeze(value);
+  Object.values(value).forEach(deepFreeze);
+}
+
+/** A copy that throws when anybody writes to it. */
+export function frozen<T>(value: T): T {
+  const copy = structuredClone(value);
+  deepFreeze(copy);
+  return copy;
+}
+
+function assertUnique(values: readonly string[], what: string): void {
+  assert.deepEqual(values, [...new Set(values)], `${what} twice`);
+}
+
+function assertMounts(container: V1Container, spec: V1PodSpec, checkAll: boolean): void {
+  const list = container.volumeMounts ?? [];
+  assertUnique(
+    list.map(({ mountPath }) => mountPath),
+    `a mount path in ${container.name}`,
+  );
+  for (const mount of list) {
+    const ours = mount.name.startsWith('falco-federation');
+    if (!checkAll && !ours) continue;
+    assert.ok(
+      spec.volumes?.some(({ name }) => name === mount.name),
+      `${container.name}: no volume ${mount.name}`,
+    );
+    const folder = `${mount.mountPath.replace(/\/$/, '')}/`;
+    const below = list.filter((other) => other !== mount && other.mountPath.startsWith(folder));
+    assert.ok(!(checkAll && mount.readOnly && below.length > 0), 'FACTS 4.8: a mount below a read-only one');
+  }
+}
+
+/** What the API server, the runtime and PodSecurity "restricted" ask of what we add (FACTS 4, 5). */
+export function assertAcceptable(spec: V1PodSpec): void {
+  const all = [...(spec.initContainers ?? []), ...spec.containers];
+  assertUnique(
+    all.map(({ name }) => name),
+    'a container name',
+  );
+  assertUnique(
+    (spec.volumes ?? []).map(({ name }) => name),
+    'a volume name',
+  );
+  for (const container of all) {
+    const ours = container.name.startsWith('falco-federation-');
+    assertMounts(container, spec, ours);
+    if (!ours) continue;
+    const { securityContext, resources } = container;
+    assert.equal(securityContext?.allowPrivilegeEscalation, false);
+    assert.equal(securityContext?.readOnlyRootFilesystem, true);
+    assert.deepEqual(securityContext?.capabilities, { drop: ['ALL'] });
+    assert.equal(securityContext?.seccompProfile?.type, 'RuntimeDefault');
+    assert.ok(resources?.limits?.memory && resources.limits.cpu);
+    for (const mount of container.volumeMounts ?? []) assert.equal(mount.mountPropagation, undefined);
+  }
+}

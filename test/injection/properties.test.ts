@@ -1,0 +1,191 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { V1Container } from '@kubernetes/client-node';
+import fc from 'fast-check';
+import fastJsonPatch, { type Operation } from 'fast-json-patch';
+import { effectiveIdentity } from '../../src/federation/identity.ts';
+import { inject } from '../../src/injection/inject.ts';
+import { type PodTemplate, readPodTemplate, templatePath } from '../../src/injection/pod-template.ts';
+import type { Settings } from '../../src/settings/schema.ts';
+import { assertAcceptable, frozen, podTemplates, settingsFrom, settingsTexts } from './pods.ts';
+import { recordedReviews } from './reviews.ts';
+
+function injected(template: PodTemplate, settings: Settings) {
+  const { identity } = effectiveIdentity(settings, undefined, template.metadata?.annotations);
+  return inject(template, identity);
+}
+
+function applied(template: PodTemplate, patch: readonly Operation[]): PodTemplate {
+  return fastJsonPatch.applyPatch(structuredClone(template), structuredClone([...patch]), true).newDocument;
+}
+
+const oursInEnvironment = /^(CUSTOMFIELDS|TEMPLATEDFIELDS|CUSTOMTAGS|WEBHOOK_[A-Z]+|MUTUALTLSCLIENT_[A-Z]+)$/;
+
+/** A container of somebody else but for what we may put into Falco and falcosidekick. */
+function foreignPart(container: V1Container): unknown {
+  const { args, env, volumeMounts, ...rest } = container;
+  return {
+    ...rest,
+    env: (env ?? []).filter(({ name }) => !oursInEnvironment.test(name)),
+    volumeMounts: (volumeMounts ?? []).filter(({ name }) => !name.startsWith('falco-federation')),
+  };
+}
+
+function assertForeignUntouched(before: PodTemplate, after: PodTemplate): void {
+  const lists = ['containers', 'initContainers', 'volumes'] as const;
+  for (const list of lists) {
+    const was = before.spec[list] ?? [];
+    const is = (after.spec[list] ?? []).slice(0, was.length);
+    assert.deepEqual(
+      is.map(({ name }) => name),
+      was.map(({ name }) => name),
+      `${list} moved`,
+    );
+    const added = (after.spec[list] ?? []).slice(was.length).map(({ name }) => name);
+    for (const name of added) assert.match(name, /^falco-federation/, `${list}: ${name} is not ours`);
+  }
+  before.spec.containers.forEach((container, at) => {
+    const now = after.spec.containers[at];
+    assert.ok(now);
+    assert.deepEqual(foreignPart(now), foreignPart(container));
+    assert.deepEqual(now.args?.slice(0, container.args?.length ?? 0) ?? [], container.args ?? []);
+  });
+  const inits = before.spec.initContainers ?? [];
+  assert.deepEqual((after.spec.initContainers ?? []).slice(0, inits.length), inits);
+}
+
+/** Add-only, but for the env entries that are merged and the empty CUSTOMTAGS that goes. */
+function assertPatchIsModest(patch: readonly Operation[]): void {
+  for (const { op, path } of patch) {
+    if (op === 'add') continue;
+    assert.match(path, /^\/spec\/containers\/\d+\/env\/\d+/, `${op} ${path}`);
+  }
+}
+
+function check(template: PodTemplate, settings: Settings): void {
+  const before = frozen(template);
+  const result = injected(before, settings);
+  const after = applied(template, result.patch);
+  assert.deepEqual(
+    after,
+    result.patch.length === 0 ? template : result.template,
+    'patch and template differ',
+  );
+  assertPatchIsModest(result.patch);
+  assertForeignUntouched(template, after);
+  assertAcceptable(after.spec);
+  const again = injected(frozen(after), settings);
+  assert.deepEqual(again.patch, [], 'a second injection changes something');
+}
+
+describe('what must always hold', () => {
+  test('for every recorded review: the patch fits, adds only, is complete, and nothing is to do twice', (t) => {
+    const all = ['cluster: staging\nhub: {address: "https://hub.example"}\n', 'cluster: obsrv\nrole: hub\n'];
+    for (const { name, text } of recordedReviews(t)) {
+      const { request } = JSON.parse(text);
+      const path = templatePath(request.kind.kind);
+      assert.ok(path, name);
+      const template = readPodTemplate(request.object, path);
+      assert.ok(template, name);
+      for (const settings of all) check(template, settingsFrom(settings));
+    }
+  });
+
+  test('for generated pods', () => {
+    fc.assert(
+      fc.property(podTemplates, settingsTexts, (template, settings) =>
+        check(template, settingsFrom(settings)),
+      ),
+      { numRuns: 600 },
+    );
+  });
+
+  test('a pod of which parts of ours are missing is completed without doubles', () => {
+    fc.assert(
+      fc.property(podTemplates, settingsTexts, fc.infiniteStream(fc.boolean()), (template, text, coins) => {
+        const settings = settingsFrom(text);
+        const full = applied(template, injected(template, settings).patch);
+        const toss = (): boolean => coins.next().value === true;
+        const some = <T extends { name: string }>(list: T[] | null | undefined): T[] =>
+          (list ?? []).filter(({ name }) => !name.startsWith('falco-federation') || toss());
+        const half: PodTemplate = {
+          ...full,
+          spec: {
+            ...full.spec,
+            containers: some(full.spec.containers).map((one) =>
+              one.volumeMounts ? { ...one, volumeMounts: some(one.volumeMounts) } : one,
+            ),
+            ...(full.spec.initContainers ? { initContainers: some(full.spec.initContainers) } : {}),
+            ...(full.spec.volumes ? { volumes: some(full.spec.volumes) } : {}),
+          },
+        };
+        const completed = applied(half, injected(frozen(half), settings).patch);
+        assert.deepEqual(sorted(completed), sorted(full));
+        assertAcceptable(completed.spec);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test('another webhook adding to every container between two calls is left alone', () => {
+    fc.assert(
+      fc.property(podTemplates, settingsTexts, (template, text) => {
+        const settings = settingsFrom(text);
+        const first = applied(template, injected(template, settings).patch);
+        const mesh = (one: V1Container): V1Container => ({
+          ...one,
+          terminationMessagePath: '/dev/termination-log',
+          env: [...(one.env ?? []), { name: 'MESH', value: 'on' }],
+          volumeMounts: [...(one.volumeMounts ?? []), { name: 'mesh', mountPath: '/mesh' }],
+        });
+        const meshed: PodTemplate = {
+          ...first,
+          spec: {
+            ...first.spec,
+            containers: [...first.spec.containers.map(mesh), { name: 'proxy', image: 'mesh' }],
+          },
+        };
+        // At most the tagging containers are told of Falco's new variable; nothing of the mesh goes.
+        const { patch } = injected(frozen(meshed), settings);
+        for (const { path } of patch) assert.match(path, /^\/spec\/(initContainers|containers)\/\d+\/args\//);
+        const settled = applied(meshed, patch);
+        for (const one of settled.spec.containers.slice(0, -1)) {
+          assert.ok(
+            one.env?.some(({ name }) => name === 'MESH'),
+            one.name,
+          );
+          assert.ok(
+            one.volumeMounts?.some(({ name }) => name === 'mesh'),
+            one.name,
+          );
+        }
+        assert.deepEqual(injected(frozen(settled), settings).patch, []);
+      }),
+      { numRuns: 200 },
+    );
+  });
+});
+
+/** Lists of ours are appended in another order when some were there already. */
+function sorted(template: PodTemplate): unknown {
+  const byName = (a: { name: string }, b: { name: string }): number => a.name.localeCompare(b.name);
+  const { spec } = template;
+  return {
+    ...template,
+    spec: {
+      ...spec,
+      containers: spec.containers
+        .map((one) =>
+          one.volumeMounts
+            ? {
+                ...one,
+                volumeMounts: [...one.volumeMounts].sort((a, b) => a.mountPath.localeCompare(b.mountPath)),
+              }
+            : one,
+        )
+        .sort(byName),
+      ...(spec.initContainers ? { initContainers: [...spec.initContainers].sort(byName) } : {}),
+      ...(spec.volumes ? { volumes: [...spec.volumes].sort(byName) } : {}),
+    },
+  };
+}
