@@ -1,0 +1,66 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { request } from 'node:https';
+import { json } from 'node:stream/consumers';
+
+/** The fields that answers of the webhook have, of one kind or the other. */
+export interface AnswerBody {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly reason: string;
+  readonly message: string;
+  readonly response: {
+    readonly uid: string;
+    readonly allowed: boolean;
+    readonly patch?: string;
+    readonly patchType?: string;
+    readonly warnings?: readonly string[];
+    readonly auditAnnotations: Readonly<Record<string, string>>;
+  };
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: AnswerBody;
+}
+
+/** Posts as the API server does: HTTPS, the CA that it was given, JSON. */
+export function post(
+  port: number,
+  ca: string,
+  path: string,
+  body: string,
+  headers: Record<string, string> = {},
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request(
+      {
+        host: '127.0.0.1',
+        port,
+        path,
+        ca,
+        servername: 'localhost',
+        method: 'POST',
+        headers: {
+          'content-type': 'application/json',
+          'content-length': Buffer.byteLength(body),
+          ...headers,
+        },
+      },
+      (incoming) => {
+        json(incoming).then(
+          (answer) =>
+            resolve({
+              status: incoming.statusCode ?? 0,
+              headers: incoming.headers,
+              body: answer as AnswerBody,
+            }),
+          reject,
+        );
+      },
+    );
+    // A server that refuses a body early may close before all of it is sent; its answer is what counts.
+    outgoing.on('error', reject);
+    outgoing.end(body);
+  });
+}
