@@ -1,0 +1,167 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import type { FastifyInstance } from 'fastify';
+import { pino } from 'pino';
+import { makeServingCertificate } from '../certificates/self-signed.ts';
+import { version } from '../federation/names.ts';
+import { buildHealth } from '../server/health.ts';
+import { buildWebhook } from '../server/webhook.ts';
+import { describeProblem, loadSettings } from '../settings/load.ts';
+import type { Settings } from '../settings/schema.ts';
+import { type CommandIo, couldNot, done, wrongUse } from './command.ts';
+
+const help = `Usage: falco-federation serve [--settings FILE] --tls-cert FILE --tls-key FILE [--host ADDRESS] [--port N]
+       falco-federation serve --local [--settings FILE] [--port N]
+
+Serves the admission webhook: POST /mutate over HTTPS; /livez and /readyz over HTTP on the health port.
+
+      --settings FILE     federation.yaml of the cluster (default: federation.yaml)
+      --tls-cert FILE     serving certificate, PEM
+      --tls-key FILE      its key, PEM
+      --host ADDRESS      address to listen on (default: all of them)
+      --port N            HTTPS port (default: 8443)
+      --health-port N     health port (default: 8080)
+      --log-level LEVEL   trace, debug, info, warn, error or silent (default: info)
+      --local             on loopback, with a certificate made on the spot; prints a request to try
+      --help              this text
+
+Exit status: 0 stopped by a signal, 1 could not serve, 2 wrong use.
+`;
+
+/** How long connections may take to go away after SIGTERM; Kubernetes kills after 30 s by default. */
+const drainMilliseconds = 20_000;
+
+const caFile = path.join('certs', 'local-ca.crt');
+
+function readFlags(argv: readonly string[]) {
+  const { values } = parseArgs({
+    args: [...argv],
+    options: {
+      settings: { type: 'string', default: 'federation.yaml' },
+      'tls-cert': { type: 'string' },
+      'tls-key': { type: 'string' },
+      host: { type: 'string' },
+      port: { type: 'string', default: '8443' },
+      'health-port': { type: 'string', default: '8080' },
+      'log-level': { type: 'string', default: 'info' },
+      local: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const port = (name: 'port' | 'health-port'): number => {
+    const number = Number(values[name]);
+    if (!Number.isInteger(number) || number < 0 || number > 65535) {
+      throw new Error(`--${name} must be a port number, not "${values[name]}"`);
+    }
+    return number;
+  };
+  if (!Object.hasOwn(pino.levels.values, values['log-level']) && values['log-level'] !== 'silent') {
+    throw new Error(`--log-level must be one of ${Object.keys(pino.levels.values).join(', ')}, silent`);
+  }
+  const files = { cert: values['tls-cert'], key: values['tls-key'] };
+  if (!values.local && !values.help && (files.cert === undefined || files.key === undefined)) {
+    throw new Error('--tls-cert and --tls-key are needed, or --local to try it on this machine');
+  }
+  return { ...values, port: port('port'), healthPort: port('health-port'), files };
+}
+
+type Flags = ReturnType<typeof readFlags>;
+
+async function readTls(flags: Flags): Promise<{ cert: string; key: string; notAfter: Date | undefined }> {
+  if (flags.files.cert !== undefined && flags.files.key !== undefined) {
+    const [cert, key] = await Promise.all([
+      readFile(flags.files.cert, 'utf8'),
+      readFile(flags.files.key, 'utf8'),
+    ]);
+    return { cert, key, notAfter: undefined };
+  }
+  const made = await makeServingCertificate(['localhost', '127.0.0.1', '::1'], 30);
+  await mkdir(path.dirname(caFile), { recursive: true });
+  await writeFile(caFile, made.ca);
+  return { cert: made.certificate, key: made.key, notAfter: made.notAfter };
+}
+
+/** What `--local` tells a newcomer: a request to paste, and how to read the answer. */
+function invitation(port: number): string {
+  return `
+falco-federation-webhook ${version} serves https://localhost:${port}/mutate on this machine.
+
+Send it a Falco pod, as the API server would, and print the JSON Patch that comes back:
+
+  curl --silent --cacert ${caFile} https://localhost:${port}/mutate \\
+    --header 'Content-Type: application/json' --data @docs/examples/review.json \\
+    | node -e 'let t="";process.stdin.on("data",d=>t+=d).on("end",()=>{const r=JSON.parse(t).response;console.log(r.auditAnnotations,Buffer.from(r.patch??"","base64").toString())})'
+
+"reason" says what became of the pod (docs/reasons.md has them all); the patch only adds to the pod.
+Stop with Ctrl-C.
+`;
+}
+
+/** The port that a server got: the one asked for, or the system's choice for 0. */
+function portOf(server: FastifyInstance, asked: number): number {
+  const address = server.server.address();
+  return typeof address === 'object' && address !== null ? address.port : asked;
+}
+
+/** Waits until the process is asked to stop. */
+function stopSignal(): Promise<string> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
+  });
+}
+
+/** `falco-federation serve`: see its help. Runs until a signal. */
+export async function serve(argv: readonly string[], io: CommandIo): Promise<number> {
+  let flags: Flags;
+  try {
+    flags = readFlags(argv);
+  } catch (error) {
+    io.stderr.write(`falco-federation serve: ${error instanceof Error ? error.message : String(error)}\n`);
+    return wrongUse;
+  }
+  if (flags.help) {
+    io.stdout.write(help);
+    return done;
+  }
+  const loaded = await loadSettings(flags.settings);
+  if (!loaded.ok) {
+    for (const problem of loaded.problems) io.stderr.write(`${describeProblem(flags.settings, problem)}\n`);
+    return couldNot;
+  }
+  try {
+    return await run(flags, loaded.settings, io);
+  } catch (error) {
+    io.stderr.write(`falco-federation serve: ${error instanceof Error ? error.message : String(error)}\n`);
+    return couldNot;
+  }
+}
+
+async function run(flags: Flags, settings: Settings, io: CommandIo): Promise<number> {
+  const logger = pino({ level: flags['log-level'], base: { version } });
+  const tls = await readTls(flags);
+  let draining = false;
+  const webhook = buildWebhook({
+    sources: { settings: () => settings, namespaceAnnotations: () => undefined },
+    tls,
+    logger,
+    isDraining: () => draining,
+  });
+  const health = buildHealth(() => ({ serving: draining ? 'draining' : true }));
+  const host = flags.host ?? (flags.local ? '127.0.0.1' : '::');
+  const stopped = stopSignal();
+  await webhook.listen({ host, port: flags.port });
+  await health.listen({ host, port: flags.healthPort });
+  const port = portOf(webhook, flags.port);
+  logger.info({ cluster: settings.cluster, role: settings.role, port }, 'serving');
+  if (flags.local) io.stdout.write(invitation(port));
+
+  const signal = await stopped;
+  draining = true;
+  logger.info({ signal }, 'draining');
+  await Promise.race([webhook.close(), wait(drainMilliseconds, undefined, { ref: false })]);
+  await health.close();
+  logger.info('stopped');
+  return done;
+}

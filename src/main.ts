@@ -1,0 +1,57 @@
+#!/usr/bin/env node
+import { type CommandIo, couldNot, done, wrongUse } from './commands/command.ts';
+import { version } from './federation/names.ts';
+
+type Command = (argv: readonly string[], io: CommandIo) => Promise<number>;
+
+/** Each command is loaded only when it is called: tag-rules runs on every node and must start fast. */
+const commands: Readonly<Record<string, { readonly what: string; readonly load: () => Promise<Command> }>> = {
+  serve: {
+    what: 'serve the admission webhook',
+    load: async () => (await import('./commands/serve.ts')).serve,
+  },
+  inject: {
+    what: 'inject Kubernetes YAML or JSON on the command line',
+    load: async () => (await import('./commands/inject.ts')).inject,
+  },
+  'tag-rules': {
+    what: "tag Falco's rules; the injected containers run this",
+    load: async () => (await import('./commands/tag-rules.ts')).tagRules,
+  },
+};
+
+const help = `Usage: falco-federation COMMAND [FLAGS]
+
+${Object.entries(commands)
+  .map(([name, { what }]) => `  ${name.padEnd(10)} ${what}`)
+  .join('\n')}
+
+Each command has --help. falco-federation --version prints ${version}.
+`;
+
+async function main(argv: readonly string[]): Promise<number> {
+  const [name = '', ...rest] = argv;
+  if (name === '--help' || name === '-h' || name === 'help') {
+    process.stdout.write(help);
+    return done;
+  }
+  if (name === '--version') {
+    process.stdout.write(`${version}\n`);
+    return done;
+  }
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (command === undefined) {
+    process.stderr.write(name === '' ? help : `falco-federation: there is no command "${name}"\n\n${help}`);
+    return wrongUse;
+  }
+  try {
+    return await (await command.load())(rest, process);
+  } catch (error) {
+    process.stderr.write(
+      `falco-federation ${name}: ${error instanceof Error ? error.stack : String(error)}\n`,
+    );
+    return couldNot;
+  }
+}
+
+process.exitCode = await main(process.argv.slice(2));

@@ -1,0 +1,206 @@
+/** The program as a user runs it: flags, streams, exit statuses. */
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { describe, test } from 'node:test';
+
+const root = path.join(import.meta.dirname, '../..');
+const examples = path.join(root, 'docs/examples');
+const settings = path.join(examples, 'federation.yaml');
+const program = path.join(root, 'src/main.ts');
+
+function run(args: readonly string[], input = '') {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...args], {
+    input,
+    encoding: 'utf8',
+  });
+  return { status, stdout, stderr };
+}
+
+const inject = (input: string, ...args: string[]) => run(['inject', '--settings', settings, ...args], input);
+
+const pod = (name: string): string => `apiVersion: v1
+kind: Pod
+metadata:
+  name: ${name}   # a comment
+spec:
+  containers:
+    - name: ${name}
+      image: example/${name}:0.44.1
+      args: [/usr/bin/${name}]
+`;
+
+describe('falco-federation', () => {
+  test('help and version', () => {
+    assert.match(run(['--help']).stdout, /serve[\s\S]*inject[\s\S]*tag-rules/);
+    for (const command of ['serve', 'inject', 'tag-rules']) {
+      const { status, stdout } = run([command, '--help']);
+      assert.equal(status, 0, command);
+      assert.match(stdout, new RegExp(`^Usage: falco-federation ${command}`));
+    }
+    assert.match(run(['--version']).stdout, /^\d+\.\d+\.\d+\n$/);
+  });
+
+  test('the version is that of package.json', () => {
+    const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
+    assert.equal(run(['--version']).stdout.trim(), version);
+  });
+
+  const wrong: readonly (readonly string[])[] = [
+    [],
+    ['nothing'],
+    ['inject', '--nope'],
+    ['inject', 'file.yaml'],
+    ['serve'],
+    ['serve', '--local', '--port', 'x'],
+    ['serve', '--local', '--log-level', 'loud'],
+    ['tag-rules'],
+  ];
+  for (const args of wrong) {
+    test(`wrong use is 2, told on stderr: ${args.join(' ')}`, () => {
+      const { status, stdout, stderr } = run(args);
+      assert.deepEqual([status, stdout], [2, '']);
+      assert.ok(stderr.length > 20);
+    });
+  }
+});
+
+describe('inject', () => {
+  test('documents that are not touched stay byte for byte, comments and odd spacing included', () => {
+    const others = [
+      '# first\n---\n',
+      `apiVersion: v1\nkind:   ConfigMap\nmetadata: {name: a}\ndata:\n  x: |\n    kind: Pod\n     ---\n    text\n`,
+      '--- # with a word\n# nothing here\n',
+      `---\n${pod('web')}`,
+      '---\r\nkind: Service\r\nmetadata:\r\n  name: crlf\r\n',
+    ].join('');
+    const { status, stdout, stderr } = inject(others);
+    assert.equal(stdout, others);
+    assert.equal(status, 0);
+    assert.match(stderr, /^Pod web: not_falco: /m);
+    assert.match(stderr, /^ConfigMap a: kind_without_pod: /m);
+  });
+
+  test('Falco among others is injected, its comments kept', () => {
+    const before = 'kind: Service\nmetadata: {name: s}\n---\n';
+    const { status, stdout } = inject(`${before}${pod('falco')}---\n${pod('web')}`);
+    assert.equal(status, 0);
+    assert.ok(stdout.startsWith(before));
+    assert.ok(stdout.endsWith(`---\n${pod('web')}`));
+    assert.match(stdout, /name: falco +# a comment/);
+    assert.match(stdout, /append_output\[\]=/);
+  });
+
+  test('a List, JSON, JSON on many lines, each in its own form', () => {
+    const falco = {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'f' },
+      spec: { containers: [{ name: 'falco', args: ['/usr/bin/falco'] }] },
+    };
+    const web = {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'w' },
+      spec: { containers: [{ name: 'web', image: 'w' }] },
+    };
+    const list = inject(JSON.stringify({ kind: 'List', items: [web, falco] }, null, 4));
+    assert.match(list.stdout, /^\{\n {4}"kind": "List"/);
+    const items = JSON.parse(list.stdout).items;
+    assert.deepEqual(items[0], web);
+    assert.equal(items[1].metadata.labels['falco-federation.io/cluster'], 'staging');
+    const lines = inject(`${JSON.stringify(web)}\n${JSON.stringify(falco)}\n`).stdout.split('\n');
+    assert.equal(lines[0], JSON.stringify(web));
+    assert.equal(JSON.parse(lines[1] ?? '').metadata.labels['falco-federation.io/cluster'], 'staging');
+  });
+
+  test('anchors and aliases: the result is right, whatever becomes of the form', () => {
+    const text = pod('falco')
+      .replace('spec:\n', 'spec:\n  nodeSelector: &a {x: y}\n')
+      .replace('args:', 'env: [{name: A, value: b}]\n      args:');
+    const aliased = `${text}  overhead: *a\n`;
+    const { stdout, status } = inject(aliased);
+    assert.equal(status, 0);
+    assert.match(stdout, /append_output\[\]=/);
+    assert.match(stdout, /overhead:\n {4}x: y/);
+  });
+
+  test('an AdmissionReview is answered, as the webhook would', () => {
+    const { status, stdout } = inject('', '-f', path.join(examples, 'review.json'));
+    assert.equal(status, 0);
+    const { response } = JSON.parse(stdout);
+    assert.deepEqual([response.allowed, response.patchType], [true, 'JSONPatch']);
+  });
+
+  test("a Namespace in the stream gives its annotations, and --namespace says whose objects' are", () => {
+    const namespace = `kind: Namespace\nmetadata:\n  name: security\n  annotations:\n    falco-federation.io/cluster: edge-7\n---\n`;
+    assert.match(inject(namespace + pod('falco'), '--namespace', 'security').stdout, /cluster: edge-7\n/);
+    assert.doesNotMatch(
+      inject(namespace + pod('falco')).stdout,
+      /falco-federation.io\/cluster: edge-7\n.*\n.*status/,
+    );
+  });
+
+  test('what cannot be read is passed on and told with its line; the rest is done; exit 1', () => {
+    const broken = 'a: [\n---\n';
+    const { status, stdout, stderr } = inject(`kind: X\n---\n${broken}${pod('falco')}`);
+    assert.equal(status, 1);
+    assert.ok(stdout.includes(broken));
+    assert.match(stdout, /append_output\[\]=/);
+    assert.match(stderr, /document at line 2: .*passed on as it is/);
+  });
+
+  test('nothing in, nothing out', () => {
+    assert.deepEqual(inject(''), { status: 0, stdout: '', stderr: '' });
+  });
+
+  test('a malformed pod is told and passed on; exit 1', () => {
+    const text = 'kind: Pod\nmetadata: {name: p}\nspec: {containers: 3}\n';
+    const { status, stdout, stderr } = inject(text);
+    assert.deepEqual([status, stdout], [1, text]);
+    assert.match(stderr, /^Pod p: pod_malformed/);
+  });
+
+  test('settings that are not there, and a file that is not there: exit 1, both named', () => {
+    const missing = run(['inject', '--settings', '/nowhere.yaml'], pod('falco'));
+    assert.deepEqual([missing.status, missing.stdout], [1, '']);
+    assert.match(missing.stderr, /^\/nowhere\.yaml: cannot be read/);
+    const file = inject('', '-f', '/nowhere.yaml');
+    assert.equal(file.status, 1);
+    assert.match(file.stderr, /\/nowhere\.yaml/);
+  });
+});
+
+describe('serve', () => {
+  test('bad settings: exit 1, the place told', () => {
+    const file = path.join(mkdtempSync(path.join(tmpdir(), 'serve-')), 'federation.yaml');
+    writeFileSync(file, 'cluster: a\nrole: leaf\n');
+    const { status, stderr } = run(['serve', '--local', '--settings', file]);
+    assert.equal(status, 1);
+    assert.match(stderr, /federation\.yaml:2:7: role: must be one of spoke, hub/);
+  });
+
+  test('starts, is ready, stops on SIGTERM with 0', async () => {
+    const child = spawn(
+      process.execPath,
+      [program, 'serve', '--local', '--settings', settings, '--port', '0', '--health-port', '0'],
+      {
+        cwd: mkdtempSync(path.join(tmpdir(), 'serve-')),
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
+    );
+    let output = '';
+    for await (const chunk of child.stdout) {
+      output += String(chunk);
+      if (output.includes('Stop with Ctrl-C')) break;
+    }
+    const told = /https:\/\/localhost:(\d+)\/mutate/.exec(output);
+    assert.notEqual(told?.[1], '0');
+    child.kill('SIGTERM');
+    const [status] = await once(child, 'exit');
+    assert.equal(status, 0);
+  });
+});
