@@ -3,8 +3,9 @@ import { text as readAll } from 'node:stream/consumers';
 import { parseArgs } from 'node:util';
 import { injectStream, type ObjectReport } from '../documents/inject-stream.ts';
 import { reasons, sentenceOf } from '../reasons/reasons.ts';
-import { describeProblem, loadSettings } from '../settings/load.ts';
-import { type CommandIo, couldNot, done, wrongUse } from './command.ts';
+import type { Settings } from '../settings/schema.ts';
+import { type CommandIo, couldNot, done } from './command.ts';
+import { withSettings } from './with-settings.ts';
 
 const defaultSettings = 'federation.yaml';
 
@@ -40,35 +41,17 @@ function readFlags(argv: readonly string[]) {
   }).values;
 }
 
-/** `falco-federation inject`: see its help. */
-export async function inject(argv: readonly string[], io: CommandIo): Promise<number> {
-  let flags: ReturnType<typeof readFlags>;
+async function readInput(filename: string, io: CommandIo): Promise<string> {
   try {
-    flags = readFlags(argv);
+    return filename === '-' ? await readAll(io.stdin) : await readFile(filename, 'utf8');
   } catch (error) {
-    io.stderr.write(`falco-federation inject: ${error instanceof Error ? error.message : String(error)}\n`);
-    return wrongUse;
+    throw new Error(`cannot read ${filename}: ${error instanceof Error ? error.message : String(error)}`);
   }
-  if (flags.help) {
-    io.stdout.write(help);
-    return done;
-  }
-  const loaded = await loadSettings(flags.settings);
-  if (!loaded.ok) {
-    for (const problem of loaded.problems) io.stderr.write(`${describeProblem(flags.settings, problem)}\n`);
-    return couldNot;
-  }
-  let input: string;
-  try {
-    input = flags.filename === '-' ? await readAll(io.stdin) : await readFile(flags.filename, 'utf8');
-  } catch (error) {
-    io.stderr.write(`falco-federation inject: cannot read ${flags.filename}: ${String(error)}\n`);
-    return couldNot;
-  }
-  const { output, reports, problems } = injectStream(input, {
-    settings: loaded.settings,
-    namespace: flags.namespace,
-  });
+}
+
+async function run(flags: ReturnType<typeof readFlags>, settings: Settings, io: CommandIo): Promise<number> {
+  const input = await readInput(flags.filename, io);
+  const { output, reports, problems } = injectStream(input, { settings, namespace: flags.namespace });
   io.stdout.write(output);
   for (const report of reports) io.stderr.write(describe(report));
   for (const problem of problems) {
@@ -77,4 +60,17 @@ export async function inject(argv: readonly string[], io: CommandIo): Promise<nu
   const failed =
     problems.length > 0 || reports.some(({ reason }) => reasons[reason.code].severity === 'error');
   return failed ? couldNot : done;
+}
+
+/** `falco-federation inject`: see its help. */
+export function inject(argv: readonly string[], io: CommandIo): Promise<number> {
+  return withSettings(
+    {
+      name: 'inject',
+      help,
+      readFlags: () => readFlags(argv),
+      run: (flags, settings) => run(flags, settings, io),
+    },
+    io,
+  );
 }

@@ -1,4 +1,5 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { networkInterfaces } from 'node:os';
 import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -8,9 +9,9 @@ import { makeServingCertificate } from '../certificates/self-signed.ts';
 import { version } from '../federation/names.ts';
 import { buildHealth } from '../server/health.ts';
 import { buildWebhook } from '../server/webhook.ts';
-import { describeProblem, loadSettings } from '../settings/load.ts';
 import type { Settings } from '../settings/schema.ts';
-import { type CommandIo, couldNot, done, wrongUse } from './command.ts';
+import { type CommandIo, done } from './command.ts';
+import { withSettings } from './with-settings.ts';
 
 const help = `Usage: falco-federation serve [--settings FILE] --tls-cert FILE --tls-key FILE [--host ADDRESS] [--port N]
        falco-federation serve --local [--settings FILE] [--port N]
@@ -99,6 +100,12 @@ Stop with Ctrl-C.
 `;
 }
 
+/** Every address of both families, where the machine has both. */
+function anyAddress(): string {
+  const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  return addresses.some(({ family }) => family === 'IPv6') ? '::' : '0.0.0.0';
+}
+
 /** The port that a server got: the one asked for, or the system's choice for 0. */
 function portOf(server: FastifyInstance, asked: number): number {
   const address = server.server.address();
@@ -112,32 +119,6 @@ function stopSignal(): Promise<string> {
   });
 }
 
-/** `falco-federation serve`: see its help. Runs until a signal. */
-export async function serve(argv: readonly string[], io: CommandIo): Promise<number> {
-  let flags: Flags;
-  try {
-    flags = readFlags(argv);
-  } catch (error) {
-    io.stderr.write(`falco-federation serve: ${error instanceof Error ? error.message : String(error)}\n`);
-    return wrongUse;
-  }
-  if (flags.help) {
-    io.stdout.write(help);
-    return done;
-  }
-  const loaded = await loadSettings(flags.settings);
-  if (!loaded.ok) {
-    for (const problem of loaded.problems) io.stderr.write(`${describeProblem(flags.settings, problem)}\n`);
-    return couldNot;
-  }
-  try {
-    return await run(flags, loaded.settings, io);
-  } catch (error) {
-    io.stderr.write(`falco-federation serve: ${error instanceof Error ? error.message : String(error)}\n`);
-    return couldNot;
-  }
-}
-
 async function run(flags: Flags, settings: Settings, io: CommandIo): Promise<number> {
   const logger = pino({ level: flags['log-level'], base: { version } });
   const tls = await readTls(flags);
@@ -149,7 +130,7 @@ async function run(flags: Flags, settings: Settings, io: CommandIo): Promise<num
     isDraining: () => draining,
   });
   const health = buildHealth(() => ({ serving: draining ? 'draining' : true }));
-  const host = flags.host ?? (flags.local ? '127.0.0.1' : '::');
+  const host = flags.host ?? (flags.local ? '127.0.0.1' : anyAddress());
   const stopped = stopSignal();
   await webhook.listen({ host, port: flags.port });
   await health.listen({ host, port: flags.healthPort });
@@ -164,4 +145,17 @@ async function run(flags: Flags, settings: Settings, io: CommandIo): Promise<num
   await health.close();
   logger.info('stopped');
   return done;
+}
+
+/** `falco-federation serve`: see its help. Runs until a signal. */
+export function serve(argv: readonly string[], io: CommandIo): Promise<number> {
+  return withSettings(
+    {
+      name: 'serve',
+      help,
+      readFlags: () => readFlags(argv),
+      run: (flags, settings) => run(flags, settings, io),
+    },
+    io,
+  );
 }
