@@ -2,7 +2,7 @@
 import type { Finding } from '../reasons/reasons.ts';
 import { type FileSystem, utf8 } from './file-system.ts';
 import type { RulesFile } from './rules-entry.ts';
-import { tagRulesFile } from './tag-rules-file.ts';
+import { tagInParts } from './tag-in-parts.ts';
 
 /**
  * All copies together: the volume's size limit is 64 MiB, and a new copy may for a moment lie beside the old one.
@@ -12,25 +12,6 @@ export const largestTotal = 16 * 1024 * 1024;
 
 /** One file. */
 export const largestFile = 8 * 1024 * 1024;
-
-/**
- * One file that is parsed, in bytes and in pieces (what a comma, a colon, a bracket or a line ends). A tree takes
- * some hundred times the memory of a short piece (measured: 60,000 pieces, 120 KB of text, peak at 220 MB with
- * the heap of a small container), and a container that runs out of memory is started again and again, with Falco
- * waiting. The largest rules file that upstream ships has 95 KB and 3,700 pieces.
- */
-export const largestParsed = { bytes: 512 * 1024, pieces: 30_000 };
-
-function isTooLargeToParse(bytes: Buffer): boolean {
-  if (bytes.length > largestParsed.bytes) return true;
-  let pieces = 0;
-  for (const byte of bytes) if (endsPiece[byte] === true) pieces++;
-  return pieces > largestParsed.pieces;
-}
-
-const endsPiece: readonly boolean[] = Array.from({ length: 256 }, (_, byte) =>
-  ',:[{\n'.includes(String.fromCharCode(byte)),
-);
 
 export interface TaggedCopy {
   readonly name: string;
@@ -83,10 +64,9 @@ export class CopyMaker {
       ...{ name: file.name, source: file.path, bytes, rules: 0, tagged: 0, alreadyTagged: 0 },
       ...{ asItWas: true, loadsTwice: false, findings: [{ code, detail }] },
     });
-    if (isTooLargeToParse(bytes)) return plain('rules_file_too_large_to_tag', file.path);
     const text = utf8(bytes);
     if (text === undefined) return plain('rules_file_not_parsed', `${file.path}: not UTF-8`);
-    const tagged = tagRulesFile(text, this.tags);
+    const tagged = tagInParts(text, this.tags);
     const asItWas = tagged.text === text;
     return {
       ...{ name: file.name, source: file.path, bytes: asItWas ? bytes : Buffer.from(tagged.text) },

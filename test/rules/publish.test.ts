@@ -15,7 +15,8 @@ import { type TestContext, test } from 'node:test';
 import type { FileSystem } from '../../src/rules/file-system.ts';
 import { type PublishingDisk, publishingDisk } from '../../src/rules/publish.ts';
 import { tagAndPublish } from '../../src/rules/tag-and-publish.ts';
-import { largestFile, largestParsed } from '../../src/rules/tagged-copies.ts';
+import { largestParsed } from '../../src/rules/tag-in-parts.ts';
+import { largestFile } from '../../src/rules/tagged-copies.ts';
 import { falcoIn, ourArguments, output, plant, rule, runIn, type Tree } from './temporary-tree.ts';
 
 const first: Tree = {
@@ -333,7 +334,7 @@ test('files too large to parse are copied, too large to copy stay, and so does w
   );
   const root = plant({
     'falco.yaml': `rules_files: [${list.join(', ')}]\n`,
-    'parsed.yaml': rule('Parsed') + filler(largestParsed.bytes - 1000),
+    'parsed.yaml': rule('Parsed') + filler(largestParsed.length - 1000),
     'copied.yaml': rule('Copied') + filler(largestFile - 1000),
     'huge.yaml': rule('Huge') + filler(largestFile),
     'full.yaml': rule('Full') + filler(largestFile - 2 ** 21),

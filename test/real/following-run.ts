@@ -1,0 +1,76 @@
+/** A pod's follow-rules container, run while its rules change as falcoctl and kubelet change them. */
+import assert from 'node:assert/strict';
+import { mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { runContainer, whileRunning } from './container.ts';
+import { checkPublished, type Published } from './published-rules.ts';
+import { containerOf } from './recorded-pods.ts';
+import { type Node, succeed, tagRulesName } from './tagging-run.ts';
+
+const followRulesName = 'falco-federation-follow-rules';
+
+/**
+ * Tags the own pod's rules, then changes them twice while they are followed. Throws unless every new rule is tagged
+ * and published within seconds, and the container stops by itself when asked to.
+ */
+export async function followChanges(node: Node, tags: readonly string[]): Promise<void> {
+  succeed(await runContainer(node, containerOf(node.pod, tagRulesName)));
+  const { rules } = checkPublished(node.falco, tags);
+  const { status, stdout, stderr } = await whileRunning(
+    node,
+    containerOf(node.pod, followRulesName),
+    async (stop) => {
+      overwriteAsFalcoctl(
+        join(node.folder, 'rulesfiles-install-dir/falco_rules.yaml'),
+        'Brought by falcoctl',
+      );
+      await until(() => checkPublished(node.falco, tags), rules + 1);
+      swapAsKubelet(join(node.folder, 'rules-volume'), 'b-second.yaml', 'Brought by a ConfigMap');
+      await until(() => checkPublished(node.falco, tags), rules + 2);
+      stop();
+    },
+  );
+  assert.equal(status, 0, `after SIGTERM: exit ${status}\n${stdout}${stderr}`);
+}
+
+function oneMore(name: string): string {
+  return `\n- rule: ${name}\n  desc: One more\n  condition: evt.type = open\n  output: One more\n  priority: INFO\n  tags: [more]\n`;
+}
+
+/** In place: cut off and written again (FACTS 2.6). */
+function overwriteAsFalcoctl(path: string, name: string): void {
+  writeFileSync(path, `${readFileSync(path, 'utf8')}${oneMore(name)}`);
+}
+
+/** A new folder, and `..data` renamed over to it. */
+function swapAsKubelet(folder: string, file: string, name: string): void {
+  const version = '..2026_01_01_00_01_00.000000002';
+  mkdirSync(join(folder, version));
+  for (const key of ['a-first.yaml', 'b-second.yaml', 'notes.txt']) {
+    const text = readFileSync(join(folder, '..data', key), 'utf8');
+    writeFileSync(join(folder, version, key), key === file ? `${text}${oneMore(name)}` : text);
+  }
+  symlinkSync(version, join(folder, '..data_tmp'));
+  renameSync(join(folder, '..data_tmp'), join(folder, '..data'));
+}
+
+/** Waits until what is published has so many rules; half a minute at most. */
+async function until(look: () => Published, rules: number): Promise<void> {
+  const end = performance.now() + 30_000;
+  for (;;) {
+    const found = sawOrThrew(look);
+    if (found === rules) return;
+    if (performance.now() > end) throw new Error(`published are not ${rules} rules after 30 s: ${found}`);
+    await wait(200);
+  }
+}
+
+/** While one side has changed and the other not yet, the check fails; that may be so for a moment. */
+function sawOrThrew(look: () => Published): number | string {
+  try {
+    return look().rules;
+  } catch (error) {
+    return String(error);
+  }
+}
