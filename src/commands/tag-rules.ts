@@ -18,7 +18,7 @@ the copies in the same order. Falco reads it with -o config_files[]={"path": "FO
 
   --tag TAG                  a tag for every rule; may be given more than once
   --output FOLDER            where copies and drop-in go, for example /etc/falco-federation
-  --config FILE              Falco's configuration (its -c, or /etc/falco/falco.yaml)
+  --config FILE              Falco's configuration where its arguments have no -c (/etc/falco/falco.yaml)
   --falco-version VERSION    Falco's version, for example 0.44.1; unknown: taken as new
   --falco-env NAME=VALUE     an environment variable of Falco's container; may be given more than once
   --follow                   stay, and tag again whenever what Falco reads changes

@@ -65,7 +65,7 @@ export interface EffectiveQuestion {
   readonly behaviour: FalcoBehaviour;
   /** Falco's own arguments. */
   readonly falcoArguments: readonly string[];
-  /** Given explicitly, this beats Falco's `-c`. */
+  /** Counts where Falco's arguments have no `-c`: what Falco is told is what it reads. */
   readonly configFile: string | undefined;
   readonly lookup: Lookup;
   /** Our folder: what is published there does not count. */
@@ -112,7 +112,7 @@ class Configuration {
   }
 
   answer(): EffectiveRulesFiles | LeftAlone {
-    const main = this.question.configFile ?? this.given.configFile ?? defaultConfigFile;
+    const main = this.given.configFile ?? this.question.configFile ?? defaultConfigFile;
     return (
       this.loadMain(main) ??
       (this.question.behaviour.optionsAfterDropIns ? this.newOrder(main) : this.oldOrder(main))

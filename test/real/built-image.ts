@@ -30,6 +30,9 @@ const tag = 'falco-federation-webhook:real';
 
 /** Takes about a minute, two more when the base image must be made first. Throws with what buildah said. */
 export function buildImage(): BuiltImage {
+  // What builds that failed or were stopped have left; the store is ours alone.
+  buildah('rm', '--all');
+  buildah('rmi', '--prune', '--force');
   const base = provideBaseImage();
   buildah(
     ...['bud', '--isolation', 'chroot', '--pull-never', '--quiet', '--tag', tag],

@@ -94,7 +94,7 @@ test('that Falco is given -r is no failure', async () => {
   assert.equal(JSON.parse(stdout).code, 'rules_left_to_argument');
 });
 
-test('-c counts unless --config is given', async () => {
+test('-c counts, whatever --config says: it is what Falco reads', async () => {
   const { at, flags } = plant();
   const withoutConfig = flags.filter((flag) => flag !== '--config' && flag !== at('falco.yaml'));
   for (const own of [
@@ -106,7 +106,7 @@ test('-c counts unless --config is given', async () => {
     assert.equal(JSON.parse(stdout).code, 'rules_tagged', own.join(' '));
   }
   const { stdout } = await run(...flags, '--', '-c', '/gone');
-  assert.equal(JSON.parse(stdout).code, 'rules_tagged');
+  assert.equal(JSON.parse(stdout).code, 'rules_config_unreadable');
 });
 
 test('variables come from --falco-env, then from the own environment; others leave the entry', async () => {
