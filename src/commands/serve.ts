@@ -1,15 +1,19 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
+import { Server as TlsServer } from 'node:tls';
 import { parseArgs } from 'node:util';
 import type { FastifyInstance } from 'fastify';
-import { pino } from 'pino';
+import { type Logger, pino } from 'pino';
+import { type CertificateFiles, type KeyPair, loadKeyPair, watchKeyPair } from '../certificates/files.ts';
 import { makeServingCertificate } from '../certificates/self-signed.ts';
 import { version } from '../federation/names.ts';
-import { buildHealth } from '../server/health.ts';
-import { buildWebhook } from '../server/webhook.ts';
+import { buildHealth, type Check } from '../server/health.ts';
+import { buildWebhook, secureContext } from '../server/webhook.ts';
+import { describeProblem } from '../settings/load.ts';
 import type { Settings } from '../settings/schema.ts';
+import { type WatchedSettings, watchSettings } from '../settings/watch.ts';
 import { type CommandIo, done } from './command.ts';
 import { withSettings } from './with-settings.ts';
 
@@ -17,6 +21,7 @@ const help = `Usage: falco-federation serve [--settings FILE] --tls-cert FILE --
        falco-federation serve --local [--settings FILE] [--port N]
 
 Serves the admission webhook: POST /mutate over HTTPS; /livez and /readyz over HTTP on the health port.
+Settings and certificate are reread when their files change; a bad file leaves the last good one in force.
 
       --settings FILE     federation.yaml of the cluster (default: federation.yaml)
       --tls-cert FILE     serving certificate, PEM
@@ -30,6 +35,9 @@ Serves the admission webhook: POST /mutate over HTTPS; /livez and /readyz over H
 
 Exit status: 0 stopped by a signal, 1 could not serve, 2 wrong use.
 `;
+
+/** Milliseconds between two looks at the settings and the certificate. */
+const lookEvery = 2_000;
 
 /** How long connections may take to go away after SIGTERM; Kubernetes kills after 30 s by default. */
 const drainMilliseconds = 20_000;
@@ -61,8 +69,9 @@ function readFlags(argv: readonly string[]) {
   if (!Object.hasOwn(pino.levels.values, values['log-level']) && values['log-level'] !== 'silent') {
     throw new Error(`--log-level must be one of ${Object.keys(pino.levels.values).join(', ')}, silent`);
   }
-  const files = { cert: values['tls-cert'], key: values['tls-key'] };
-  if (!values.local && !values.help && (files.cert === undefined || files.key === undefined)) {
+  const { 'tls-cert': cert, 'tls-key': key } = values;
+  const files = cert !== undefined && key !== undefined ? { cert, key } : undefined;
+  if (!values.local && !values.help && files === undefined) {
     throw new Error('--tls-cert and --tls-key are needed, or --local to try it on this machine');
   }
   return { ...values, port: port('port'), healthPort: port('health-port'), files };
@@ -70,18 +79,23 @@ function readFlags(argv: readonly string[]) {
 
 type Flags = ReturnType<typeof readFlags>;
 
-async function readTls(flags: Flags): Promise<{ cert: string; key: string; notAfter: Date | undefined }> {
-  if (flags.files.cert !== undefined && flags.files.key !== undefined) {
-    const [cert, key] = await Promise.all([
-      readFile(flags.files.cert, 'utf8'),
-      readFile(flags.files.key, 'utf8'),
-    ]);
-    return { cert, key, notAfter: undefined };
+/** Where the serving certificate comes from. */
+interface ServingTls {
+  readonly pair: KeyPair;
+  /** Absent for one that was made on the spot. */
+  readonly files: CertificateFiles | undefined;
+}
+
+async function readTls({ files }: Flags): Promise<ServingTls> {
+  if (files !== undefined) {
+    const loaded = await loadKeyPair(files);
+    if (!loaded.ok) throw new Error(`--tls-cert ${files.cert}, --tls-key ${files.key}: ${loaded.why}`);
+    return { pair: loaded.pair, files };
   }
   const made = await makeServingCertificate(['localhost', '127.0.0.1', '::1'], 30);
   await mkdir(path.dirname(caFile), { recursive: true });
   await writeFile(caFile, made.ca);
-  return { cert: made.certificate, key: made.key, notAfter: made.notAfter };
+  return { pair: { cert: made.certificate, key: made.key, notAfter: made.notAfter }, files: undefined };
 }
 
 /** What `--local` tells a newcomer: a request to paste, and how to read the answer. */
@@ -119,32 +133,86 @@ function stopSignal(): Promise<string> {
   });
 }
 
-async function run(flags: Flags, settings: Settings, io: CommandIo): Promise<number> {
+async function run(flags: Flags, first: Settings, io: CommandIo): Promise<number> {
   const logger = pino({ level: flags['log-level'], base: { version } });
   const tls = await readTls(flags);
+  const settings = followSettings(flags.settings, first, logger);
   let draining = false;
   const webhook = buildWebhook({
-    sources: { settings: () => settings, namespaceAnnotations: () => undefined },
-    tls,
+    sources: { settings: settings.current, namespaceAnnotations: () => undefined },
+    tls: tls.pair,
     logger,
     isDraining: () => draining,
   });
-  const health = buildHealth(() => ({ serving: draining ? 'draining' : true }));
+  const certificate = followCertificate(tls, webhook, logger);
+  const health = buildHealth(() => ({
+    serving: { ready: !draining, detail: draining ? 'draining' : 'ok' },
+    certificate: certificateCheck(certificate.notAfter()),
+    settings: settingsCheck(flags.settings, settings),
+  }));
   const host = flags.host ?? (flags.local ? '127.0.0.1' : anyAddress());
   const stopped = stopSignal();
   await webhook.listen({ host, port: flags.port });
   await health.listen({ host, port: flags.healthPort });
   const port = portOf(webhook, flags.port);
-  logger.info({ cluster: settings.cluster, role: settings.role, port }, 'serving');
+  const healthPort = portOf(health, flags.healthPort);
+  logger.info({ cluster: first.cluster, role: first.role, port, healthPort }, 'serving');
   if (flags.local) io.stdout.write(invitation(port));
 
   const signal = await stopped;
   draining = true;
   logger.info({ signal }, 'draining');
+  settings.stop();
+  certificate.stop();
   await Promise.race([webhook.close(), wait(drainMilliseconds, undefined, { ref: false })]);
   await health.close();
   logger.info('stopped');
   return done;
+}
+
+function followSettings(file: string, first: Settings, logger: Logger): WatchedSettings {
+  const settings = watchSettings(file, first, lookEvery, (problems) => {
+    if (problems.length === 0) logger.info({ cluster: settings.current().cluster }, 'settings reread');
+    const told = problems.map((problem) => describeProblem(file, problem));
+    if (told.length > 0) logger.error({ problems: told }, 'settings refused; the last good ones stay');
+  });
+  return settings;
+}
+
+/** Swaps the certificate for new connections when its files change; those that are open go on (FACTS 5). */
+function followCertificate(
+  { pair, files }: ServingTls,
+  server: FastifyInstance,
+  logger: Logger,
+): { readonly notAfter: () => Date; readonly stop: () => void } {
+  let current = pair;
+  if (files === undefined) return { notAfter: () => current.notAfter, stop: () => {} };
+  const stop = watchKeyPair(files, pair, lookEvery, (result) => {
+    if (!result.ok) {
+      logger.error({ why: result.why }, 'certificate refused; the last good one stays');
+      return;
+    }
+    current = result.pair;
+    if (server.server instanceof TlsServer) server.server.setSecureContext(secureContext(current));
+    logger.info({ notAfter: current.notAfter }, 'certificate reread');
+  });
+  return { notAfter: () => current.notAfter, stop };
+}
+
+function certificateCheck(notAfter: Date): Check {
+  const until = notAfter.toISOString();
+  return notAfter.getTime() > Date.now()
+    ? { ready: true, detail: `ok, until ${until}` }
+    : { ready: false, detail: `expired at ${until}; renew the files of --tls-cert and --tls-key` };
+}
+
+/** Bad settings are no reason to stop serving: the last good ones are in force. */
+function settingsCheck(file: string, settings: WatchedSettings): Check {
+  const told = settings.problems().map((problem) => describeProblem(file, problem));
+  return {
+    ready: true,
+    detail: told.length === 0 ? 'ok' : `refused, the last good ones stay: ${told.join('; ')}`,
+  };
 }
 
 /** `falco-federation serve`: see its help. Runs until a signal. */

@@ -1,22 +1,23 @@
 import Fastify, { type FastifyInstance } from 'fastify';
 
-/** Whether the webhook may get requests, and if not, why: each check by name with `true` or what is wrong. */
-export type Readiness = Readonly<Record<string, true | string>>;
+/** What one check came to; `detail` is told either way. */
+export interface Check {
+  readonly ready: boolean;
+  readonly detail: string;
+}
 
 /** Liveness and readiness over plain HTTP, on a port of their own. */
-export function buildHealth(readiness: () => Readiness): FastifyInstance {
+export function buildHealth(readiness: () => Readonly<Record<string, Check>>): FastifyInstance {
   const server = Fastify({ logger: false });
   server.get('/livez', (_request, reply) => reply.type('text/plain').send('ok\n'));
   server.get('/readyz', (_request, reply) => {
     const checks = Object.entries(readiness());
-    const ready = checks.every(([, state]) => state === true);
-    const lines = checks.map(([name, state]) =>
-      state === true ? `[+] ${name} ok` : `[-] ${name}: ${state}`,
-    );
+    const lines = checks.map(([name, { ready, detail }]) => `[${ready ? '+' : '-'}] ${name}: ${detail}\n`);
+    const ready = checks.every(([, check]) => check.ready);
     return reply
       .code(ready ? 200 : 503)
       .type('text/plain')
-      .send(`${lines.join('\n')}\n`);
+      .send(lines.join(''));
   });
   return server;
 }

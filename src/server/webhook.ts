@@ -19,6 +19,11 @@ const bodyLimit = 7 * 1024 * 1024;
 /** The API server drops idle connections after 90 s and does not retry a POST that we closed on (FACTS 4.2). */
 const keepAliveTimeout = 120_000;
 
+/** What a TLS context of this server is made from, at the start and when the certificate is renewed. */
+export function secureContext({ cert, key }: SecureContextOptions): SecureContextOptions {
+  return { cert, key, minVersion: 'TLSv1.2' };
+}
+
 /** One line for each decision; names and codes only, so never a secret of a pod. */
 function logDecision(logger: Logger, decision: Decision, milliseconds: number): void {
   const { request, reason, findings } = decision;
@@ -64,7 +69,7 @@ function explain(error: FastifyError): string {
 export function buildWebhook(dependencies: WebhookDependencies): FastifyInstance {
   const { sources, tls, logger, isDraining } = dependencies;
   const server = Fastify({
-    https: { ...tls, minVersion: 'TLSv1.2' },
+    https: secureContext(tls),
     bodyLimit,
     keepAliveTimeout,
     requestTimeout: 30_000,

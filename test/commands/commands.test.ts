@@ -5,7 +5,10 @@ import { once } from 'node:events';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { createInterface } from 'node:readline';
 import { describe, test } from 'node:test';
+import { makeServingCertificate } from '../../src/certificates/self-signed.ts';
+import { post } from '../server/https.ts';
 
 const root = path.join(import.meta.dirname, '../..');
 const examples = path.join(root, 'docs/examples');
@@ -183,24 +186,71 @@ describe('serve', () => {
     assert.match(stderr, /federation\.yaml:2:7: role: must be one of spoke, hub/);
   });
 
-  test('starts, is ready, stops on SIGTERM with 0', async () => {
+  test('certificate files that are none: exit 1, both named', () => {
+    const { status, stderr } = run([
+      'serve',
+      '--settings',
+      settings,
+      '--tls-cert',
+      '/no.crt',
+      '--tls-key',
+      '/no.key',
+    ]);
+    assert.equal(status, 1);
+    assert.match(stderr, /--tls-cert \/no\.crt, --tls-key \/no\.key: /);
+  });
+
+  test('starts, is ready, takes a new certificate without a restart, stops on SIGTERM with 0', async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'serve-'));
+    const [cert, key] = [path.join(folder, 'tls.crt'), path.join(folder, 'tls.key')];
+    const write = async (): Promise<string> => {
+      const made = await makeServingCertificate(['localhost'], 1);
+      writeFileSync(cert, made.certificate);
+      writeFileSync(key, made.key);
+      return made.ca;
+    };
+    const firstCa = await write();
+    const args = ['--settings', settings, '--tls-cert', cert, '--tls-key', key, '--host', '127.0.0.1'];
+    const child = spawn(process.execPath, [program, 'serve', ...args, '--port', '0', '--health-port', '0'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+    const said = async (message: string): Promise<Record<string, unknown>> => {
+      for (;;) {
+        const line = JSON.parse(String((await lines.next()).value));
+        if (line.msg === message) return line;
+      }
+    };
+    const { port, healthPort } = await said('serving');
+    const review = readFileSync(path.join(examples, 'review.json'), 'utf8');
+    assert.equal((await post(Number(port), firstCa, '/mutate', review)).status, 200);
+    const ready = await fetch(`http://127.0.0.1:${healthPort}/readyz`);
+    assert.match(
+      await ready.text(),
+      /\[\+\] serving: ok\n\[\+\] certificate: ok, until .*\n\[\+\] settings: ok\n/,
+    );
+    const secondCa = await write();
+    await said('certificate reread');
+    assert.equal((await post(Number(port), secondCa, '/mutate', review)).status, 200);
+    await assert.rejects(post(Number(port), firstCa, '/mutate', review), /certificate/);
+    child.kill('SIGTERM');
+    const [status] = await once(child, 'exit');
+    assert.equal(status, 0);
+  });
+
+  test('--local prints the request to try, with the port it got', async () => {
     const child = spawn(
       process.execPath,
       [program, 'serve', '--local', '--settings', settings, '--port', '0', '--health-port', '0'],
-      {
-        cwd: mkdtempSync(path.join(tmpdir(), 'serve-')),
-        stdio: ['ignore', 'pipe', 'inherit'],
-      },
+      { cwd: mkdtempSync(path.join(tmpdir(), 'serve-')), stdio: ['ignore', 'pipe', 'inherit'] },
     );
     let output = '';
     for await (const chunk of child.stdout) {
       output += String(chunk);
       if (output.includes('Stop with Ctrl-C')) break;
     }
-    const told = /https:\/\/localhost:(\d+)\/mutate/.exec(output);
-    assert.notEqual(told?.[1], '0');
+    assert.match(output, /curl .*https:\/\/localhost:[1-9]\d*\/mutate/);
     child.kill('SIGTERM');
-    const [status] = await once(child, 'exit');
-    assert.equal(status, 0);
+    assert.deepEqual((await once(child, 'exit'))[0], 0);
   });
 });

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { request } from 'node:https';
+import { Agent, request } from 'node:https';
 import { json } from 'node:stream/consumers';
 
 /** The fields that answers of the webhook have, of one kind or the other. */
@@ -32,9 +32,12 @@ export function post(
   body: string,
   headers: Record<string, string> = {},
 ): Promise<Answer> {
-  return new Promise((resolve, reject) => {
+  // An agent of its own: a connection of a call before would not show which certificate is served now.
+  const agent = new Agent({ keepAlive: true });
+  return new Promise<Answer>((resolve, reject) => {
     const outgoing = request(
       {
+        agent,
         host: '127.0.0.1',
         port,
         path,
@@ -62,5 +65,5 @@ export function post(
     // A server that refuses a body early may close before all of it is sent; its answer is what counts.
     outgoing.on('error', reject);
     outgoing.end(body);
-  });
+  }).finally(() => agent.destroy());
 }

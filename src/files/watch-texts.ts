@@ -1,0 +1,48 @@
+import { readFile } from 'node:fs/promises';
+
+/** Texts of the files, in order; or why one of them could not be read. */
+export type Texts =
+  | { readonly ok: true; readonly texts: readonly string[] }
+  | { readonly ok: false; readonly why: string };
+
+export async function readTexts(files: readonly string[]): Promise<Texts> {
+  try {
+    return { ok: true, texts: await Promise.all(files.map((file) => readFile(file, 'utf8'))) };
+  } catch (error) {
+    return { ok: false, why: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+function isSame(a: Texts, b: Texts): boolean {
+  return a.ok && b.ok
+    ? a.texts.length === b.texts.length && a.texts.every((text, at) => text === b.texts[at])
+    : !a.ok && !b.ok && a.why === b.why;
+}
+
+/**
+ * Tells when small files change, by reading them again: it sees a file that is replaced, rewritten or swapped behind
+ * a link (how the kubelet updates a mounted ConfigMap or Secret) alike, which file events do not.
+ *
+ * @param known what is known of the files now: no news
+ * @param every milliseconds between two readings
+ * @returns what stops it
+ */
+export function watchTexts(
+  files: readonly string[],
+  known: Texts,
+  every: number,
+  onChange: (texts: Texts) => void,
+): () => void {
+  let last = known;
+  let reading = false;
+  const timer = setInterval(async () => {
+    if (reading) return;
+    reading = true;
+    const now = await readTexts(files);
+    reading = false;
+    if (isSame(now, last)) return;
+    last = now;
+    onChange(now);
+  }, every);
+  return () => clearInterval(timer);
+}
