@@ -1,4 +1,4 @@
-import type { V1Container, V1Volume } from '@kubernetes/client-node';
+import type { V1Container, V1PodSpec, V1Volume, V1VolumeMount } from '@kubernetes/client-node';
 import type { Identity } from '../federation/identity.ts';
 import { followRulesContainer, tagRulesContainer, volumeName, volumePath } from '../federation/names.ts';
 import type { Finding } from '../reasons/reasons.ts';
@@ -9,7 +9,7 @@ import { imageTag } from './image.ts';
 import type { Part } from './part.ts';
 import type { PodTemplate } from './pod-template.ts';
 import { reconcileList } from './reconcile.ts';
-import { type RulesMounts, rulesMounts } from './rules-mounts.ts';
+import { rulesMounts } from './rules-mounts.ts';
 import { readStatus } from './status.ts';
 import { bringsRulesBeside, followRules, rulesArriveLater, tagRules } from './tagging-containers.ts';
 
@@ -26,41 +26,50 @@ function isPlaceTaken({ spec }: PodTemplate, falco: V1Container): boolean {
   return (named !== undefined && !named.emptyDir) || (mounted !== undefined && mounted.name !== volumeName);
 }
 
-interface RulesDecision {
-  readonly tag: boolean;
-  readonly mounts: RulesMounts;
+/** What tagging the rules adds to a pod; all empty where they are left alone. */
+interface RulesPart {
+  readonly volumes: readonly V1Volume[];
+  /** Added to Falco itself. */
+  readonly mounts: readonly V1VolumeMount[];
+  readonly init: readonly V1Container[];
+  readonly side: readonly V1Container[];
   readonly findings: readonly Finding[];
 }
 
-/** Whether there are rules that a container of ours can see and a place to put their copies. */
-function decideRules(template: PodTemplate, falco: V1Container, args: readonly string[]): RulesDecision {
-  const mounts = rulesMounts(template.spec, falco, args);
-  const findings: Finding[] = [...mounts.findings];
-  if (isPlaceTaken(template, falco)) {
-    return { tag: false, mounts, findings: [...findings, { code: 'volume_name_taken', detail: volumePath }] };
-  }
-  if (mounts.rulesInImage && !bringsRulesBeside(template.spec)) {
-    findings.push({ code: 'rules_in_image', detail: `container ${falco.name}` });
-  }
-  return { tag: mounts.anyRules, mounts, findings };
+function leftAlone(findings: readonly Finding[]): RulesPart {
+  return { volumes: [], mounts: [], init: [], side: [], findings };
 }
 
-/** The containers that tag, as the settings and the pod ask for them. */
-function taggingContainers(
+/**
+ * Works out how the rules are tagged: whether there are rules that a container of ours can see and a place to put
+ * their copies, and which containers tag them, as the settings and the pod ask for.
+ */
+function planRulesPart(
   template: PodTemplate,
-  found: FalcoContainer,
+  falco: V1Container,
   identity: Identity,
   falcoArgs: readonly string[],
-  mounts: RulesMounts,
-): { readonly init: readonly V1Container[]; readonly side: readonly V1Container[] } {
+): RulesPart {
   const { spec } = template;
-  const inputs = { identity, spec, falco: found.container, falcoArgs, mounts: mounts.mounts };
+  const seen = rulesMounts(spec, falco, falcoArgs);
+  const findings: Finding[] = [...seen.findings];
+  if (isPlaceTaken(template, falco)) {
+    return leftAlone([...findings, { code: 'volume_name_taken', detail: volumePath }]);
+  }
+  if (seen.rulesInImage && !bringsRulesBeside(spec)) {
+    findings.push({ code: 'rules_in_image', detail: `container ${falco.name}` });
+  }
+  if (!seen.anyRules) return leftAlone(findings);
+  const inputs = { identity, spec, falco, falcoArgs, mounts: seen.mounts };
   const alongside = identity.rules.startup === 'alongside';
-  const later = identity.rules.follow && (rulesArriveLater(spec) || mounts.anyConfigMapFolder);
+  const later = identity.rules.follow && (rulesArriveLater(spec) || seen.anyConfigMapFolder);
   return {
+    volumes: [volume],
+    mounts: [{ name: volumeName, mountPath: volumePath, readOnly: true }],
     init: alongside ? [] : [tagRules(inputs)],
     // Alongside, the side container does the first tagging too.
     side: alongside || later ? [followRules(inputs)] : [],
+    findings,
   };
 }
 
@@ -78,69 +87,54 @@ export function injectFalco(template: PodTemplate, found: FalcoContainer, identi
   }
   const plan = planFalcoArguments(found.args, behaviour, identity);
   const oursBefore = readStatus(template)?.added.includes(fieldsAdded) === true;
-  const last = plan.options.rulesFilesLast;
+  const { appendOutput, rulesFilesLast } = plan.options;
   const falcoArgs = [
     ...withoutOurOptions(found.args, plan.options, oursBefore),
-    ...(last === undefined ? [] : ['-o', last]),
+    ...(rulesFilesLast === undefined ? [] : ['-o', rulesFilesLast]),
   ];
-  const rules = plan.tagRules ? decideRules(template, container, falcoArgs) : undefined;
-  const findings = [...plan.findings, ...(rules?.findings ?? [])];
-
-  const options = rules?.tag ? plan.options : { ...appendOutputOnly(plan.options) };
-  const { init, side } = rules?.tag
-    ? taggingContainers(template, found, identity, falcoArgs, rules.mounts)
-    : { init: [], side: [] };
-
-  const falco = withArguments(container, found, options, oursBefore);
-  const mounted = rules?.tag ? withMount(falco) : falco;
-  const { spec } = template;
-  const containers = reconcileList(
-    spec.containers.map((one, at) => (at === found.index ? mounted : one)),
-    side,
-    'name',
-  );
-  const initContainers = reconcileList(spec.initContainers, init, 'name');
-  const volumes = reconcileList(spec.volumes, rules?.tag ? [volume] : [], 'name');
+  const rules = plan.tagRules ? planRulesPart(template, container, identity, falcoArgs) : leftAlone([]);
+  const isTagged = rules.volumes.length > 0;
+  const options = isTagged ? plan.options : appendOutput === undefined ? {} : { appendOutput };
+  const falco = withMounts(withArguments(found, options, oursBefore), rules.mounts);
   return {
-    template: {
-      ...template,
-      spec: {
-        ...spec,
-        containers,
-        ...(init.length > 0 ? { initContainers } : {}),
-        ...(rules?.tag ? { volumes } : {}),
-      },
-    },
+    template: { ...template, spec: withParts(template.spec, found.index, falco, rules) },
     added: [
-      ...(rules?.tag ? [`volume/${volumeName}`, 'falco/config_files'] : []),
-      ...init.map(() => `initContainer/${tagRulesContainer}`),
-      ...side.map(() => `container/${followRulesContainer}`),
+      ...(isTagged ? [`volume/${volumeName}`, 'falco/config_files'] : []),
+      ...rules.init.map(() => `initContainer/${tagRulesContainer}`),
+      ...rules.side.map(() => `container/${followRulesContainer}`),
       ...(options.rulesFilesLast === undefined ? [] : ['falco/rules_files']),
-      ...(options.appendOutput === undefined ? [] : [fieldsAdded]),
+      ...(appendOutput === undefined ? [] : [fieldsAdded]),
     ],
-    findings,
+    findings: [...plan.findings, ...rules.findings],
   };
 }
 
-function appendOutputOnly({ appendOutput }: { readonly appendOutput?: string }): { appendOutput?: string } {
-  return appendOutput === undefined ? {} : { appendOutput };
+/** The spec with Falco as given and our volume and containers; lists that get nothing stay as they are. */
+function withParts(spec: V1PodSpec, index: number, falco: V1Container, rules: RulesPart): V1PodSpec {
+  const containers = spec.containers.map((one, at) => (at === index ? falco : one));
+  return {
+    ...spec,
+    containers: reconcileList(containers, rules.side, 'name'),
+    ...(rules.init.length > 0
+      ? { initContainers: reconcileList(spec.initContainers, rules.init, 'name') }
+      : {}),
+    ...(rules.volumes.length > 0 ? { volumes: reconcileList(spec.volumes, rules.volumes, 'name') } : {}),
+  };
 }
 
 function withArguments(
-  container: V1Container,
-  found: FalcoContainer,
+  { container, programImplied }: FalcoContainer,
   options: Parameters<typeof withOurOptions>[1],
   oursBefore: boolean,
 ): V1Container {
   // Where the image's default command runs Falco, arguments replace it, so they must name the program.
-  const before = found.programImplied ? ['/usr/bin/falco'] : (container.args ?? []);
+  const before = programImplied ? ['/usr/bin/falco'] : (container.args ?? []);
   const args = withOurOptions(before, options, oursBefore);
-  if (args === before) return container;
-  return { ...container, args: [...args] };
+  return args === before ? container : { ...container, args: [...args] };
 }
 
-function withMount(container: V1Container): V1Container {
-  const mount = { name: volumeName, mountPath: volumePath, readOnly: true };
-  const volumeMounts = reconcileList(container.volumeMounts, [mount], 'mountPath');
+function withMounts(container: V1Container, mounts: readonly V1VolumeMount[]): V1Container {
+  if (mounts.length === 0) return container;
+  const volumeMounts = reconcileList(container.volumeMounts, mounts, 'mountPath');
   return volumeMounts === container.volumeMounts ? container : { ...container, volumeMounts };
 }
