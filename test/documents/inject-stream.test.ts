@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import { parseAllDocuments } from 'yaml';
+import { injectStream } from '../../src/documents/inject-stream.ts';
+import { splitDocuments } from '../../src/documents/split.ts';
+import { settingsFrom } from '../injection/pods.ts';
+import { upstream } from '../injection/reviews.ts';
+
+const options = {
+  settings: settingsFrom('cluster: staging\nhub: {address: "https://hub.example"}\n'),
+  namespace: undefined,
+};
+
+describe('a stream of documents', () => {
+  test('is the same text again when its pieces are joined, whatever it holds', () => {
+    const lines = fc.constantFrom(
+      '---',
+      '--- # c',
+      '---x',
+      ' ---',
+      'a: |',
+      '  ---',
+      '...',
+      '# c',
+      'kind: Pod',
+      '',
+      '\t',
+    );
+    const ends = fc.constantFrom('\n', '\r\n');
+    fc.assert(
+      fc.property(fc.array(fc.tuple(lines, ends)), fc.boolean(), (parts, cut) => {
+        const whole = parts.map(([line, end]) => line + end).join('');
+        const text = cut ? whole.trimEnd() : whole;
+        assert.equal(splitDocuments(text).join(''), text);
+      }),
+    );
+  });
+
+  test('has as many documents as YAML finds in it', () => {
+    const text = 'a: 1\n---\nb: |\n  ---\n  c\n--- # d\n---\nlast: 1\n';
+    const filled = splitDocuments(text).filter((piece) => /^\w/m.test(piece));
+    assert.equal(
+      filled.length,
+      parseAllDocuments(text).filter((document) => document.toJS() !== null).length,
+    );
+  });
+
+  test("upstream's charts: what is not injected stays byte for byte, and nothing is to do twice", (t) => {
+    const folder = path.join(upstream, 'manifests');
+    if (!existsSync(folder)) {
+      t.diagnostic('left out: the rendered charts are not here (FEDERATION_UPSTREAM names their folder)');
+      return;
+    }
+    for (const name of readdirSync(folder)) {
+      const text = readFileSync(path.join(folder, name), 'utf8');
+      const { output, reports, problems } = injectStream(text, options);
+      assert.deepEqual(problems, [], name);
+      const [before, after] = [splitDocuments(text), splitDocuments(output)];
+      assert.equal(after.length, before.length, name);
+      const changed = after.filter((piece, at) => piece !== before[at]);
+      const injected = reports.filter(({ reason }) => reason.code === 'injected');
+      assert.equal(changed.length, injected.length, name);
+      for (const piece of changed) assert.match(piece, /falco-federation\.io\/status/, name);
+      assert.equal(injectStream(output, options).output, output, name);
+    }
+  });
+});
