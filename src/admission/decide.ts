@@ -1,4 +1,5 @@
 import type { Annotations } from '../federation/identity.ts';
+import { messageOf } from '../reasons/message-of.ts';
 import { type Finding, reasons, sentenceOf } from '../reasons/reasons.ts';
 import type { Settings } from '../settings/schema.ts';
 import { injectObject, type ObjectInjection } from './inject-object.ts';
@@ -104,7 +105,7 @@ export function decide(review: unknown, sources: AdmissionSources): Decision {
     result = injectRequest(request, sources);
   } catch (error) {
     // A defect of ours: it must not keep a pod from being created (FACTS 4.3).
-    const detail = error instanceof Error ? error.message : String(error);
+    const detail = messageOf(error);
     result = unchanged({ code: 'internal_error', detail });
   }
   const { reason, findings } = result;

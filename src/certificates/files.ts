@@ -1,5 +1,6 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readTexts, watchTexts } from '../files/watch-texts.ts';
+import { messageOf } from '../reasons/message-of.ts';
 
 /** A certificate (with its chain) and its key, PEM, checked to belong together. */
 export interface KeyPair {
@@ -22,7 +23,7 @@ export function readKeyPair(cert: string, key: string): KeyPairResult {
   } catch (error) {
     return {
       ok: false,
-      why: `no PEM certificate and key: ${error instanceof Error ? error.message : String(error)}`,
+      why: `no PEM certificate and key: ${messageOf(error)}`,
     };
   }
 }

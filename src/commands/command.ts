@@ -12,3 +12,13 @@ export interface CommandIo {
 export const done = 0;
 export const couldNot = 1;
 export const wrongUse = 2;
+
+/**
+ * Waits until the process is asked to stop, and tells by which signal. As the first process of a container it gets
+ * no signal that it does not ask for.
+ */
+export function stopSignal(): Promise<string> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
+  });
+}

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { text as readAll } from 'node:stream/consumers';
 import { parseArgs } from 'node:util';
 import { injectStream, type ObjectReport } from '../documents/inject-stream.ts';
+import { messageOf } from '../reasons/message-of.ts';
 import { reasons, sentenceOf } from '../reasons/reasons.ts';
 import type { Settings } from '../settings/schema.ts';
 import { type CommandIo, couldNot, done } from './command.ts';
@@ -45,7 +46,7 @@ async function readInput(filename: string, io: CommandIo): Promise<string> {
   try {
     return filename === '-' ? await readAll(io.stdin) : await readFile(filename, 'utf8');
   } catch (error) {
-    throw new Error(`cannot read ${filename}: ${error instanceof Error ? error.message : String(error)}`);
+    throw new Error(`cannot read ${filename}: ${messageOf(error)}`);
   }
 }
 

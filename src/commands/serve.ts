@@ -14,7 +14,7 @@ import { buildWebhook, secureContext } from '../server/webhook.ts';
 import { describeProblem } from '../settings/load.ts';
 import type { Settings } from '../settings/schema.ts';
 import { type WatchedSettings, watchSettings } from '../settings/watch.ts';
-import { type CommandIo, done } from './command.ts';
+import { type CommandIo, done, stopSignal } from './command.ts';
 import { withSettings } from './with-settings.ts';
 
 const help = `Usage: falco-federation serve [--settings FILE] --tls-cert FILE --tls-key FILE [--host ADDRESS] [--port N]
@@ -124,13 +124,6 @@ function anyAddress(): string {
 function portOf(server: FastifyInstance, asked: number): number {
   const address = server.server.address();
   return typeof address === 'object' && address !== null ? address.port : asked;
-}
-
-/** Waits until the process is asked to stop. */
-function stopSignal(): Promise<string> {
-  return new Promise((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
-  });
 }
 
 async function run(flags: Flags, first: Settings, io: CommandIo): Promise<number> {

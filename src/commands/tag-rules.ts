@@ -1,6 +1,8 @@
 /** `falco-federation tag-rules`: what the containers that we add to a Falco pod run (DESIGN, Falco pods 2). */
+
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { messageOf } from '../reasons/message-of.ts';
 import { reasons } from '../reasons/reasons.ts';
 import { falcoBehaviour } from '../rules/falco-version.ts';
 import { falcoFileSystem, signatureOf } from '../rules/file-system.ts';
@@ -9,7 +11,7 @@ import type { RulesReport } from '../rules/publication-plan.ts';
 import { publishingDisk } from '../rules/publish.ts';
 import { type TagAndPublish, tagAndPublish } from '../rules/tag-and-publish.ts';
 import { linesForPeople, logLine, terminationMessage } from '../rules/tell-report.ts';
-import { type CommandIo, couldNot, done, wrongUse } from './command.ts';
+import { type CommandIo, couldNot, done, stopSignal, wrongUse } from './command.ts';
 
 const help = `Usage: falco-federation tag-rules --tag TAG --output FOLDER [options] [-- FALCO ARGUMENTS…]
 
@@ -97,8 +99,7 @@ function runOnce(settings: Settings, io: CommandIo): number {
 
 async function runUntilStopped(settings: Settings, io: CommandIo): Promise<number> {
   const stop = new AbortController();
-  // As the first process of a container we get no signal that we do not ask for.
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());
+  stopSignal().then(() => stop.abort());
   await follow({
     run: asRun(settings, io),
     signature: signatureOf,
@@ -154,7 +155,7 @@ function readSettings(argv: readonly string[]): Read {
     };
   } catch (error) {
     // parseArgs throws for unknown flags and missing values, and names the flag.
-    return { is: 'wrong', why: error instanceof Error ? error.message : String(error), ignored };
+    return { is: 'wrong', why: messageOf(error), ignored };
   }
 }
 

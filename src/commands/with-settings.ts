@@ -1,3 +1,4 @@
+import { messageOf } from '../reasons/message-of.ts';
 import { describeProblem, loadSettings } from '../settings/load.ts';
 import type { Settings } from '../settings/schema.ts';
 import { type CommandIo, couldNot, done, wrongUse } from './command.ts';
@@ -21,7 +22,7 @@ export async function withSettings<F extends { readonly help: boolean; readonly 
   io: CommandIo,
 ): Promise<number> {
   const tell = (error: unknown): void => {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     io.stderr.write(`falco-federation ${name}: ${message}\n`);
   };
   let flags: F;

@@ -4,6 +4,8 @@ import { decide } from '../admission/decide.ts';
 import { injectObject } from '../admission/inject-object.ts';
 import type { Annotations } from '../federation/identity.ts';
 import { templatePath } from '../injection/pod-template.ts';
+import { isRecord } from '../injection/record.ts';
+import { messageOf } from '../reasons/message-of.ts';
 import type { Finding } from '../reasons/reasons.ts';
 import type { Settings } from '../settings/schema.ts';
 import { patchedJson, patchedYaml } from './edit.ts';
@@ -38,12 +40,9 @@ interface Piece {
   readonly problem: string | undefined;
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? (error.message.split('\n', 1)[0] ?? '') : String(error);
+/** The first line of what the parser says; the others draw the place. */
+function firstLineOf(error: unknown): string {
+  return messageOf(error).split('\n', 1)[0] ?? '';
 }
 
 function tryJson(text: string): { readonly value: unknown } | undefined {
@@ -78,10 +77,10 @@ function yamlPiece(text: string, firstLine: number): Piece {
   try {
     const document = parseDocument(text);
     const [error] = document.errors;
-    if (error !== undefined) return failed(messageOf(error));
+    if (error !== undefined) return failed(firstLineOf(error));
     return { text, object: document.toJS(), document, problem: undefined };
   } catch (error) {
-    return failed(messageOf(error));
+    return failed(firstLineOf(error));
   }
 }
 

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { messageOf } from '../reasons/message-of.ts';
 
 /** Texts of the files, in order; or why one of them could not be read. */
 export type Texts =
@@ -9,7 +10,7 @@ export async function readTexts(files: readonly string[]): Promise<Texts> {
   try {
     return { ok: true, texts: await Promise.all(files.map((file) => readFile(file, 'utf8'))) };
   } catch (error) {
-    return { ok: false, why: error instanceof Error ? error.message : String(error) };
+    return { ok: false, why: messageOf(error) };
   }
 }
 

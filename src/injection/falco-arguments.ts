@@ -3,11 +3,15 @@ import { volumePath } from '../federation/names.ts';
 import type { Finding } from '../reasons/reasons.ts';
 import { readFalcoArguments } from '../rules/falco-arguments.ts';
 import type { FalcoBehaviour } from '../rules/falco-version.ts';
+import { lastFolder } from '../rules/paths.ts';
 
 /** Folder with tagged copies of rules files that a user adds by `-o rules_files[]=…` (FACTS 1.13). */
-const lastFolder = `${volumePath}/last`;
+const ourLast = lastFolder(volumePath);
 
-/** `-o` values that we add, in this order, each with the name it has in the status annotation. */
+/** Our drop-in folder as an object item, whatever the strategy and the spacing. */
+const ourConfigFilesItem = new RegExp(`^\\{\\s*"path":\\s*"${volumePath}"[,}]`);
+
+/** `-o` values that we add, in this order. */
 interface OurOptions {
   readonly configFiles?: string;
   readonly rulesFilesLast?: string;
@@ -47,12 +51,12 @@ function appendOutputOption(labels: Identity['labels']): string {
 function isOurConfigFiles(option: string): boolean {
   const { key, rest, value } = splitOption(option);
   if (key !== 'config_files' || rest !== '[]') return false;
-  return value === volumePath || new RegExp(`^\\{\\s*"path":\\s*"${volumePath}"[,}]`).test(value);
+  return value === volumePath || ourConfigFilesItem.test(value);
 }
 
 function isOurLast(option: string): boolean {
   const { key, rest, value } = splitOption(option);
-  return /^rules_files?$/.test(key) && rest === '[]' && value === lastFolder;
+  return /^rules_files?$/.test(key) && rest === '[]' && value === ourLast;
 }
 
 /** Whether a `-o` value has the very shape of ours: whose it is the status annotation tells. */
@@ -121,7 +125,7 @@ export function planFalcoArguments(
     tagRules: rules.tagRules,
     options: {
       ...(rules.tagRules ? { configFiles: configFilesOption(behaviour) } : {}),
-      ...(rules.lastKey === undefined ? {} : { rulesFilesLast: `${rules.lastKey}[]=${lastFolder}` }),
+      ...(rules.lastKey === undefined ? {} : { rulesFilesLast: `${rules.lastKey}[]=${ourLast}` }),
       ...(appendOutput === undefined ? {} : { appendOutput }),
     },
     findings,

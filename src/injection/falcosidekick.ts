@@ -25,15 +25,13 @@ export interface ContainerStep {
 function fieldLabels(
   container: V1Container,
   labels: Identity['labels'],
-): ContainerStep & { labels: Identity['labels'] } {
+): { readonly labels: Identity['labels']; readonly findings: readonly Finding[] } {
   const extra = readVariable(container, 'PROMETHEUS_EXTRALABELS');
   const taken = new Set(extra.kind === 'text' ? extra.text.split(',').map((one) => one.trim()) : []);
   const kept = Object.entries(labels).filter(([key]) => !taken.has(key));
   const leftOut = Object.keys(labels).filter((key) => taken.has(key));
   return {
-    container,
     labels: Object.fromEntries(kept),
-    added: [],
     findings: leftOut.map((key) => ({ code: 'field_is_extra_label', detail: key })),
   };
 }

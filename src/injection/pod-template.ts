@@ -1,4 +1,5 @@
 import type { V1Container, V1ObjectMeta, V1PodSpec } from '@kubernetes/client-node';
+import { isRecord } from './record.ts';
 
 /** What a Pod and the template of a DaemonSet, Deployment, … have in common: all that injection looks at. */
 export interface PodTemplate {
@@ -20,10 +21,6 @@ const templatePaths: Readonly<Record<string, readonly string[]>> = {
 /** The path to the pod template in objects of a kind; `undefined` for kinds that have none. */
 export function templatePath(kind: string): readonly string[] | undefined {
   return Object.hasOwn(templatePaths, kind) ? templatePaths[kind] : undefined;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function isOptional(value: unknown, check: (value: unknown) => boolean): boolean {

@@ -1,3 +1,5 @@
+import { isRecord } from './record.ts';
+
 /**
  * Bringing a pod to the wanted state element by element, the way the API server's own lists are keyed.
  *
@@ -5,12 +7,6 @@
  * what is there and not ours is never changed or moved; what is ours gets the fields that we want and keeps
  * those that somebody else (defaults, a mesh's webhook) has put in; nothing to do returns the very same object.
  */
-
-type Plain = Readonly<Record<string, unknown>>;
-
-function isPlain(value: unknown): value is Plain {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
 
 const multiples: Readonly<Record<string, number>> = {
   m: 1e-3,
@@ -55,7 +51,7 @@ export function withFields<T extends object>(existing: T, wanted: object): T {
 
 function fieldOf(key: string, is: unknown, want: unknown): unknown {
   if (Array.isArray(want)) return listOf(Array.isArray(is) ? is : undefined, want, listKeys[key]);
-  if (isPlain(want)) return isPlain(is) ? withFields(is, want) : want;
+  if (isRecord(want)) return isRecord(is) ? withFields(is, want) : want;
   if (typeof want === 'string' && typeof is === 'string') return sameText(is, want) ? is : want;
   return want;
 }

@@ -73,8 +73,8 @@ function canHoldRules(mount: V1VolumeMount): boolean {
  * Our copy of one of Falco's mounts.
  *
  * Read-only, except where another mount lies below it: there the runtime must be able to make the mount point
- * (FACTS 4.8). `mountPropagation` and `recursiveReadOnly` are left out: the first
- * asks for a privileged container, the second for a read-only mount.
+ * (FACTS 4.8). `mountPropagation` and `recursiveReadOnly` are left out: the first asks for a privileged container, the
+ * second for a read-only mount.
  */
 function copyOf(mount: V1VolumeMount, all: readonly V1VolumeMount[]): V1VolumeMount {
   const path = normal(mount.mountPath);

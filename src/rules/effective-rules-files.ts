@@ -9,7 +9,6 @@
  * So from 0.41 the drop-in's list stands for what there is before the options, item by item: a user's
  * `-o rules_files[0]=X` then still means what it meant.
  */
-import { posix } from 'node:path';
 import type { Finding } from '../reasons/reasons.ts';
 import {
   absent,
@@ -22,6 +21,7 @@ import {
 import { type FalcoArguments, readFalcoArguments } from './falco-arguments.ts';
 import type { FalcoBehaviour } from './falco-version.ts';
 import type { FileSystem } from './file-system.ts';
+import { inFolder, lastFolder, samePath } from './paths.ts';
 import type { Lookup } from './variables.ts';
 
 /** Where Falco finds its configuration unless told otherwise. */
@@ -336,19 +336,4 @@ function toEntry(node: ConfigNode): RulesFilesEntry {
   // Falco takes an item that is null for the text "null".
   if (node.kind !== 'scalar') return { path: 'null', written: 'null', unknown: [] };
   return { path: node.text, written: node.written ?? node.text, unknown: node.unknown };
-}
-
-/** A path in a folder, spelled as Falco does: no second slash. */
-export function inFolder(folder: string, name: string): string {
-  return folder.endsWith('/') ? folder + name : `${folder}/${name}`;
-}
-
-/** The folder for copies of what options add behind the list (DESIGN, Falco pods 1). */
-export function lastFolder(output: string): string {
-  return inFolder(output, 'last');
-}
-
-function samePath(a: string, b: string): boolean {
-  const normal = (path: string) => posix.normalize(path).replace(/(?<=.)\/$/, '');
-  return normal(a) === normal(b);
 }

@@ -4,7 +4,9 @@
  * `falcoFileSystem()` answers them from the disk. A `root` in front of every path lets tests show a tree that
  * lies elsewhere; the command itself uses none.
  */
+
 import { closeSync, fstatSync, openSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { messageOf } from '../reasons/message-of.ts';
 
 /** What is at a path, symbolic links followed, as Falco does. */
 export type Look =
@@ -34,7 +36,7 @@ const missing: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'ELOOP', 'ENA
 
 export function errorCode(error: unknown): string {
   if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code;
-  return error instanceof Error ? error.message : String(error);
+  return messageOf(error);
 }
 
 /** The disk, every path behind `root` (none: the paths as they are). */

@@ -21,8 +21,8 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dropInName, dropInText, writtenPath } from './drop-in.ts';
-import { inFolder, lastFolder } from './effective-rules-files.ts';
 import { errorCode } from './file-system.ts';
+import { inFolder, lastFolder } from './paths.ts';
 import type { PlannedFile, PlannedItem, PublicationPlan } from './publication-plan.ts';
 
 /** The writing half of the disk. Every method throws what the system says. */

@@ -1,9 +1,10 @@
 /** What one entry of rules_files means to Falco: the files it loads from there, or why we leave it as it is. */
 import { posix } from 'node:path';
 import type { Finding } from '../reasons/reasons.ts';
-import { inFolder, type RulesFilesEntry } from './effective-rules-files.ts';
+import type { RulesFilesEntry } from './effective-rules-files.ts';
 import type { FalcoBehaviour } from './falco-version.ts';
 import type { FileSystem } from './file-system.ts';
+import { inFolder } from './paths.ts';
 
 export interface RulesFile {
   /** Spelled as Falco logs it. */

@@ -2,6 +2,7 @@ import type { SecureContextOptions } from 'node:tls';
 import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { type AdmissionSources, type Decision, decide } from '../admission/decide.ts';
+import { messageOf } from '../reasons/message-of.ts';
 import { reasons } from '../reasons/reasons.ts';
 
 export interface WebhookDependencies {
@@ -83,7 +84,7 @@ export function buildWebhook(dependencies: WebhookDependencies): FastifyInstance
     try {
       done(null, JSON.parse(body.toString()));
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = messageOf(error);
       done(Object.assign(new Error(`The body is not JSON: ${why}`), { statusCode: 400 }));
     }
   });

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { distance } from 'fastest-levenshtein';
 import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
+import { messageOf } from '../reasons/message-of.ts';
 import { type Settings, settingsSchema } from './schema.ts';
 
 /** One thing that is wrong with the settings. */
@@ -163,7 +164,7 @@ export async function loadSettings(file: string): Promise<SettingsResult> {
   try {
     return parseSettings(await readFile(file, 'utf8'));
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     return { ok: false, problems: [{ path: '', message: `cannot be read: ${why}` }] };
   }
 }
