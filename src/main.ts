@@ -18,6 +18,10 @@ const commands: Readonly<Record<string, { readonly what: string; readonly load: 
     what: "tag Falco's rules; the injected containers run this",
     load: async () => (await import('./commands/tag-rules.ts')).tagRules,
   },
+  certs: {
+    what: 'make and show certificates',
+    load: async () => (await import('./commands/certs.ts')).certs,
+  },
 };
 
 const help = `Usage: falco-federation COMMAND [FLAGS]

@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import { type AdmissionSources, type Decision, decide } from '../admission/decide.ts';
 import { messageOf } from '../reasons/message-of.ts';
 import { reasons } from '../reasons/reasons.ts';
+import type { Metrics } from './metrics.ts';
 
 export interface WebhookDependencies {
   readonly sources: AdmissionSources;
@@ -12,6 +13,7 @@ export interface WebhookDependencies {
   readonly logger: Logger;
   /** Whether the server is going away: answers then ask clients to close their connections. */
   readonly isDraining: () => boolean;
+  readonly metrics: Pick<Metrics, 'decided' | 'answered'>;
 }
 
 /** Admission bodies reach about 6 MiB: an object and its old self (FACTS 4.2). */
@@ -68,7 +70,7 @@ function explain(error: FastifyError): string {
  * Every well-formed AdmissionReview gets 200 and `allowed: true`; 4xx is for what is no AdmissionReview at all.
  */
 export function buildWebhook(dependencies: WebhookDependencies): FastifyInstance {
-  const { sources, tls, logger, isDraining } = dependencies;
+  const { sources, tls, logger, isDraining, metrics } = dependencies;
   const server = Fastify({
     https: secureContext(tls),
     bodyLimit,
@@ -92,6 +94,7 @@ export function buildWebhook(dependencies: WebhookDependencies): FastifyInstance
   server.addHook('onSend', async (_request, reply) => {
     if (isDraining()) reply.header('connection', 'close');
   });
+  server.addHook('onResponse', async (_request, reply) => metrics.answered(reply.elapsedTime / 1000));
 
   server.setErrorHandler<FastifyError>((error, _request, reply) => {
     const status = error.statusCode ?? 500;
@@ -111,6 +114,7 @@ export function buildWebhook(dependencies: WebhookDependencies): FastifyInstance
     const start = performance.now();
     const decision = decide(request.body, sources);
     logDecision(logger, decision, performance.now() - start);
+    metrics.decided(decision);
     if (decision.answer !== undefined) return reply.send(decision.answer);
     const { code, detail } = decision.reason;
     return reply.code(400).send({

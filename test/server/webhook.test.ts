@@ -35,6 +35,8 @@ describe('POST /mutate', () => {
   let port = 0;
   let draining = false;
   const log: string[] = [];
+  const counted: string[] = [];
+  let answered = 0;
 
   const mutate = (body: string, headers: Record<string, string> = {}): Promise<Answer> =>
     post(port, tls.ca, '/mutate', body, headers);
@@ -46,6 +48,7 @@ describe('POST /mutate', () => {
       tls: { cert: tls.certificate, key: tls.key },
       logger: pino({ level: 'info' }, { write: (line: string) => log.push(line) }),
       isDraining: () => draining,
+      metrics: { decided: ({ reason }) => counted.push(reason.code), answered: () => answered++ },
     });
     await server.listen({ host: '127.0.0.1', port: 0 });
     port = (server.server.address() as AddressInfo).port;
@@ -54,8 +57,11 @@ describe('POST /mutate', () => {
 
   test('a Falco pod gets a patch, and one line in the log', async () => {
     log.length = 0;
+    counted.length = 0;
+    answered = 0;
     const { status, body } = await mutate(example);
     assert.equal(status, 200);
+    assert.deepEqual([counted, answered], [['injected'], 1]);
     assert.equal(body.kind, 'AdmissionReview');
     assert.equal(body.response.allowed, true);
     assert.equal(body.response.patchType, 'JSONPatch');

@@ -1,0 +1,113 @@
+import 'reflect-metadata';
+import { createPrivateKey, webcrypto } from 'node:crypto';
+import { isIP } from 'node:net';
+import {
+  AuthorityKeyIdentifierExtension,
+  BasicConstraintsExtension,
+  ExtendedKeyUsage,
+  ExtendedKeyUsageExtension,
+  KeyUsageFlags,
+  KeyUsagesExtension,
+  SubjectAlternativeNameExtension,
+  SubjectKeyIdentifierExtension,
+  X509Certificate,
+  X509CertificateGenerator,
+} from '@peculiar/x509';
+
+/** A certificate and its key, PEM. */
+export interface Issued {
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/** Name of every authority that we make; the key identifiers tell them apart. */
+export const authorityName = 'CN=falco-federation-webhook CA';
+
+/** How long before its making a certificate begins, in milliseconds: for clocks that are late. */
+export const backdating = 3_600_000;
+
+const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
+const usages: webcrypto.KeyUsage[] = ['sign', 'verify'];
+
+/** Upper bound of a common name in X.509; the alternative names are what counts. */
+const longestCommonName = 64;
+
+/**
+ * Makes an authority, ECDSA P-256.
+ *
+ * @param now milliseconds since 1970 @param lifetime milliseconds from now
+ */
+export async function makeAuthority(now: number, lifetime: number): Promise<Issued> {
+  const keys = await webcrypto.subtle.generateKey(algorithm, true, usages);
+  const certificate = await X509CertificateGenerator.createSelfSigned(
+    {
+      name: authorityName,
+      notBefore: new Date(now - backdating),
+      notAfter: new Date(now + lifetime),
+      signingAlgorithm: algorithm,
+      keys,
+      extensions: [
+        new BasicConstraintsExtension(true, 0, true),
+        new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
+        await SubjectKeyIdentifierExtension.create(keys.publicKey, false, webcrypto),
+      ],
+    },
+    webcrypto,
+  );
+  return { certificate: `${certificate.toString('pem')}\n`, key: await exportKey(keys.privateKey) };
+}
+
+/**
+ * Makes a serving certificate, ECDSA P-256, that ends with its authority at the latest.
+ *
+ * @param names DNS names and IP addresses that the server is reached by; the first is the subject
+ */
+export async function makeServing(
+  authority: Issued,
+  names: readonly string[],
+  now: number,
+  lifetime: number,
+): Promise<Issued> {
+  const keys = await webcrypto.subtle.generateKey(algorithm, true, usages);
+  const issuer = new X509Certificate(authority.certificate);
+  const [first = 'localhost'] = names;
+  const subject = first.length <= longestCommonName ? first : 'falco-federation-webhook';
+  const certificate = await X509CertificateGenerator.create(
+    {
+      subject: `CN=${subject}`,
+      issuer: issuer.subjectName,
+      notBefore: new Date(now - backdating),
+      notAfter: new Date(Math.min(now + lifetime, issuer.notAfter.getTime())),
+      signingKey: await importKey(authority.key),
+      publicKey: keys.publicKey,
+      signingAlgorithm: algorithm,
+      extensions: [
+        new BasicConstraintsExtension(false, undefined, true),
+        new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
+        new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth]),
+        new SubjectAlternativeNameExtension(
+          names.map((value) => ({ type: isIP(value) === 0 ? 'dns' : 'ip', value })),
+        ),
+        await SubjectKeyIdentifierExtension.create(keys.publicKey, false, webcrypto),
+        // With two authorities of one name in the bundle, this says which of them to try.
+        await AuthorityKeyIdentifierExtension.create(issuer.publicKey, false, webcrypto),
+      ],
+    },
+    webcrypto,
+  );
+  return { certificate: `${certificate.toString('pem')}\n`, key: await exportKey(keys.privateKey) };
+}
+
+async function exportKey(key: webcrypto.CryptoKey): Promise<string> {
+  const der = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', key));
+  const pem = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' }).export({
+    format: 'pem',
+    type: 'pkcs8',
+  });
+  return pem.toString();
+}
+
+function importKey(key: string): Promise<webcrypto.CryptoKey> {
+  const der = createPrivateKey(key).export({ format: 'der', type: 'pkcs8' });
+  return webcrypto.subtle.importKey('pkcs8', new Uint8Array(der), algorithm, false, ['sign']);
+}

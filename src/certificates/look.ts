@@ -1,0 +1,262 @@
+import { messageOf } from '../reasons/message-of.ts';
+import { agreement } from './agreement.ts';
+import { carryOut } from './carry-out.ts';
+import { certificatesIn, fingerprintOf } from './certificate.ts';
+import type { KeyPair } from './files.ts';
+import {
+  bundleToPublish,
+  type Lifetimes,
+  nextStep,
+  type Step,
+  type StepReason,
+  settlingTime,
+  shortly,
+  type Whole,
+} from './next-step.ts';
+import { type Files, issuerOf } from './pieces.ts';
+import type { CertificateStore, ReplicaList, StoredCertificates, TrustPublisher } from './store.ts';
+import { trustView } from './trust-view.ts';
+
+export interface CertificateEvent {
+  /** What this replica did or met: a step that it wrote, what it published or serves now, a problem or its end. */
+  readonly kind: StepReason | 'published' | 'serving' | 'problem' | 'recovered';
+  readonly detail: string;
+}
+
+export interface Keeping {
+  readonly store: CertificateStore;
+  readonly trust: TrustPublisher;
+  readonly replicas: ReplicaList;
+  /** Name of this replica, as the list of replicas has it. */
+  readonly replica: string;
+  /** DNS names and IP addresses that the API server calls us by. */
+  readonly names: readonly string[];
+  readonly lifetimes: Lifetimes;
+  /** Called with each certificate to serve from now on. */
+  readonly onPair: (pair: KeyPair) => void;
+  /** Never told a key. */
+  readonly tell: (event: CertificateEvent) => void;
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
+  /** Milliseconds of a clock that is never set: for waiting. */
+  readonly elapsed?: () => number;
+}
+
+export interface CertificateState {
+  /** What is served; undefined: the store could not be read yet. */
+  readonly pair: KeyPair | undefined;
+  /** Whether the API server trusts it. */
+  readonly published: boolean;
+  /** What went wrong in the last look. */
+  readonly problem?: string;
+}
+
+export interface Look {
+  /** Milliseconds until there is something to do by the clock. */
+  readonly next: number;
+  readonly failed: boolean;
+}
+
+/** How often one look reads again, after a step or after someone was faster. */
+const rounds = 10;
+
+/** How long an API server may take until it uses a caBundle; until then a new authority is not counted on. */
+const propagation = 2_000;
+
+/** Above this many replicas that said something, those that are gone are dropped by whoever speaks next. */
+const crowd = 32;
+
+type Round = { readonly is: 'again' } | { readonly is: 'rest'; readonly next: number };
+const again: Round = { is: 'again' };
+
+/** What this replica serves. */
+interface Served {
+  readonly pair: KeyPair;
+  readonly fingerprint: string;
+  /** Fingerprint of the authority that issued it. */
+  readonly authority: string;
+}
+
+/** The authorities of a bundle, for a line of log. */
+function authoritiesOf(bundle: string): string {
+  return certificatesIn(bundle).map(shortly).join(', ');
+}
+
+/**
+ * One replica's part in keeping the shared certificates: each look reads what is there and does what is next
+ * ({@link nextStep}), so it may be stopped anywhere, and come late. Looks must not overlap.
+ */
+export function certificateLooks(keeping: Keeping): {
+  look(): Promise<Look>;
+  state(): CertificateState;
+} {
+  const { store, replicas, replica, names, lifetimes, onPair, tell } = keeping;
+  const { now = Date.now, elapsed = () => performance.now() } = keeping;
+  const trust = trustView(keeping.trust, elapsed);
+  const agreed = agreement(replicas, replica, elapsed);
+  const settling = settlingTime(lifetimes);
+  let remembered: Files | undefined;
+  let served: Served | undefined;
+  let published = false;
+  let problem: string | undefined;
+
+  /** Undefined where everybody's agreement would change nothing. */
+  async function agreedFor(stored: StoredCertificates): Promise<number | undefined> {
+    const trusted = stored.files['ca.crt'] ?? '';
+    const nothingToPrune = trust.bundle() === trusted && trusted.split('BEGIN CERTIFICATE').length <= 2;
+    if (nothingToPrune) {
+      agreed.forget();
+      return undefined;
+    }
+    const [leaf] = certificatesIn(stored.files['tls.crt'] ?? '');
+    return leaf === undefined ? undefined : agreed.ask(stored, fingerprintOf(leaf));
+  }
+
+  async function write(
+    step: Extract<Step, { kind: 'replace' }>,
+    over: StoredCertificates | undefined,
+  ): Promise<void> {
+    const made = await carryOut(step.plan, lifetimes, now());
+    const serving = await agreed.withoutGone(over?.serving ?? {});
+    const written = await store.write({ files: { ...over?.files, ...made }, serving }, over);
+    if (written) tell({ kind: step.why, detail: step.detail });
+  }
+
+  /** Whether to wait with the stored certificate, and serve the other one that long: milliseconds, or 0. */
+  function waitWith(authority: string): number {
+    if (served === undefined || served.authority === authority) return 0;
+    const left = settling - trust.publishedFor(authority);
+    const ends = served.pair.notAfter.getTime() - now();
+    const isTrusted = !trust.isKnown() || trust.isPublished(served.authority);
+    // What is served is of no use any more: nothing can be lost.
+    if (ends <= 0 || !isTrusted) return 0;
+    // Not knowing what is published, the end of what is served is all there is to go by.
+    if (!trust.isKnown() && ends <= settling) return 0;
+    return Math.max(0, Math.min(left, ends));
+  }
+
+  /** Serves the stored certificate as soon as the API server trusts it. Returns how long that is to wait. */
+  function serve(whole: Whole): number {
+    const { certificate, cert, key } = whole.serving;
+    const issuer = issuerOf(certificate, whole.authorities);
+    const [fingerprint, authority] = [fingerprintOf(certificate), issuer ? fingerprintOf(issuer) : ''];
+    if (served?.fingerprint === fingerprint) return 0;
+    const wait = waitWith(authority);
+    if (wait > 0) return wait;
+    const pair = { cert, key, notAfter: certificate.validToDate };
+    onPair(pair);
+    served = { pair, fingerprint, authority };
+    tell({ kind: 'serving', detail: `${fingerprint}, until ${pair.notAfter.toISOString()}` });
+    return 0;
+  }
+
+  /** Returns why it could not be published, or whether it has to be read again. */
+  async function publish(stored: Files, everybodyServes: boolean): Promise<string | boolean> {
+    if (!trust.isKnown()) return true;
+    if (trust.isAbsent()) return 'there is no webhook configuration with webhooks of our names';
+    const current = trust.bundle() ?? '';
+    if (current === stored['ca.crt']) return true;
+    const bundle = bundleToPublish({ stored, published: current, now: now() }, everybodyServes);
+    if (bundle === current) return true;
+    try {
+      const done = await trust.publish(bundle);
+      if (done) tell({ kind: 'published', detail: `caBundle of ${authoritiesOf(bundle)}` });
+      return done;
+    } catch (error) {
+      return `the caBundle cannot be published: ${messageOf(error)}`;
+    }
+  }
+
+  /** Says which certificate this replica serves, so that the authorities of older ones can go. */
+  async function acknowledge(stored: StoredCertificates): Promise<boolean> {
+    if (served === undefined || stored.serving[replica] === served.fingerprint) return false;
+    // Otherwise nobody is dropped: two replicas that are just starting would drop each other in turns.
+    const isCrowd = Object.keys(stored.serving).length >= crowd;
+    const others = isCrowd ? await agreed.withoutGone(stored.serving) : stored.serving;
+    const serving = { ...others, [replica]: served.fingerprint };
+    await store.write({ files: stored.files, serving }, stored);
+    return true;
+  }
+
+  /** How long until {@link published} can be said; updates it. */
+  function lookAtTrust(): number {
+    if (served === undefined || !trust.isKnown() || trust.isAbsent()) return Number.POSITIVE_INFINITY;
+    const left = Math.min(propagation, settling) - trust.publishedFor(served.authority);
+    const isThere = trust.isPublished(served.authority);
+    if (!isThere) published = false;
+    else if (left <= 0) published = true;
+    return isThere && !published ? left : Number.POSITIVE_INFINITY;
+  }
+
+  async function round(problems: string[]): Promise<Round> {
+    // In this order: a bundle is only published over one that was read before the Secret was, so never an older one.
+    const unread = await trust.read();
+    const stored = await store.read();
+    const agreedMs = stored === undefined ? undefined : await agreedFor(stored);
+    const step = nextStep({
+      stored: stored?.files,
+      remembered,
+      published: trust.bundle() ?? '',
+      publishedFor: trust.publishedFor,
+      agreedFor: agreedMs,
+      now: now(),
+      names,
+      lifetimes,
+    });
+    if (stored === undefined || step.kind === 'replace') {
+      if (step.kind === 'replace') await write(step, stored);
+      return again;
+    }
+    const rest = await use(stored, step.whole, agreedMs);
+    if (rest === undefined) return again;
+    problems.push(...[unread, agreed.takeProblem(), rest.problem].filter((one) => one !== undefined));
+    return { is: 'rest', next: Math.min(step.until - now(), rest.next) };
+  }
+
+  /** Serves, publishes and acknowledges what is stored. Undefined: it has to be read again. */
+  async function use(
+    stored: StoredCertificates,
+    whole: Whole,
+    agreedMs: number | undefined,
+  ): Promise<{ readonly problem: string | undefined; readonly next: number } | undefined> {
+    remembered = stored.files;
+    const wait = serve(whole);
+    const outcome = await publish(stored.files, agreedMs !== undefined && agreedMs >= settling);
+    if (outcome === false || (await acknowledge(stored))) return undefined;
+    const waits = [wait, agreedMs === undefined ? 0 : settling - agreedMs].filter((ms) => ms > 0);
+    return {
+      problem: typeof outcome === 'string' ? outcome : undefined,
+      next: Math.min(lookAtTrust(), ...waits),
+    };
+  }
+
+  async function look(): Promise<Look> {
+    const problems: string[] = [];
+    let next = Number.POSITIVE_INFINITY;
+    try {
+      let last = again;
+      for (let at = 0; at < rounds && last.is === 'again'; at++) last = await round(problems);
+      if (last.is === 'rest') next = last.next;
+      else problems.push('the Secret or the caBundle keeps being changed by others');
+    } catch (error) {
+      problems.push(messageOf(error));
+    }
+    note(problems.length === 0 ? undefined : problems.join('; '));
+    return { next, failed: problems.length > 0 };
+  }
+
+  function note(found: string | undefined): void {
+    if (found === problem) return;
+    problem = found;
+    tell(
+      found === undefined
+        ? { kind: 'recovered', detail: 'no problem any more' }
+        : { kind: 'problem', detail: found },
+    );
+  }
+
+  return {
+    look,
+    state: () => ({ pair: served?.pair, published, ...(problem === undefined ? {} : { problem }) }),
+  };
+}

@@ -1,0 +1,239 @@
+import type { X509Certificate } from 'node:crypto';
+import {
+  atPartOfLife,
+  certificatesIn,
+  fingerprintOf,
+  isExpired,
+  isSame,
+  namesMissing,
+  namesOf,
+  pemOf,
+} from './certificate.ts';
+import { type Files, type Fitting, fit, issuerOf, noPieces, ourAuthorities, piecesOf } from './pieces.ts';
+
+export interface Lifetimes {
+  /** Milliseconds. */
+  readonly authority: number;
+  readonly leaf: number;
+}
+
+/** All that the next step depends on. Times are milliseconds. */
+export interface Situation {
+  /** Data of the Secret; undefined: there is none. */
+  readonly stored: Files | undefined;
+  /** What this replica last saw there whole. */
+  readonly remembered: Files | undefined;
+  /** caBundle as published; '' where it is empty or not known. */
+  readonly published: string;
+  /** How long this replica has seen an authority (by fingerprint) published. */
+  readonly publishedFor: (authority: string) => number;
+  /** How long this replica has seen all replicas serve the stored certificate; undefined: they do not, or not known. */
+  readonly agreedFor: number | undefined;
+  /** Since 1970. */
+  readonly now: number;
+  readonly names: readonly string[];
+  readonly lifetimes: Lifetimes;
+}
+
+export type StepReason =
+  | 'made'
+  | 'restored'
+  | 'repaired'
+  | 'authority_introduced'
+  | 'renewed'
+  | 'switched'
+  | 'pruned';
+
+/** What the Secret shall hold next. */
+export interface Plan {
+  /** Authorities that stay, PEM, the newest first. */
+  readonly authorities: readonly string[];
+  /** Key of the first of them; undefined: a new authority comes in front. */
+  readonly authorityKey: string | undefined;
+  /** The serving certificate that stays, or the names of a new one. */
+  readonly serving: { readonly cert: string; readonly key: string } | { readonly names: readonly string[] };
+}
+
+export type Step =
+  /** What is stored is whole; nothing to do before then, as far as can be seen now. */
+  | { readonly kind: 'keep'; readonly until: number; readonly whole: Whole }
+  | { readonly kind: 'replace'; readonly why: StepReason; readonly detail: string; readonly plan: Plan };
+
+/** Authorities and serving certificates are renewed at this part of their life, or of what it shall be now. */
+const due = 2 / 3;
+
+/** From here on a certificate is renewed even by an authority that is not known to be trusted yet. */
+const urgent = 0.9;
+
+/** How long what was published takes, at most, to be known to every API server. */
+export function settlingTime({ leaf }: Lifetimes): number {
+  return Math.min(30_000, leaf / 20);
+}
+
+/**
+ * What becomes of the shared certificates next. Nothing but the Secret's contents says how far a change has come, so
+ * any replica goes on where another was stopped (FACTS 5: no leader, no lock). A and B are authorities, `a` and `b`
+ * certificates that they issued; what is published follows ca.crt (see {@link bundleToPublish}).
+ *
+ * | phase      | ca.crt | tls.crt | what leads on                                                                      |
+ * | ---------- | ------ | ------- | ---------------------------------------------------------------------------------- |
+ * | missing    | –      | –       | at once: what a replica remembers, or A and `a`                                    |
+ * | damaged    | ?      | ?       | at once: the pieces that are good, else remembered, else new                       |
+ * | steady     | A      | a       | `a` at 2/3 of its life, or a name is missing: another `a`                          |
+ * |            | A      | a       | A at 2/3 of its life, or `a` would outlive it: introduce B                         |
+ * | introduced | B A    | a       | published for the settling time, or `a` at 9/10 of its life: switch                |
+ * | switched   | B A    | b       | all ready replicas serve `b` for the settling time, or A expired: prune to steady  |
+ */
+export function nextStep(situation: Situation): Step {
+  const { stored, now } = situation;
+  if (stored === undefined) return mend(situation, undefined);
+  const whole = wholeOf(stored, now);
+  if (whole === undefined) return mend(situation, stored);
+  const tidy = pemOf(whole.authorities);
+  if (tidy !== stored['ca.crt']) {
+    const expired = certificatesIn(stored['ca.crt'] ?? '').filter((one) => isExpired(one, now));
+    return expired.length > 0
+      ? replace('pruned', `${expired.length} expired of ca.crt`, { ...whole, serving: whole.serving })
+      : replace('repaired', 'ca.crt was out of order', { ...whole, serving: whole.serving });
+  }
+  return advance(situation, whole);
+}
+
+/** Pieces of which none is missing. */
+export interface Whole extends Fitting {
+  readonly authorityKey: string;
+  readonly serving: NonNullable<Fitting['serving']>;
+}
+
+/** Undefined: something is missing, or does not fit the rest. */
+function wholeOf(files: Files, now: number): Whole | undefined {
+  const { authorities, authorityKey, serving } = fit([piecesOf(files, now)]);
+  return authorityKey === undefined || serving === undefined
+    ? undefined
+    : { authorities, authorityKey, serving };
+}
+
+function replace(
+  why: StepReason,
+  detail: string,
+  { authorities, authorityKey, serving }: Omit<Fitting, 'serving'> & Pick<Plan, 'serving'>,
+): Step {
+  const kept = 'names' in serving ? serving : { cert: serving.cert, key: serving.key };
+  return {
+    kind: 'replace',
+    why,
+    detail,
+    plan: { authorities: authorities.map(String), authorityKey, serving: kept },
+  };
+}
+
+/**
+ * Something is missing or damaged. What other replicas may still serve stays trusted: authorities of ours that are
+ * published are kept, whoever knows of them.
+ */
+function mend({ remembered, published, now, names }: Situation, stored: Files | undefined): Step {
+  const there = stored === undefined ? noPieces : piecesOf(stored, now);
+  const mine = remembered === undefined ? noPieces : piecesOf(remembered, now);
+  const best = fit([there, mine], ourAuthorities(published, now));
+  const { authorityKey, serving } = best;
+  const plan = { ...best, serving: serving ?? { names } };
+  const made = authorityKey === undefined ? 'new authority' : 'authority kept';
+  const served = serving === undefined ? 'new certificate' : 'certificate kept';
+  if (stored !== undefined)
+    return replace('repaired', `${whatIsWrong(stored, now)}; ${made}, ${served}`, plan);
+  return serving === undefined || authorityKey === undefined
+    ? replace('made', `there were none; ${made}, ${served}`, plan)
+    : replace('restored', 'the Secret was gone; what this replica remembered is put back', plan);
+}
+
+function whatIsWrong(stored: Files, now: number): string {
+  const missing = ['ca.crt', 'ca.key', 'tls.crt', 'tls.key'].filter((name) => (stored[name] ?? '') === '');
+  if (missing.length > 0) return `${missing.join(', ')} missing`;
+  const { authorities, authorityKey, serving } = piecesOf(stored, now);
+  if (authorities.length === 0) return 'ca.crt has no authority that is valid now';
+  if (authorityKey === undefined) return 'ca.key is no key to sign with';
+  if (serving === undefined) return 'tls.crt and tls.key are no certificate that is valid now, with its key';
+  return issuerOf(serving.certificate, authorities) === undefined
+    ? 'tls.crt is of no authority in ca.crt'
+    : 'ca.key is of no authority in ca.crt';
+}
+
+/** The regular course of things, in order of urgency. */
+function advance(situation: Situation, whole: Whole): Step {
+  const { now, lifetimes, publishedFor, agreedFor } = situation;
+  const { authorities, serving } = whole;
+  const [newest, ...older] = authorities;
+  if (newest === undefined) throw new Error('whole certificates have an authority');
+  const leaf = serving.certificate;
+  const isOfNewest = issuerOf(leaf, authorities) === newest;
+  const leafDue = atPartOfLife(leaf, due, lifetimes.leaf);
+  const authorityDue = atPartOfLife(newest, due, lifetimes.authority);
+  const settling = settlingTime(lifetimes);
+  const keep = (...waits: readonly number[]): Step => ({
+    ...{ kind: 'keep', whole },
+    until: Math.min(
+      leafDue <= now ? Number.POSITIVE_INFINITY : leafDue,
+      authorityDue,
+      now + Math.min(...waits),
+    ),
+  });
+
+  if (authorityDue <= now || (isOfNewest && leafDue <= now && wouldOutlive(situation, newest))) {
+    return replace('authority_introduced', `besides ${shortly(newest)}`, {
+      ...whole,
+      authorityKey: undefined,
+    });
+  }
+  if (!isOfNewest) {
+    const settled = settling - publishedFor(fingerprintOf(newest));
+    const urgentAt = atPartOfLife(leaf, urgent);
+    if (settled > 0 && urgentAt > now) return keep(settled, urgentAt - now);
+    return renew('switched', `to ${shortly(newest)}`, situation, whole);
+  }
+  const missing = namesMissing(leaf, situation.names);
+  if (leafDue <= now || missing.length > 0) {
+    const why = missing.length > 0 ? `${missing.join(', ')} missing` : 'at two thirds of its life';
+    return renew('renewed', why, situation, whole);
+  }
+  if (older.length === 0) return keep(Number.POSITIVE_INFINITY);
+  if (agreedFor === undefined) return keep(...older.map((one) => one.validToDate.getTime() - now));
+  if (agreedFor < settling) return keep(settling - agreedFor);
+  return replace('pruned', older.map(shortly).join(', '), { ...whole, authorities: [newest] });
+}
+
+/** Whether a certificate made now would have to end early. */
+function wouldOutlive({ now, lifetimes }: Situation, authority: X509Certificate): boolean {
+  return now + lifetimes.leaf > authority.validToDate.getTime();
+}
+
+/**
+ * A new serving certificate by the newest authority. Where only names are missing, it keeps the others': in a
+ * rolling upgrade old and new replicas want different ones, and must not undo each other's.
+ */
+function renew(why: StepReason, detail: string, situation: Situation, whole: Whole): Step {
+  const { now, names, lifetimes } = situation;
+  const leaf = whole.serving.certificate;
+  const isDue = atPartOfLife(leaf, due, lifetimes.leaf) <= now;
+  const union = isDue ? names : [...new Set([...names, ...namesOf(leaf)])];
+  return replace(why, detail, { ...whole, serving: { names: union } });
+}
+
+/** How an authority is called in a line of log. */
+export function shortly(authority: X509Certificate): string {
+  return `authority ${fingerprintOf(authority).slice(0, 12)}`;
+}
+
+/**
+ * The caBundle for what is stored: ca.crt, and behind it what is published of ours and still valid, until all
+ * replicas serve what is stored. So whatever happened to the Secret, nobody's certificate loses its trust.
+ *
+ * @param everybodyServes the stored certificate, for the settling time
+ */
+export function bundleToPublish(
+  { stored, published, now }: Pick<Situation, 'published' | 'now'> & { readonly stored: Files },
+  everybodyServes: boolean,
+): string {
+  const trusted = certificatesIn(stored['ca.crt'] ?? '');
+  const more = everybodyServes ? [] : ourAuthorities(published, now);
+  return pemOf([...trusted, ...more.filter((one) => !trusted.some((other) => isSame(one, other)))]);
+}

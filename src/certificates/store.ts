@@ -1,0 +1,37 @@
+/** The certificates that all replicas share, as they lie in their Secret. */
+export interface StoredCertificates {
+  /** Decoded data of the Secret. */
+  readonly files: Readonly<Record<string, string>>;
+  /** Replica → fingerprint of the certificate that it serves (the Secret's annotation). */
+  readonly serving: Readonly<Record<string, string>>;
+  /** Opaque: of the state that was read. */
+  readonly version: string;
+}
+
+/** Where the replicas share their certificates, without a lock: each write names the state that it replaces. */
+export interface CertificateStore {
+  /** Undefined: there is none. Throws when it cannot be asked. */
+  read(): Promise<StoredCertificates | undefined>;
+  /** Writes over exactly what was read (undefined: creates). False: someone was faster; read again. */
+  write(
+    next: Pick<StoredCertificates, 'files' | 'serving'>,
+    over: StoredCertificates | undefined,
+  ): Promise<boolean>;
+}
+
+/** The caBundle by which the API server trusts us. */
+export interface TrustPublisher {
+  /**
+   * What is published now, PEM; '' where it is empty, and where several webhooks disagree, so that it is published
+   * again. Undefined: no webhook of our names exists.
+   */
+  read(): Promise<string | undefined>;
+  /** False: it was changed by someone meanwhile; read again. */
+  publish(bundle: string): Promise<boolean>;
+}
+
+/** Which replicas there are. */
+export interface ReplicaList {
+  /** Names of those that the API server may call now (ready endpoints of the Service); undefined: not known. */
+  ready(): Promise<readonly string[] | undefined>;
+}

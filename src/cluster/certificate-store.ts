@@ -1,0 +1,110 @@
+import { z } from 'zod';
+import type { CertificateStore, StoredCertificates } from '../certificates/store.ts';
+import { prefix } from '../federation/names.ts';
+import { ClusterError, hasStatus } from './cluster-error.ts';
+import type { ClusterConnection } from './connection.ts';
+import { secretObject } from './objects.ts';
+import { requestJson } from './request.ts';
+import { fieldManager, secret } from './resource.ts';
+
+/** Annotation on the Secret: JSON, replica → fingerprint of the certificate that it serves. */
+export const servingAnnotation = `${prefix}serving`;
+
+type SecretObject = z.infer<typeof secretObject>;
+
+const servingRecord = z.record(z.string(), z.string());
+
+/** An annotation that someone damaged is no reason to stop: the replicas write theirs again. */
+function readServing(annotation: string | undefined): Readonly<Record<string, string>> {
+  try {
+    return servingRecord.parse(JSON.parse(annotation ?? '{}'));
+  } catch {
+    return {};
+  }
+}
+
+const decode = (base64: string): string => Buffer.from(base64, 'base64').toString('utf8');
+const encode = (text: string): string => Buffer.from(text, 'utf8').toString('base64');
+
+/** The uid tells a Secret from its successor of the same name. */
+function versionOf({ metadata: { uid, resourceVersion } }: SecretObject): string {
+  return `${uid ?? ''}/${resourceVersion}`;
+}
+
+/** What changed is encoded anew; all else, also what is no text, stays as it is. */
+function withFiles(
+  data: Readonly<Record<string, string>>,
+  files: StoredCertificates['files'],
+): Record<string, string> {
+  const changed = Object.entries(files).filter(([key, text]) => {
+    const base64 = data[key];
+    return base64 === undefined || decode(base64) !== text;
+  });
+  return { ...data, ...Object.fromEntries(changed.map(([key, text]) => [key, encode(text)])) };
+}
+
+/** The Secret in which replicas share their certificates. Takes get, update and create on it. */
+export function certificateStore(
+  connection: ClusterConnection,
+  namespace: string,
+  name: string,
+): CertificateStore {
+  const resource = secret(namespace, name);
+
+  const current = async (): Promise<SecretObject | undefined> => {
+    const request = { verb: 'get', resource } as const;
+    const answer = await requestJson(connection, request).catch((error: unknown) => {
+      if (hasStatus(error, 404)) return undefined;
+      throw error;
+    });
+    if (answer === undefined) return undefined;
+    const parsed = secretObject.safeParse(answer);
+    if (!parsed.success) throw new ClusterError(connection, request, 'the answer is no Secret');
+    return parsed.data;
+  };
+
+  /** Conflict: it changed, went away or is there already. */
+  const send = async (verb: 'create' | 'update', body: unknown): Promise<boolean> => {
+    try {
+      await requestJson(connection, { verb, resource, query: { fieldManager }, body });
+      return true;
+    } catch (error) {
+      const conflicts = verb === 'create' ? [409] : [404, 409];
+      if (hasStatus(error, ...conflicts)) return false;
+      throw error;
+    }
+  };
+
+  return {
+    read: async () => {
+      const stored = await current();
+      if (stored === undefined) return undefined;
+      const files = Object.entries(stored.data ?? {}).map(([key, base64]) => [key, decode(base64)]);
+      return {
+        files: Object.fromEntries(files),
+        serving: readServing(stored.metadata.annotations?.[servingAnnotation]),
+        version: versionOf(stored),
+      };
+    },
+    write: async ({ files, serving }, over) => {
+      const annotations = { [servingAnnotation]: JSON.stringify(serving) };
+      if (over === undefined) {
+        return await send('create', {
+          apiVersion: 'v1',
+          kind: 'Secret',
+          type: 'Opaque',
+          metadata: { name, namespace, labels: { 'app.kubernetes.io/name': fieldManager }, annotations },
+          data: withFiles({}, files),
+        });
+      }
+      const stored = await current();
+      if (stored === undefined || versionOf(stored) !== over.version) return false;
+      // With its resourceVersion and uid, so that the API server refuses it if the Secret has changed since.
+      return await send('update', {
+        ...stored,
+        metadata: { ...stored.metadata, annotations: { ...stored.metadata.annotations, ...annotations } },
+        data: withFiles(stored.data ?? {}, files),
+      });
+    },
+  };
+}

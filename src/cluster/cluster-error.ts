@@ -1,0 +1,60 @@
+import type { ClusterConnection } from './connection.ts';
+import type { ClusterRequest } from './request.ts';
+import { describeResource } from './resource.ts';
+
+/** What came of a request that failed; the message names what was asked for, and of whom. */
+export class ClusterError extends Error {
+  /** HTTP status of the answer; undefined where there was none. */
+  readonly status: number | undefined;
+
+  constructor(
+    { server }: ClusterConnection,
+    { verb, resource }: ClusterRequest,
+    why: string,
+    status?: number,
+  ) {
+    super(`${verb} ${describeResource(resource)} at ${server}: ${why}`);
+    this.name = 'ClusterError';
+    this.status = status;
+  }
+}
+
+/** Whether an error is the API server's answer of one of these statuses. */
+export function hasStatus(error: unknown, ...statuses: readonly number[]): boolean {
+  return error instanceof ClusterError && error.status !== undefined && statuses.includes(error.status);
+}
+
+function textOf(value: unknown, key: string): string {
+  const text: unknown = typeof value === 'object' && value !== null ? Reflect.get(value, key) : undefined;
+  return typeof text === 'string' ? text : '';
+}
+
+function remedy(
+  { verb, resource: { group, plural, namespace, name } }: ClusterRequest,
+  status: number,
+): string {
+  switch (status) {
+    case 401:
+      return '; its token or certificate is not accepted';
+    case 403: {
+      const where = namespace === undefined ? 'a ClusterRole' : `a Role in namespace "${namespace}"`;
+      const which = name === undefined || verb === 'create' ? '' : `, resourceNames ["${name}"]`;
+      return `; it takes ${where} with apiGroups ["${group}"], resources ["${plural}"]${which}, verbs ["${verb}"]`;
+    }
+    default:
+      return '';
+  }
+}
+
+/** The error for an answer that is no success. @param body the Status object that should have come with it */
+export function refusal(
+  connection: ClusterConnection,
+  request: ClusterRequest,
+  status: number,
+  body: unknown,
+): ClusterError {
+  const said = [String(status), textOf(body, 'reason'), textOf(body, 'message')].filter(
+    (text) => text !== '',
+  );
+  return new ClusterError(connection, request, said.join(' ') + remedy(request, status), status);
+}

@@ -1,0 +1,71 @@
+import { version } from '../federation/names.ts';
+
+/** What a request is about: all objects of a kind, those of a namespace, or one by name. */
+export interface Resource {
+  /** '' for the core group. */
+  readonly group: string;
+  readonly version: string;
+  readonly plural: string;
+  readonly namespace?: string;
+  readonly name?: string;
+}
+
+/** Verbs as RBAC spells them. */
+export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch';
+
+export const namespaces: Resource = { group: '', version: 'v1', plural: 'namespaces' };
+
+export function secret(namespace: string, name: string): Resource {
+  return { group: '', version: 'v1', plural: 'secrets', namespace, name };
+}
+
+export function mutatingWebhookConfiguration(name: string): Resource {
+  return {
+    group: 'admissionregistration.k8s.io',
+    version: 'v1',
+    plural: 'mutatingwebhookconfigurations',
+    name,
+  };
+}
+
+export function endpointSlices(namespace: string): Resource {
+  return { group: 'discovery.k8s.io', version: 'v1', plural: 'endpointslices', namespace };
+}
+
+/** How this program calls itself towards the API server: user agent and owner of the fields that it sets. */
+export const userAgent = `falco-federation-webhook/${version}`;
+export const fieldManager = 'falco-federation-webhook';
+
+/** Whether the verb is about one object, which then stands in the path. */
+function isByName(verb: Verb): boolean {
+  return verb === 'get' || verb === 'update' || verb === 'patch';
+}
+
+/** Path and query of a request. A list or watch of a resource with a name selects that one object. */
+export function urlPath(verb: Verb, resource: Resource, query: Readonly<Record<string, string>>): string {
+  const { group, version: apiVersion, plural, namespace, name } = resource;
+  const path = [
+    ...(group === '' ? ['api'] : ['apis', group]),
+    apiVersion,
+    ...(namespace === undefined ? [] : ['namespaces', namespace]),
+    plural,
+    ...(name !== undefined && isByName(verb) ? [name] : []),
+  ];
+  const selected = name !== undefined && (verb === 'list' || verb === 'watch');
+  // RBAC lets a list or watch of a named object pass only with this very selector.
+  const parameters = new URLSearchParams({
+    ...(selected ? { fieldSelector: `metadata.name=${name}` } : {}),
+    ...(verb === 'watch' ? { watch: 'true' } : {}),
+    ...query,
+  }).toString();
+  return `/${path.map(encodeURIComponent).join('/')}${parameters === '' ? '' : `?${parameters}`}`;
+}
+
+/** A resource as messages name it. */
+export function describeResource({ group, plural, namespace, name }: Resource): string {
+  return [
+    group === '' ? plural : `${plural}.${group}`,
+    ...(name === undefined ? [] : [`"${name}"`]),
+    ...(namespace === undefined ? [] : [`in namespace "${namespace}"`]),
+  ].join(' ');
+}

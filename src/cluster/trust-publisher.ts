@@ -1,0 +1,77 @@
+import type { z } from 'zod';
+import type { TrustPublisher } from '../certificates/store.ts';
+import { ClusterError, hasStatus } from './cluster-error.ts';
+import type { ClusterConnection } from './connection.ts';
+import { webhookConfigurationObject } from './objects.ts';
+import { requestJson } from './request.ts';
+import { fieldManager, mutatingWebhookConfiguration } from './resource.ts';
+
+/** Our webhooks: the one for pods, and the one for workloads (`injectAt: workload`). */
+export const ourWebhooks: readonly string[] = [
+  'inject.falco-federation.io',
+  'inject-workloads.falco-federation.io',
+];
+
+type WebhookConfiguration = z.infer<typeof webhookConfigurationObject>;
+
+/**
+ * The caBundle of our webhooks in a MutatingWebhookConfiguration. Takes get and patch on it.
+ *
+ * @param webhookNames the webhooks that are ours; others, and all other fields, are never touched
+ */
+export function trustPublisher(
+  connection: ClusterConnection,
+  configurationName: string,
+  webhookNames: readonly string[] = ourWebhooks,
+): TrustPublisher {
+  const resource = mutatingWebhookConfiguration(configurationName);
+
+  const current = async (): Promise<WebhookConfiguration | undefined> => {
+    const request = { verb: 'get', resource } as const;
+    const answer = await requestJson(connection, request).catch((error: unknown) => {
+      if (hasStatus(error, 404)) return undefined;
+      throw error;
+    });
+    if (answer === undefined) return undefined;
+    const parsed = webhookConfigurationObject.safeParse(answer);
+    if (!parsed.success) {
+      throw new ClusterError(connection, request, 'the answer is no MutatingWebhookConfiguration');
+    }
+    return parsed.data;
+  };
+
+  const ours = (configuration: WebhookConfiguration | undefined) =>
+    configuration?.webhooks?.filter(({ name }) => webhookNames.includes(name)) ?? [];
+
+  return {
+    read: async () => {
+      const bundles = ours(await current()).map(({ clientConfig }) => clientConfig.caBundle ?? '');
+      const [first] = bundles;
+      if (first === undefined) return undefined;
+      return bundles.every((bundle) => bundle === first) ? Buffer.from(first, 'base64').toString('utf8') : '';
+    },
+    publish: async (bundle) => {
+      const configuration = await current();
+      const webhooks = ours(configuration);
+      if (configuration === undefined || webhooks.length === 0) return false;
+      const caBundle = Buffer.from(bundle, 'utf8').toString('base64');
+      try {
+        await requestJson(connection, {
+          verb: 'patch',
+          resource,
+          query: { fieldManager },
+          // Merges webhooks by name. The version sees to it that a name that went away meanwhile is not added.
+          contentType: 'application/strategic-merge-patch+json',
+          body: {
+            metadata: { resourceVersion: configuration.metadata.resourceVersion },
+            webhooks: webhooks.map(({ name }) => ({ name, clientConfig: { caBundle } })),
+          },
+        });
+        return true;
+      } catch (error) {
+        if (hasStatus(error, 404, 409)) return false;
+        throw error;
+      }
+    },
+  };
+}

@@ -1,0 +1,150 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { Logger } from 'pino';
+import { type CertificateFiles, type KeyPair, loadKeyPair, watchKeyPair } from '../../certificates/files.ts';
+import { keepCertificates } from '../../certificates/keep.ts';
+import { makeServingCertificate } from '../../certificates/self-signed.ts';
+import type { ClusterConnection } from '../../cluster/index.ts';
+import type { Check } from '../../server/health.ts';
+import type { CertificateFlags, SharedCertificateFlags } from './flags.ts';
+
+/** The serving certificate, wherever it comes from. */
+export interface ServingCertificate {
+  /** The one to serve now. */
+  readonly pair: () => KeyPair;
+  readonly check: () => Check;
+  /**
+   * Begins to keep it up to date.
+   *
+   * @param swap called with each new pair
+   * @returns what stops it
+   */
+  readonly follow: (swap: (pair: KeyPair) => void) => () => void;
+}
+
+/** Milliseconds between two looks at the settings and at certificate files. */
+export const lookEvery = 2_000;
+
+export const localCaFile = path.join('certs', 'local-ca.crt');
+
+function lifeCheck({ notAfter }: KeyPair, remedy: string): Check {
+  const until = notAfter.toISOString();
+  return notAfter.getTime() > Date.now()
+    ? { ready: true, detail: `ok, until ${until}` }
+    : { ready: false, detail: `expired at ${until}; ${remedy}` };
+}
+
+async function madeOnTheSpot(days: number): Promise<{ readonly pair: KeyPair; readonly ca: string }> {
+  const { ca, certificate, key, notAfter } = await makeServingCertificate(
+    ['localhost', '127.0.0.1', '::1'],
+    days,
+  );
+  return { pair: { cert: certificate, key, notAfter }, ca };
+}
+
+/** For `--local`: its authority is written to {@link localCaFile}, for clients on this machine. */
+async function fromTheSpot(): Promise<ServingCertificate> {
+  const { pair, ca } = await madeOnTheSpot(30);
+  await mkdir(path.dirname(localCaFile), { recursive: true });
+  await writeFile(localCaFile, ca);
+  return { pair: () => pair, check: () => lifeCheck(pair, 'start again'), follow: () => () => {} };
+}
+
+async function fromFiles(files: CertificateFiles, logger: Logger): Promise<ServingCertificate> {
+  const loaded = await loadKeyPair(files);
+  if (!loaded.ok) throw new Error(`--tls-cert ${files.cert}, --tls-key ${files.key}: ${loaded.why}`);
+  let pair = loaded.pair;
+  let refused = '';
+  return {
+    pair: () => pair,
+    check: () => {
+      const { ready, detail } = lifeCheck(pair, 'renew the files of --tls-cert and --tls-key');
+      return { ready, detail: refused === '' ? detail : `${detail}; the files as they are now: ${refused}` };
+    },
+    follow: (swap) =>
+      watchKeyPair(files, pair, lookEvery, (result) => {
+        refused = result.ok ? '' : result.why;
+        if (!result.ok) {
+          logger.error({ why: result.why }, 'certificate refused; the last good one stays');
+          return;
+        }
+        pair = result.pair;
+        swap(pair);
+        logger.info({ notAfter: pair.notAfter }, 'certificate reread');
+      }),
+  };
+}
+
+/**
+ * From the Secret that the replicas share. Until it can be read, a certificate that nobody trusts is served: the
+ * server starts without an API server, and is not ready.
+ */
+async function fromSecret(
+  flags: SharedCertificateFlags,
+  connection: ClusterConnection | undefined,
+  logger: Logger,
+): Promise<ServingCertificate> {
+  if (connection === undefined) {
+    throw new Error(
+      '--tls-secret needs a cluster: run in a pod with a service account, or give --kubeconfig',
+    );
+  }
+  const { certificateStore, onChange, readyReplicas, trustPublisher } = await import(
+    '../../cluster/index.ts'
+  );
+  const { namespace, secret, webhookConfiguration, service, replica, names, lifetimes } = flags;
+  const { pair: untrusted } = await madeOnTheSpot(1);
+  let keeper: ReturnType<typeof keepCertificates> | undefined;
+  let wasPublished = false;
+  return {
+    pair: () => keeper?.state().pair ?? untrusted,
+    check: () => {
+      const { pair, published, problem } = keeper?.state() ?? { pair: undefined, published: false };
+      wasPublished ||= published;
+      const why = problem === undefined ? '' : `: ${problem}`;
+      if (pair === undefined)
+        return { ready: false, detail: `none yet from Secret ${namespace}/${secret}${why}` };
+      // Once is enough: a caBundle that someone empties is no reason to take this replica's calls away.
+      if (!wasPublished) return { ready: false, detail: `not yet published as caBundle${why}` };
+      const { ready, detail } = lifeCheck(pair, `see the log on Secret ${namespace}/${secret}`);
+      return { ready, detail: `${detail}${why}` };
+    },
+    follow: (swap) => {
+      const kept = keepCertificates({
+        store: certificateStore(connection, namespace, secret),
+        trust: trustPublisher(connection, webhookConfiguration),
+        replicas: readyReplicas(connection, namespace, service),
+        replica,
+        names,
+        lifetimes,
+        onPair: swap,
+        tell: ({ kind, detail }) =>
+          logger[kind === 'problem' ? 'warn' : 'info']({ kind, detail }, 'serving certificate'),
+      });
+      keeper = kept;
+      const stopWatching = onChange(connection, { namespace, secret, webhookConfiguration }, () =>
+        kept.look(),
+      );
+      return () => {
+        stopWatching();
+        kept.stop();
+      };
+    },
+  };
+}
+
+/** @throws Error that names the flag where there is no certificate to begin with */
+export function servingCertificate(
+  flags: CertificateFlags,
+  connection: ClusterConnection | undefined,
+  logger: Logger,
+): Promise<ServingCertificate> {
+  switch (flags.from) {
+    case 'files':
+      return fromFiles(flags.files, logger);
+    case 'secret':
+      return fromSecret(flags.shared, connection, logger);
+    case 'spot':
+      return fromTheSpot();
+  }
+}

@@ -1,0 +1,181 @@
+import { hostname } from 'node:os';
+import { parseArgs } from 'node:util';
+import { pino } from 'pino';
+import type { CertificateFiles } from '../../certificates/files.ts';
+import type { CommandIo } from '../command.ts';
+
+export const help = `Usage: falco-federation serve [--settings FILE] --tls-cert FILE --tls-key FILE
+       falco-federation serve [--settings FILE] --tls-secret NAME --tls-name DNS [--webhook-configuration NAME]
+       falco-federation serve --local [--settings FILE]
+
+Serves the admission webhook: POST /mutate over HTTPS; /livez and /readyz, and /metrics, over HTTP on other ports.
+Settings and certificate are reread when they change; bad ones leave the last good ones in force.
+
+      --settings FILE     federation.yaml of the cluster (default: federation.yaml)
+      --host ADDRESS      address to listen on (default: all of them)
+      --port N            HTTPS port (default: 8443)
+      --health-port N     health port (default: 8080)
+      --metrics-port N    metrics port (default: 9090)
+      --log-level LEVEL   trace, debug, info, warn, error or silent (default: info)
+      --help              this text
+
+The serving certificate, one of:
+      --tls-cert FILE, --tls-key FILE
+                          files, PEM; whoever makes them renews them and sees to the caBundle
+      --tls-secret NAME   made by the replicas themselves, shared through this Secret of their namespace, renewed at
+                          two thirds of its life
+      --local             made on the spot; listens on loopback and prints a request to try
+
+With --tls-secret:
+      --tls-name DNS      name that the API server calls by; repeat it for more than one
+      --webhook-configuration NAME
+                          MutatingWebhookConfiguration whose caBundle is kept (default: falco-federation-webhook)
+      --service NAME      Service whose endpoints are the replicas (default: falco-federation-webhook)
+      --certificate-lifetime D, --authority-lifetime D
+                          as in 90d, 12h, 30m, 45s (default: 90d, 1095d)
+
+The cluster, for the annotations of opted-in namespaces and for --tls-secret:
+      --kubeconfig FILE   (default: the service account of the pod; without one the settings alone count)
+      --namespace NAME    of the webhook itself (default: $POD_NAMESPACE)
+
+When asked to stop:
+      --drain-delay D     how long calls may still come in after SIGTERM (default: 5s; none after Ctrl-C)
+      --grace-period D    when all connections are closed at the latest (default: 30s)
+
+Exit status: 0 stopped by a signal, 1 could not serve, 2 wrong use.
+`;
+
+const units = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+/** Milliseconds of `90d`, `12h`, `30m` or `45s`. */
+function duration(flag: string, text: string): number {
+  const [, count, unit] = /^(\d+)([smhd])$/.exec(text) ?? [];
+  if (count === undefined || (unit !== 's' && unit !== 'm' && unit !== 'h' && unit !== 'd')) {
+    throw new Error(`--${flag} must be a duration as in 90d, 12h, 30m or 45s, not "${text}"`);
+  }
+  return Number(count) * units[unit];
+}
+
+function port(flag: string, text: string): number {
+  const number = Number(text);
+  if (!Number.isInteger(number) || number < 0 || number > 65535) {
+    throw new Error(`--${flag} must be a port number, not "${text}"`);
+  }
+  return number;
+}
+
+/** The certificate that all replicas make and keep together. */
+export interface SharedCertificateFlags {
+  readonly secret: string;
+  readonly namespace: string;
+  readonly names: readonly string[];
+  readonly webhookConfiguration: string;
+  readonly service: string;
+  /** Milliseconds. */
+  readonly lifetimes: { readonly authority: number; readonly leaf: number };
+  /** Name of this pod. */
+  readonly replica: string;
+}
+
+export type CertificateFlags =
+  | { readonly from: 'files'; readonly files: CertificateFiles }
+  | { readonly from: 'secret'; readonly shared: SharedCertificateFlags }
+  | { readonly from: 'spot' };
+
+function parse(argv: readonly string[]) {
+  return parseArgs({
+    args: [...argv],
+    options: {
+      settings: { type: 'string', default: 'federation.yaml' },
+      host: { type: 'string' },
+      port: { type: 'string', default: '8443' },
+      'health-port': { type: 'string', default: '8080' },
+      'metrics-port': { type: 'string', default: '9090' },
+      'log-level': { type: 'string', default: 'info' },
+      'tls-cert': { type: 'string' },
+      'tls-key': { type: 'string' },
+      'tls-secret': { type: 'string' },
+      'tls-name': { type: 'string', multiple: true, default: [] },
+      'webhook-configuration': { type: 'string', default: 'falco-federation-webhook' },
+      service: { type: 'string', default: 'falco-federation-webhook' },
+      'certificate-lifetime': { type: 'string', default: '90d' },
+      'authority-lifetime': { type: 'string', default: '1095d' },
+      kubeconfig: { type: 'string' },
+      namespace: { type: 'string' },
+      'drain-delay': { type: 'string', default: '5s' },
+      'grace-period': { type: 'string', default: '30s' },
+      local: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  }).values;
+}
+
+type Values = ReturnType<typeof parse>;
+
+function sharedFlags(values: Values, secret: string, env: CommandIo['env']): SharedCertificateFlags {
+  const namespace = values.namespace ?? env.POD_NAMESPACE;
+  if (namespace === undefined || namespace === '') {
+    throw new Error('--tls-secret needs --namespace, or POD_NAMESPACE in the environment');
+  }
+  if (values['tls-name'].length === 0) {
+    throw new Error(
+      '--tls-secret needs --tls-name: the name that the API server calls by, <service>.<namespace>.svc',
+    );
+  }
+  const lifetimes = {
+    leaf: duration('certificate-lifetime', values['certificate-lifetime']),
+    authority: duration('authority-lifetime', values['authority-lifetime']),
+  };
+  if (lifetimes.leaf === 0 || lifetimes.authority < 2 * lifetimes.leaf) {
+    throw new Error('--authority-lifetime must be at least twice --certificate-lifetime, and that not 0');
+  }
+  return {
+    secret,
+    namespace,
+    names: values['tls-name'],
+    webhookConfiguration: values['webhook-configuration'],
+    service: values.service,
+    lifetimes,
+    replica: env.POD_NAME === undefined || env.POD_NAME === '' ? hostname() : env.POD_NAME,
+  };
+}
+
+function certificateFlags(values: Values, env: CommandIo['env']): CertificateFlags {
+  const { 'tls-cert': cert, 'tls-key': key, 'tls-secret': secret, local } = values;
+  if ((cert === undefined) !== (key === undefined)) throw new Error('--tls-cert and --tls-key go together');
+  const given = [cert !== undefined, secret !== undefined, local].filter(Boolean).length;
+  if (given > 1) throw new Error('only one of --tls-cert with --tls-key, --tls-secret and --local can be');
+  if (cert !== undefined && key !== undefined) return { from: 'files', files: { cert, key } };
+  if (secret !== undefined) return { from: 'secret', shared: sharedFlags(values, secret, env) };
+  if (local || values.help) return { from: 'spot' };
+  throw new Error(
+    '--tls-cert and --tls-key are needed, or --tls-secret, or --local to try it on this machine',
+  );
+}
+
+/** Throws an error that names the flag on wrong use. */
+export function readFlags(argv: readonly string[], env: CommandIo['env']) {
+  const values = parse(argv);
+  const level = values['log-level'];
+  if (!Object.hasOwn(pino.levels.values, level) && level !== 'silent') {
+    throw new Error(`--log-level must be one of ${Object.keys(pino.levels.values).join(', ')}, silent`);
+  }
+  return {
+    help: values.help,
+    settings: values.settings,
+    local: values.local,
+    host: values.host,
+    port: port('port', values.port),
+    healthPort: port('health-port', values['health-port']),
+    metricsPort: port('metrics-port', values['metrics-port']),
+    logLevel: level,
+    certificate: certificateFlags(values, env),
+    kubeconfig: values.kubeconfig,
+    drain: {
+      delay: duration('drain-delay', values['drain-delay']),
+      grace: duration('grace-period', values['grace-period']),
+    },
+  };
+}
+
+export type ServeFlags = ReturnType<typeof readFlags>;

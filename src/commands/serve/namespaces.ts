@@ -1,0 +1,50 @@
+import type { Logger } from 'pino';
+import type { ClusterConnection } from '../../cluster/index.ts';
+import type { Annotations } from '../../federation/identity.ts';
+import type { Check } from '../../server/health.ts';
+
+/** What is known of the opted-in namespaces. */
+export interface KnownNamespaces {
+  /** From memory, at once; `undefined` where the namespace is not known. */
+  readonly annotations: (namespace: string) => Annotations;
+  readonly check: () => Check;
+  /** For the metrics; `undefined` without a cluster. */
+  readonly state: () => { readonly known: number; readonly synced: boolean } | undefined;
+  readonly stop: () => void;
+}
+
+/** How long a start waits for the first list, milliseconds; then the settings alone count until it comes. */
+const patience = 5_000;
+
+const withoutCluster: KnownNamespaces = {
+  annotations: () => undefined,
+  check: () => ({ ready: true, detail: 'no cluster; the settings alone count' }),
+  state: () => undefined,
+  stop: () => {},
+};
+
+/** Keeps the annotations of opted-in namespaces at hand, so that no admission waits for the API server. */
+export async function knownNamespaces(
+  connection: ClusterConnection | undefined,
+  logger: Logger,
+): Promise<KnownNamespaces> {
+  if (connection === undefined) return withoutCluster;
+  const { watchNamespaces } = await import('../../cluster/index.ts');
+  const until = performance.now() + patience;
+  const namespaces = watchNamespaces(connection, (problem) => {
+    if (problem === undefined) logger.info({ known: namespaces.known() }, 'namespaces watched');
+    else logger.warn({ problem }, 'namespaces cannot be watched; what is known of them stays');
+  });
+  return {
+    annotations: namespaces.annotations,
+    check: () => {
+      const problem = namespaces.problem();
+      const told = problem === undefined ? '' : `: ${problem}`;
+      return namespaces.synced()
+        ? { ready: true, detail: problem === undefined ? 'ok' : `watch interrupted${told}` }
+        : { ready: performance.now() > until, detail: `not listed yet, the settings alone count${told}` };
+    },
+    state: () => ({ known: namespaces.known(), synced: namespaces.synced() }),
+    stop: namespaces.stop,
+  };
+}

@@ -1,0 +1,137 @@
+import Fastify, { type FastifyInstance } from 'fastify';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Decision } from '../admission/decide.ts';
+
+/** What the gauges show; asked at each scrape, and answered from memory. */
+export interface MetricsSources {
+  readonly version: string;
+  /** End of the serving certificate's life. */
+  readonly certificateNotAfter: () => Date;
+  /** The settings in force, whether their file is good as it is now, and when a good one was last read. */
+  readonly settings: () => {
+    readonly cluster: string;
+    readonly role: string;
+    readonly valid: boolean;
+    readonly readAt: Date;
+  };
+  /** Opted-in namespaces; `undefined` where no API server is watched. */
+  readonly namespaces: () => { readonly known: number; readonly synced: boolean } | undefined;
+}
+
+export interface Metrics {
+  readonly registry: Registry;
+  readonly decided: (decision: Decision) => void;
+  /** @param seconds from the request's first byte to the answer's last */
+  readonly answered: (seconds: number) => void;
+}
+
+const prefix = 'falco_federation_';
+
+/** Seconds. An answer takes about a millisecond, and the webhook's timeout in the manifests is 5 s. */
+const buckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
+
+/** A gauge that is asked at each scrape; `undefined` leaves it out. */
+function gauge(registry: Registry, name: string, help: string, value: () => number | undefined): void {
+  new Gauge({
+    registers: [registry],
+    name: prefix + name,
+    help,
+    collect() {
+      const now = value();
+      if (now === undefined) this.remove();
+      else this.set(now);
+    },
+  });
+}
+
+/** A gauge that is always 1: what it says is in its labels. */
+function info(registry: Registry, name: string, help: string, labels: () => Record<string, string>): void {
+  new Gauge({
+    registers: [registry],
+    name: `${prefix}${name}_info`,
+    help,
+    labelNames: Object.keys(labels()),
+    collect() {
+      this.reset();
+      this.set(labels(), 1);
+    },
+  });
+}
+
+function seconds(date: Date): number {
+  return Math.floor(date.getTime() / 1000);
+}
+
+/** The metrics of one webhook, with Node's and the process's own; names after Prometheus' conventions. */
+export function makeMetrics(sources: MetricsSources): Metrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const decisions = new Counter({
+    registers: [registry],
+    name: `${prefix}admission_decisions_total`,
+    help: 'Admission requests by reason code; docs/reasons.md explains each.',
+    labelNames: ['reason'],
+  });
+  const findings = new Counter({
+    registers: [registry],
+    name: `${prefix}admission_findings_total`,
+    help: 'What was found besides the reason, by code; docs/reasons.md explains each.',
+    labelNames: ['code'],
+  });
+  const duration = new Histogram({
+    registers: [registry],
+    name: `${prefix}admission_duration_seconds`,
+    help: 'From a request to the end of its answer, as seen by the webhook.',
+    buckets,
+  });
+  info(registry, 'build', 'Version of the webhook and of Node.', () => ({
+    version: sources.version,
+    node_version: process.versions.node,
+  }));
+  info(registry, 'settings', 'The settings in force.', () => {
+    const { cluster, role } = sources.settings();
+    return { cluster, role };
+  });
+  gauge(
+    registry,
+    'settings_last_reload_successful',
+    'Whether the settings file is good as it is now (1) or refused, with the last good settings in force (0).',
+    () => Number(sources.settings().valid),
+  );
+  gauge(
+    registry,
+    'settings_last_reload_success_timestamp_seconds',
+    'When the settings in force were read.',
+    () => seconds(sources.settings().readAt),
+  );
+  gauge(registry, 'certificate_not_after_timestamp_seconds', 'When the serving certificate expires.', () =>
+    seconds(sources.certificateNotAfter()),
+  );
+  gauge(registry, 'namespaces', 'Namespaces known to be opted in.', () => sources.namespaces()?.known);
+  gauge(
+    registry,
+    'namespaces_synced',
+    'Whether the opted-in namespaces have been listed (1); before, their annotations do not count.',
+    () => {
+      const namespaces = sources.namespaces();
+      return namespaces === undefined ? undefined : Number(namespaces.synced);
+    },
+  );
+  return {
+    registry,
+    decided: ({ reason, findings: others }) => {
+      decisions.inc({ reason: reason.code });
+      for (const { code } of others) findings.inc({ code });
+    },
+    answered: (took) => duration.observe(took),
+  };
+}
+
+/** `GET /metrics` over plain HTTP, on a port of its own. */
+export function buildMetricsServer({ registry }: Metrics): FastifyInstance {
+  const server = Fastify({ logger: false });
+  server.get('/metrics', async (_request, reply) =>
+    reply.type(registry.contentType).send(await registry.metrics()),
+  );
+  return server;
+}

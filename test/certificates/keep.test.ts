@@ -1,0 +1,266 @@
+/** The keeper with real timers, and with a real TLS server behind it. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { Agent, createServer, request, type Server } from 'node:https';
+import { describe, test } from 'node:test';
+import { setTimeout as wait } from 'node:timers/promises';
+import type { TLSSocket } from 'node:tls';
+import { certificatesIn, fingerprintOf } from '../../src/certificates/certificate.ts';
+import type { KeyPair } from '../../src/certificates/files.ts';
+import { makeAuthority, makeServing } from '../../src/certificates/issue.ts';
+import { type CertificateEvent, keepCertificates } from '../../src/certificates/keep.ts';
+import type { StoredCertificates } from '../../src/certificates/store.ts';
+
+const day = 86_400_000;
+
+interface Api {
+  stored: StoredCertificates | undefined;
+  bundle: string | undefined;
+  /** What the API server answers instead. */
+  failing: string | undefined;
+  reads: number;
+  ready: readonly string[] | undefined;
+}
+
+/** A Secret and a caBundle in memory. */
+function memory() {
+  let version = 0;
+  const api: Api = { stored: undefined, bundle: '', failing: undefined, reads: 0, ready: undefined };
+  const answer = async <T>(act: () => T): Promise<T> => {
+    await wait(1);
+    if (api.failing !== undefined) throw new Error(api.failing);
+    return act();
+  };
+  const dependencies = {
+    store: {
+      read: () =>
+        answer(() => {
+          api.reads++;
+          return api.stored;
+        }),
+      write: (next: Pick<StoredCertificates, 'files' | 'serving'>, over: StoredCertificates | undefined) =>
+        answer(() => {
+          if (over?.version !== api.stored?.version) return false;
+          api.stored = { ...next, version: `${++version}` };
+          return true;
+        }),
+    },
+    trust: {
+      read: () => answer(() => api.bundle),
+      publish: (bundle: string) =>
+        answer(() => {
+          api.bundle = bundle;
+          return true;
+        }),
+    },
+    replicas: { ready: () => answer(() => api.ready) },
+  };
+  const remove = (): void => {
+    api.stored = undefined;
+  };
+  return { api, dependencies, delete: remove };
+}
+
+async function until(what: () => boolean, message: string): Promise<void> {
+  for (let at = 0; at < 1_000 && !what(); at++) await wait(10);
+  assert.ok(what(), message);
+}
+
+function keep(memoryOf: ReturnType<typeof memory>, replica: string, leaf = 10_000) {
+  const [pairs, events]: [KeyPair[], CertificateEvent[]] = [[], []];
+  const kept = keepCertificates({
+    ...memoryOf.dependencies,
+    ...{ replica, names: ['localhost'], lifetimes: { leaf, authority: 12 * leaf }, every: 60_000 },
+    onPair: (pair) => pairs.push(pair),
+    tell: (event) => events.push(event),
+  });
+  return { ...kept, pairs, events, kinds: () => events.map(({ kind }) => kind).join(' ') };
+}
+
+describe('keepCertificates', () => {
+  test('starts without an API server, tells the problem once, and goes on by itself', async () => {
+    const cluster = memory();
+    cluster.api.failing = 'connection refused';
+    const kept = keep(cluster, 'a');
+    await wait(900);
+    assert.equal(kept.state().pair, undefined);
+    assert.equal(kept.state().published, false);
+    assert.match(kept.state().problem ?? '', /connection refused/);
+    assert.equal(kept.kinds(), 'problem');
+    cluster.api.failing = undefined;
+    await until(() => kept.state().published, 'published by itself');
+    assert.equal(kept.kinds(), 'problem made serving published recovered');
+    assert.equal(kept.state().problem, undefined);
+    assert.equal(cluster.api.bundle, cluster.api.stored?.files['ca.crt']);
+    assert.deepEqual(Object.keys(cluster.api.stored?.serving ?? {}), ['a']);
+    kept.stop();
+  });
+
+  test('goes on serving while the API server is away', async () => {
+    const cluster = memory();
+    const kept = keep(cluster, 'a');
+    await until(() => kept.state().published, 'published');
+    const { pair } = kept.state();
+    cluster.api.failing = 'away';
+    kept.look();
+    await until(() => kept.state().problem !== undefined, 'a problem');
+    assert.deepEqual([kept.state().pair, kept.state().published], [pair, true]);
+    kept.stop();
+  });
+
+  test('a burst of calls is a look or two', async () => {
+    const cluster = memory();
+    const kept = keep(cluster, 'a');
+    await until(() => kept.state().published, 'published');
+    const { reads } = cluster.api;
+    for (let at = 0; at < 100; at++) kept.look();
+    await wait(300);
+    assert.ok(cluster.api.reads > reads && cluster.api.reads <= reads + 2, `${cluster.api.reads - reads}`);
+    kept.stop();
+  });
+
+  test('no webhook of our names: certificates are there all the same, and the problem says so', async () => {
+    const cluster = memory();
+    cluster.api.bundle = undefined;
+    const kept = keep(cluster, 'a');
+    await until(() => kept.state().problem !== undefined, 'a problem');
+    assert.match(kept.state().problem ?? '', /no webhook/);
+    assert.ok(kept.state().pair !== undefined && !kept.state().published);
+    cluster.api.bundle = '';
+    kept.look();
+    await until(() => kept.state().published, 'published');
+    kept.stop();
+  });
+
+  test('two that start at once share one certificate', async () => {
+    const cluster = memory();
+    const both = [keep(cluster, 'a'), keep(cluster, 'b')];
+    await until(() => both.every((one) => one.state().published), 'published');
+    assert.equal(both[0]?.state().pair?.cert, both[1]?.state().pair?.cert);
+    assert.equal(both.flatMap(({ events }) => events).filter(({ kind }) => kind === 'made').length, 1);
+    for (const one of both) one.stop();
+  });
+
+  test('Secret deleted: put back within a second, and nobody’s certificate changes', async () => {
+    const cluster = memory();
+    const kept = keep(cluster, 'a');
+    await until(() => kept.state().published, 'published');
+    const { api } = cluster;
+    const before = api.stored?.files;
+    cluster.delete();
+    kept.look();
+    await until(() => api.stored !== undefined, 'put back');
+    await wait(300);
+    assert.deepEqual(api.stored?.files, before);
+    assert.equal(kept.pairs.length, 1);
+    kept.stop();
+  });
+
+  test('replicas that are not ready yet do not drop each other’s word in turns', async () => {
+    const cluster = memory();
+    cluster.api.ready = [];
+    const both = [keep(cluster, 'a'), keep(cluster, 'b')];
+    await until(() => Object.keys(cluster.api.stored?.serving ?? {}).length === 2, 'both said something');
+    const version = cluster.api.stored?.version;
+    for (const one of both) one.look();
+    await wait(300);
+    assert.equal(cluster.api.stored?.version, version);
+    for (const one of both) one.stop();
+  });
+
+  test('events and problems hold no key', async () => {
+    const cluster = memory();
+    const kept = keep(cluster, 'a');
+    await until(() => kept.state().published, 'published');
+    assert.ok(!/PRIVATE|BEGIN/.test(JSON.stringify(kept.events)));
+    kept.stop();
+  });
+});
+
+interface Got {
+  readonly socket: TLSSocket;
+  readonly fingerprint: string;
+}
+
+/** A request as the API server sends it; the fingerprint is that of the certificate it was shown. */
+function get(port: number, ca: string, agent: Agent): Promise<Got> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request({ host: '127.0.0.1', servername: 'localhost', port, ca, agent }, (incoming) => {
+      const socket = incoming.socket as TLSSocket; // What https gives.
+      const fingerprint = socket.getPeerCertificate().fingerprint256.replaceAll(':', '').toLowerCase();
+      incoming.resume().on('end', () => resolve({ socket, fingerprint }));
+    });
+    outgoing.on('error', reject).end();
+  });
+}
+
+async function serve(): Promise<{ readonly server: Server; readonly port: number }> {
+  const server = createServer({ keepAliveTimeout: 120_000 }, (_, response) => response.end('ok'));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  return { server, port: typeof address === 'object' && address !== null ? address.port : 0 };
+}
+
+const fingerprint = (pem: string): string =>
+  fingerprintOf(certificatesIn(pem)[0] ?? assert.fail('no certificate'));
+
+describe('over real TLS', () => {
+  test('old and new authority both verify in one bundle, and a connection outlives the swap', async () => {
+    const { server, port } = await serve();
+    const now = Date.now();
+    const [a, b] = [await makeAuthority(now, day), await makeAuthority(now, day)];
+    const [leafA, leafB] = [
+      await makeServing(a, ['localhost'], now, day),
+      await makeServing(b, ['localhost'], now, day),
+    ];
+    const alive = new Agent({ keepAlive: true });
+    const bundle = b.certificate + a.certificate;
+    server.setSecureContext({ cert: leafA.certificate, key: leafA.key });
+    const first = await get(port, bundle, alive);
+    assert.equal(first.fingerprint, fingerprint(leafA.certificate));
+    server.setSecureContext({ cert: leafB.certificate, key: leafB.key });
+    const second = await get(port, bundle, alive);
+    assert.equal(second.socket, first.socket, 'the same connection');
+    const fresh = await get(port, bundle, new Agent());
+    assert.equal(fresh.fingerprint, fingerprint(leafB.certificate));
+    await assert.rejects(get(port, a.certificate, new Agent()), /certificate|issuer/);
+    alive.destroy();
+    server.close();
+  });
+
+  test('a whole rotation of the authority by two replicas: every request on every connection is answered', async () => {
+    const cluster = memory();
+    cluster.api.ready = ['a', 'b'];
+    // So short that the settling time is 0.45 s.
+    const servers = [await serve(), await serve()];
+    const seen: string[] = [];
+    const kept = servers.map(({ server }, at) =>
+      keepCertificates({
+        ...cluster.dependencies,
+        ...{ replica: at === 0 ? 'a' : 'b', names: ['localhost'] },
+        ...{ lifetimes: { leaf: 9_000, authority: 18_000 }, every: 200 },
+        onPair: ({ cert, key }) => server.setSecureContext({ cert, key }),
+        tell: ({ kind }) => seen.push(kind),
+      }),
+    );
+    await until(() => kept.every((one) => one.state().published), 'published');
+    const alive = new Agent({ keepAlive: true });
+    const shown = new Set<string>();
+    // One on a connection that stays, one that has to verify what is served now.
+    const ask = async (port: number): Promise<void> => {
+      for (const agent of [alive, new Agent()]) {
+        shown.add((await get(port, cluster.api.bundle ?? '', agent)).fingerprint);
+      }
+    };
+    for (const end = Date.now() + 60_000; !seen.includes('pruned') && Date.now() < end; await wait(20)) {
+      await Promise.all(servers.map(({ port }) => ask(port)));
+    }
+    for (const kind of ['authority_introduced', 'switched', 'pruned']) assert.ok(seen.includes(kind), kind);
+    assert.ok(shown.size >= 2, 'certificates were swapped under load');
+    assert.equal(certificatesIn(cluster.api.stored?.files['ca.crt'] ?? '').length, 1);
+    alive.destroy();
+    for (const one of kept) one.stop();
+    for (const { server } of servers) server.close();
+  });
+});

@@ -1,0 +1,269 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as wait } from 'node:timers/promises';
+import { backoff } from '../../src/cluster/backoff.ts';
+import { Expired, reflect } from '../../src/cluster/reflector.ts';
+import { bookmark, page, reflection, removed, set } from './reflection.ts';
+
+const long = 290_000;
+
+test('lists all pages, watches from there, passes on what comes, and resumes where it was', async () => {
+  const log = await reflection(
+    [page('5', ['a', 'b'], 'b'), page('5', ['c'])],
+    [{ brings: [set('d', '6'), removed('a', '7')], lasts: long }, { lasts: long }],
+  );
+  assert.deepEqual(log, [
+    'list',
+    'list from b',
+    'replace a b c',
+    'watch from 5',
+    'problem: none',
+    'set d',
+    'remove a',
+    'watch from 7',
+  ]);
+});
+
+test('a bookmark moves the version and nothing else', async () => {
+  const log = await reflection([page('5', ['a'])], [{ brings: [bookmark('90')], lasts: long }, {}]);
+  assert.deepEqual(log.slice(1), ['replace a', 'watch from 5', 'problem: none', 'watch from 90', 'wait 250']);
+});
+
+test('410 Gone, as an answer or within a watch: a list at once; it knows what was deleted meanwhile', async () => {
+  const gone = new Expired('too old');
+  const answered = await reflection([page('5', ['a', 'b']), page('9', ['a'])], [{ refuses: gone }, {}]);
+  assert.deepEqual(answered.slice(0, 6), [
+    'list',
+    'replace a b',
+    'watch from 5',
+    'list',
+    'replace a',
+    'watch from 9',
+  ]);
+  const within = await reflection(
+    [page('5', ['a', 'b']), page('9', ['a'])],
+    [{ brings: [set('c', '6')], ends: gone }, {}],
+  );
+  assert.deepEqual(within.slice(4, 8), ['set c', 'list', 'replace a', 'watch from 9']);
+});
+
+test('410 while the pages of a list are read: the list from its beginning', async () => {
+  const log = await reflection([page('5', ['a'], 'a'), new Expired('token'), page('6', ['b'])], [{}]);
+  assert.deepEqual(log.slice(0, 5), ['list', 'list from a', 'list', 'replace b', 'watch from 6']);
+});
+
+test('410 again and again is no reason to hurry', async () => {
+  const gone = { refuses: new Expired('too old') };
+  const log = await reflection([page('5', []), page('6', []), page('7', [])], [gone, gone, gone]);
+  assert.deepEqual(
+    log.filter((line) => line.startsWith('wait')),
+    ['wait 250', 'wait 500'],
+  );
+});
+
+test('a watch that breaks after it brought something is resumed; one that brought nothing is followed by a list', async () => {
+  const broken = new Error('broken');
+  const log = await reflection(
+    [page('5', ['a', 'b']), page('8', ['b'])],
+    [{ brings: [set('c', '6')], ends: broken }, { ends: broken }, {}],
+  );
+  assert.deepEqual(log.slice(2), [
+    'watch from 5',
+    'problem: none',
+    'set c',
+    'problem: broken',
+    'wait 250',
+    'watch from 6',
+    'problem: none',
+    'problem: broken',
+    'wait 500',
+    'list',
+    'replace b',
+    'watch from 8',
+    'problem: none',
+    'wait 1000',
+  ]);
+});
+
+test('a watch that lived and brought not even a bookmark: a list, in case the data were set back', async () => {
+  const log = await reflection([page('500', ['a']), page('3', ['b'])], [{ lasts: long }, {}]);
+  assert.deepEqual(log.slice(4, 7), ['list', 'replace b', 'watch from 3']);
+});
+
+test('watches that end at once are not asked for in a tight loop', async () => {
+  const log = await reflection(
+    [page('5', [])],
+    [{ brings: [bookmark('6')] }, { brings: [bookmark('7')] }, { brings: [bookmark('8')] }],
+  );
+  assert.deepEqual(
+    log.filter((line) => line.startsWith('wait')),
+    ['wait 250', 'wait 500', 'wait 1000'],
+  );
+});
+
+test('a watch on a connection that is silently gone is given up some time after its end', async () => {
+  const log = await reflection(
+    [page('5', ['a'])],
+    [{ brings: [bookmark('6')], lasts: long, ends: 'hangs' }, {}],
+    { watchSeconds: 0, grace: 20 },
+  );
+  assert.deepEqual(log.slice(3), [
+    'problem: none',
+    'problem: the watch did not end after 0 s',
+    'wait 250',
+    'watch from 6',
+    'problem: none',
+    'wait 500',
+  ]);
+});
+
+test('watches are asked to end after 290 s, give or take 10 %', async () => {
+  const seconds: number[] = [];
+  for (const random of [0, 0.5, 0.999999]) {
+    const stopped = new AbortController();
+    const source = {
+      list: async () => page('1', []),
+      watch: async (_version: string, asked: number) => {
+        seconds.push(asked);
+        stopped.abort();
+        throw new Error('enough');
+      },
+    };
+    const target = { replace: () => {}, set: () => {}, remove: () => {}, problem: () => {} };
+    const wait = () => Promise.resolve();
+    await reflect(source, target, stopped.signal, {
+      ...{ random: () => random, now: () => 0, wait, watchSeconds: 290, grace: 15_000 },
+    });
+  }
+  assert.deepEqual(seconds, [261, 290, 319]);
+});
+
+test('an API server that is away: waits that grow up to 30 s and start anew after a healthy time; told once', async () => {
+  const away = new Error('refused');
+  const log = await reflection(
+    [...Array<Error>(8).fill(away), page('5', ['a']), away, page('6', ['a'])],
+    [{ lasts: long, ends: away }, {}],
+  );
+  const waits = log.filter((line) => line.startsWith('wait')).map((line) => Number(line.slice(5)));
+  assert.deepEqual(waits, [250, 500, 1000, 2000, 4000, 8000, 15_000, 15_000, 250, 500, 1000]);
+  assert.deepEqual(
+    log.filter((line) => line.startsWith('problem')),
+    ['problem: refused', 'problem: none', 'problem: refused', 'problem: none'],
+  );
+});
+
+test('waits are spread over all their length', () => {
+  for (const random of [0, 0.25, 0.999]) {
+    const delay = backoff(() => random);
+    const waits = Array.from({ length: 9 }, () => delay.next());
+    assert.deepEqual(
+      waits,
+      [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000].map((longest) => random * longest),
+    );
+    delay.reset();
+    assert.equal(delay.next(), random * 500);
+  }
+});
+
+test('what the target throws does not end it', async () => {
+  const stopped = new AbortController();
+  let lists = 0;
+  const problems: (string | undefined)[] = [];
+  await reflect(
+    {
+      list: async () => page('1', ['a']),
+      watch: () => Promise.reject(new Error('never')),
+    },
+    {
+      replace: () => {
+        lists += 1;
+        if (lists === 3) stopped.abort();
+        throw new Error('bug');
+      },
+      set: () => {},
+      remove: () => {},
+      problem: (problem) => problems.push(problem),
+    },
+    stopped.signal,
+    { random: () => 0, now: () => 0, wait: () => Promise.resolve(), watchSeconds: 290, grace: 15_000 },
+  );
+  assert.equal(lists, 3);
+  assert.deepEqual(problems, ['bug']);
+});
+
+for (const during of ['list', 'watch', 'wait'] as const) {
+  test(`stops at once during a ${during}, and tells nothing more`, async () => {
+    const stopped = new AbortController();
+    const seen: string[] = [];
+    const hang = (signal: AbortSignal): Promise<never> =>
+      new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+    const stopSoon = (): void => {
+      setTimeout(() => stopped.abort(), 5);
+    };
+    const done = reflect(
+      {
+        list: (_next, signal) => {
+          if (during === 'list') stopSoon();
+          return during === 'list' ? hang(signal) : Promise.resolve(page('1', ['a']));
+        },
+        watch: async (_version, _seconds, signal) => {
+          if (during === 'wait') throw new Error('broken');
+          return (async function* () {
+            stopSoon();
+            await hang(signal);
+            yield set('late', '2');
+          })();
+        },
+      },
+      {
+        replace: () => seen.push('replace'),
+        set: () => seen.push('set'),
+        remove: () => seen.push('remove'),
+        problem: (problem) => {
+          seen.push(problem ?? 'none');
+          if (during === 'wait') stopSoon();
+        },
+      },
+      stopped.signal,
+      {
+        random: () => 1,
+        now: () => performance.now(),
+        wait: (milliseconds, signal) => wait(milliseconds, undefined, { signal }),
+        watchSeconds: 290,
+        grace: 15_000,
+      },
+    );
+    const began = performance.now();
+    await done;
+    // The first wait takes 500 ms.
+    assert.ok(performance.now() - began < 400);
+    const expected = { list: [], watch: ['replace', 'none'], wait: ['replace', 'broken'] };
+    assert.deepEqual(seen, expected[during]);
+  });
+}
+
+test('events that are already here when it is stopped are not passed on', async () => {
+  const stopped = new AbortController();
+  const seen: string[] = [];
+  await reflect(
+    {
+      list: async () => page('1', []),
+      watch: async () =>
+        (async function* () {
+          yield set('a', '2');
+          yield set('b', '3');
+        })(),
+    },
+    {
+      replace: () => {},
+      set: ({ name }) => {
+        seen.push(name);
+        stopped.abort();
+      },
+      remove: () => {},
+      problem: () => {},
+    },
+    stopped.signal,
+  );
+  assert.deepEqual(seen, ['a']);
+});

@@ -1,0 +1,455 @@
+/**
+ * The manifests against the real API server: every overlay is accepted as it is, is no drift when it is applied again,
+ * and makes its pods; and what the webhook configuration lets out of the API server.
+ *
+ * Part of `npm run e2e`; alone by `node --test test/e2e/manifests.e2e.ts`.
+ */
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
+import type { V1Container, V1PodSpec } from '@kubernetes/client-node';
+import fc from 'fast-check';
+import { findFalco } from '../../src/injection/falco-container.ts';
+import { findFalcosidekick } from '../../src/injection/falcosidekick-container.ts';
+import { manifests } from '../manifests/files.ts';
+import { root } from '../real/places.ts';
+import { type Api, api as apiOf } from './api.ts';
+import { type ReviewRecorder, startReviewRecorder } from './control-plane/review-recorder.ts';
+import { type ControlPlane, missingPrograms, startControlPlane } from './control-plane.ts';
+import { makeNamespace, optedIn, podsIn } from './created-pods.ts';
+import { until } from './replica.ts';
+
+const name = 'falco-federation-webhook';
+const namespace = 'falco-federation';
+
+/** Not the folder of `npm run e2e`: both may run at once. */
+const ownFolder = join(root, '.cache', 'e2e-manifests');
+
+const overlays = ['base', 'overlays/spoke', 'overlays/hub', 'overlays/cert-manager', 'overlays/host-network'];
+
+/** All of them at once, in a kustomization as users have one (manifests/README.md). */
+const combination = {
+  resources: ['overlays/spoke'],
+  components: ['components/cert-manager', 'components/host-network', 'components/workloads'],
+};
+
+interface LiveObject {
+  readonly kind: string;
+  readonly metadata: {
+    readonly name: string;
+    readonly resourceVersion: string;
+    readonly managedFields: readonly unknown[];
+  };
+}
+
+/** Writes the kustomization to a folder of its own; kustomize reaches the components by relative paths only. */
+function combined(folder: string): string {
+  mkdirSync(folder, { recursive: true });
+  const at = realpathSync(mkdtempSync(join(folder, 'combination-')));
+  const paths = (list: readonly string[]) => list.map((one) => relative(at, join(manifests, one)));
+  writeFileSync(
+    join(at, 'kustomization.yaml'),
+    JSON.stringify({
+      resources: paths(combination.resources),
+      components: paths(combination.components),
+      configMapGenerator: [
+        {
+          ...{ name, namespace, behavior: 'replace', files: ['federation.yaml'] },
+          options: { disableNameSuffixHash: true },
+        },
+      ],
+      images: [{ name, newName: 'registry.example/mirror/webhook', newTag: 'other' }],
+    }),
+  );
+  writeFileSync(join(at, 'federation.yaml'), 'cluster: mine\ninjectAt: workload\n');
+  return at;
+}
+
+/** Each object's version now, and who set what in it. */
+async function live({ kubectl }: ControlPlane, rendered: string): Promise<Record<string, unknown>> {
+  const said = await kubectl(['get', '-f', '-', '-o', 'json', '--show-managed-fields'], rendered);
+  // Safe: several objects are what was asked for.
+  const { items } = JSON.parse(said) as { items: readonly LiveObject[] };
+  return Object.fromEntries(
+    items.map(({ kind, metadata }) => [
+      `${kind}/${metadata.name}`,
+      { version: metadata.resourceVersion, fields: metadata.managedFields },
+    ]),
+  );
+}
+
+/** Waits until the controllers have nothing more to write to them. */
+async function settled(controlPlane: ControlPlane, rendered: string): Promise<Record<string, unknown>> {
+  let last: Record<string, unknown> = {};
+  await until('the objects stay as they are', async () => {
+    const now = await live(controlPlane, rendered);
+    const isSame = isDeepStrictEqual(now, last);
+    last = now;
+    return isSame;
+  });
+  return last;
+}
+
+async function applied(
+  controlPlane: ControlPlane,
+  folder: string,
+  ...flags: readonly string[]
+): Promise<void> {
+  const { status, stderr } = await controlPlane.tryKubectl(['apply', ...flags, '-k', folder]);
+  assert.equal(status, 0, stderr);
+  // A warning is PodSecurity's or a deprecation.
+  assert.equal(stderr.replaceAll(/^.*last-applied-configuration.*\n?/gm, ''), '');
+}
+
+async function removed(controlPlane: ControlPlane, rendered: string): Promise<void> {
+  await controlPlane.kubectl(['delete', '--ignore-not-found', '--timeout=50s', '-f', '-'], rendered);
+}
+
+function checkOverlay(
+  of: string,
+  folderOf: () => string,
+  cluster: () => { controlPlane: ControlPlane; api: Api },
+): void {
+  test(`${of}: is accepted, makes two pods, and is no drift when applied again`, async () => {
+    const { controlPlane, api } = cluster();
+    const folder = folderOf();
+    const rendered = await controlPlane.kubectl(['kustomize', folder]);
+    try {
+      await applied(controlPlane, folder, '--server-side');
+      await until('two pods are there', async () => (await podsIn(api, namespace)).length === 2);
+      const first = await settled(controlPlane, rendered);
+      await applied(controlPlane, folder, '--server-side');
+      assert.deepEqual(await live(controlPlane, rendered), first);
+
+      // The other way of applying: once to take them over, then nothing is left to do.
+      await applied(controlPlane, folder);
+      const second = await settled(controlPlane, rendered);
+      await applied(controlPlane, folder);
+      assert.deepEqual(await live(controlPlane, rendered), second);
+      assert.equal((await podsIn(api, namespace)).length, 2);
+    } finally {
+      await removed(controlPlane, rendered);
+    }
+  });
+}
+
+interface Case {
+  readonly about: string;
+  readonly containers: readonly Partial<V1Container>[];
+  readonly reaches: boolean;
+}
+
+const plain = { name: 'app', image: 'app:1' };
+
+const cases: readonly Case[] = [
+  { about: 'Falco by name', containers: [{ name: 'falco', image: 'app:1' }], reaches: true },
+  { about: 'falcosidekick by name', containers: [{ name: 'falcosidekick', image: 'app:1' }], reaches: true },
+  ...[
+    'falco',
+    'falco:0.44.1',
+    'falcosecurity/falco:0.44.1-debian',
+    'registry.example:5000/mirror/falco',
+    'falco@sha256:0000000000000000000000000000000000000000000000000000000000000000',
+    'a/falco:1@sha256:0000000000000000000000000000000000000000000000000000000000000000',
+    'falcosecurity/falco-no-driver:0.40.0',
+    'falcosecurity/falco-distroless:0.38.0',
+    'falcosecurity/falcosidekick:2.32.0',
+  ].map((image) => ({ about: `image ${image}`, containers: [{ name: 'app', image }], reaches: true })),
+  { about: 'by what it runs', containers: [{ ...plain, args: ['/usr/bin/falco', '-U'] }], reaches: true },
+  { about: 'by its command', containers: [{ ...plain, command: ['tini', '--', 'falco'] }], reaches: true },
+  { about: 'as the second container', containers: [plain, { name: 'falco', image: 'b' }], reaches: true },
+  { about: 'nothing but names and images', containers: [plain], reaches: false },
+  {
+    about: 'another program that has falco in its words',
+    containers: [{ ...plain, command: ['falcoctl'], args: ['--to=/etc/falco/rules.d', 'falco-rules:5'] }],
+    reaches: false,
+  },
+  {
+    about: 'images of the family',
+    containers: [
+      'falcoctl:0.13.0',
+      'falcosidekick-ui:2.2.0',
+      'falco-driver-loader:0.44.1',
+      'falco/app:1',
+    ].map((image, at) => ({ name: `app-${at}`, image: `falcosecurity/${image}` })),
+    reaches: false,
+  },
+  { about: 'empty lists', containers: [{ ...plain, command: [], args: [] }], reaches: false },
+];
+
+/** Containers with some of the words that the program looks at, and others near them. */
+const words = fc.constantFrom(
+  'falco',
+  '/usr/bin/falco',
+  'falco/',
+  'falcoctl',
+  'sh',
+  '-c',
+  '--',
+  'exec falco',
+  '',
+  '-U',
+);
+const generatedContainers = fc.array(
+  fc.record(
+    {
+      name: fc.constantFrom('falco', 'falcosidekick', 'app', 'falcoctl-artifact-follow'),
+      image: fc
+        .tuple(
+          fc.constantFrom('', 'a/', 'registry.example:5000/falco/'),
+          fc.constantFrom('falco', 'falco-no-driver', 'falcosidekick', 'falcosidekick-ui', 'app'),
+          fc.constantFrom('', ':1', `@sha256:${'0'.repeat(64)}`, `:falco@sha256:${'0'.repeat(64)}`),
+        )
+        .map((parts) => parts.join('')),
+      command: fc.array(words, { maxLength: 3 }),
+      args: fc.array(words, { maxLength: 3 }),
+    },
+    { requiredKeys: ['name', 'image'] },
+  ),
+  { minLength: 1, maxLength: 3 },
+);
+
+function checkWhatReachesTheWebhook(
+  cluster: () => { controlPlane: ControlPlane; api: Api; folder: string },
+): void {
+  let started: ReviewRecorder | undefined;
+  const recorder = (): ReviewRecorder => started ?? assert.fail('the recorder was not started');
+  let made = 0;
+
+  /** Creates a pod as a dry run; what the API server says, and whether the webhook was asked. */
+  async function admit(spec: unknown, { into = 'reach', labels = {} } = {}) {
+    made += 1;
+    const { status, body } = await cluster().api.call('POST', `/api/v1/namespaces/${into}/pods?dryRun=All`, {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: `pod-${made}`, labels },
+      spec,
+    });
+    const reached = recorder().take();
+    assert.ok(reached.every((one) => one === `Pod pod-${made}`) && reached.length <= 1, reached.join());
+    return { status, said: JSON.stringify(body), reached: reached.length === 1 };
+  }
+
+  async function configure(patch: unknown): Promise<void> {
+    await cluster().controlPlane.kubectl([
+      ...[
+        'patch',
+        'mutatingwebhookconfiguration',
+        name,
+        '--type=strategic',
+        '--patch',
+        JSON.stringify(patch),
+      ],
+    ]);
+  }
+
+  before(async () => {
+    const { controlPlane, api, folder } = cluster();
+    await controlPlane.kubectl(['apply', '--server-side', '-k', folder]);
+    const { body } = await api.call('GET', `/api/v1/namespaces/${namespace}/services/${name}`);
+    // Safe: it was applied a line before.
+    const { clusterIP } = (body as { spec: { clusterIP: string } }).spec;
+    started = await startReviewRecorder(`${name}.${namespace}.svc`, clusterIP, 443);
+    // With Ignore an error in a condition would look like a pod that does not match.
+    const webhooks = ['inject.falco-federation.io', 'inject-workloads.falco-federation.io'].map((of) => ({
+      name: of,
+      failurePolicy: 'Fail',
+      clientConfig: { caBundle: Buffer.from(recorder().ca).toString('base64') },
+    }));
+    await configure({ webhooks });
+    for (const [of, labels] of [
+      ['reach', optedIn],
+      ['reach-plain', {}],
+    ] as const) {
+      await makeNamespace(api, of, labels);
+      await until(`${of} takes pods`, async () => {
+        return (await controlPlane.tryKubectl(['get', 'serviceaccount', 'default', '-n', of])).status === 0;
+      });
+    }
+    const spec = { containers: [{ name: 'falco', image: 'falco' }] };
+    // The API server hears of a new configuration a moment later.
+    await until('the webhook is called', async () => (await admit(spec)).reached);
+  });
+  after(async () => {
+    started?.close();
+    const { controlPlane, folder } = cluster();
+    await removed(controlPlane, await controlPlane.kubectl(['kustomize', folder]));
+    await controlPlane.kubectl(['delete', 'namespace', 'reach', 'reach-plain', '--ignore-not-found']);
+  });
+
+  for (const { about, containers, reaches } of cases) {
+    test(`${about}: ${reaches ? 'reaches' : 'does not reach'} the webhook`, async () => {
+      const { status, said, reached } = await admit({ containers });
+      assert.equal(status, 201, said);
+      assert.equal(reached, reaches);
+    });
+  }
+
+  test('what is absent is no error', async () => {
+    for (const spec of [{}, { containers: null }, { containers: [] }, { containers: [{}] }, undefined]) {
+      const { status, said } = await admit(spec);
+      assert.equal(status, 422, said);
+      assert.match(said, /Required value/);
+      assert.doesNotMatch(said, /webhook|expression/);
+    }
+  });
+
+  test('every pod that the program takes for Falco or falcosidekick reaches it', async () => {
+    let found = 0;
+    await fc.assert(
+      fc.asyncProperty(generatedContainers, async (containers) => {
+        const named = containers.map((container, at) =>
+          containers.findIndex((one) => one.name === container.name) === at
+            ? container
+            : { ...container, name: `${container.name}-${at}` },
+        );
+        const spec: V1PodSpec = { containers: named };
+        const { status, said, reached } = await admit(spec);
+        assert.equal(status, 201, said);
+        if (findFalco(spec) === undefined && findFalcosidekick(spec) === undefined) return;
+        found += 1;
+        assert.ok(reached, JSON.stringify(spec));
+      }),
+      { numRuns: 200 },
+    );
+    assert.ok(found > 50, `only ${found} of the pods were Falco or falcosidekick`);
+  });
+
+  test('a pod as large as there are does not use up what conditions may cost', async () => {
+    const containers = Array.from({ length: 50 }, (_, at) => ({
+      name: `app-${at}`,
+      image: `registry.example/${'team/'.repeat(20)}app:${'1'.repeat(100)}`,
+      command: Array.from({ length: 10 }, () => '/usr/bin/program'.padEnd(100, 'x')),
+      args: Array.from({ length: 100 }, () => '--flag='.padEnd(150, 'x')),
+    }));
+    const { status, said, reached } = await admit({
+      containers: [...containers, { name: 'falco', image: 'b' }],
+    });
+    assert.equal(status, 201, said.slice(0, 500));
+    assert.ok(reached);
+  });
+
+  test('no other namespace and no pod that opted out reaches it', async () => {
+    const { controlPlane } = cluster();
+    const spec = {
+      securityContext: { runAsNonRoot: true, runAsUser: 1, seccompProfile: { type: 'RuntimeDefault' } },
+      containers: [
+        {
+          name: 'falco',
+          image: 'falco:0.44.1',
+          securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
+        },
+      ],
+    };
+    assert.equal(
+      (await admit(spec, { labels: { 'falco-federation.io/inject': 'disabled' } })).reached,
+      false,
+    );
+    assert.equal((await admit(spec, { labels: { 'falco-federation.io/inject': 'enabled' } })).reached, true);
+    for (const into of ['reach-plain', 'kube-system', namespace]) {
+      const before = await admit(spec, { into });
+      assert.deepEqual([before.status, before.reached], [201, false], before.said);
+    }
+    // Even with the label: the cluster's own pods and the webhook's must start without it.
+    for (const into of ['kube-system', namespace]) {
+      await controlPlane.kubectl(['label', 'namespace', into, 'falco-federation.io/inject=enabled']);
+    }
+    await controlPlane.kubectl(['label', 'namespace', 'reach-plain', 'falco-federation.io/inject=enabled']);
+    await until('the label counts', async () => (await admit(spec, { into: 'reach-plain' })).reached);
+    for (const into of ['kube-system', namespace]) {
+      const labelled = await admit(spec, { into });
+      assert.deepEqual([labelled.status, labelled.reached], [201, false], labelled.said);
+      await controlPlane.kubectl(['label', 'namespace', into, 'falco-federation.io/inject-']);
+    }
+  });
+
+  test('the templates of workloads reach it, of Falco and falcosidekick only', async () => {
+    const { api } = cluster();
+    const kinds = { DaemonSet: 'daemonsets', Deployment: 'deployments', StatefulSet: 'statefulsets' };
+    const spec = (containers: readonly unknown[]) => ({
+      selector: { matchLabels: { app: 'x' } },
+      serviceName: 'x',
+      template: { metadata: { labels: { app: 'x' } }, spec: { containers } },
+    });
+    for (const [kind, resource] of Object.entries(kinds)) {
+      for (const [of, containers] of Object.entries({
+        falco: [{ name: 'falco', image: 'b' }],
+        'no-image': [{ name: 'falcosidekick' }],
+        other: [{ name: 'app', image: 'b' }],
+      })) {
+        const { status, body } = await api.call(
+          'POST',
+          `/apis/apps/v1/namespaces/reach/${resource}?dryRun=All&fieldValidation=Ignore`,
+          { apiVersion: 'apps/v1', kind, metadata: { name: of }, spec: spec(containers) },
+        );
+        assert.ok(status === 201 || (of === 'no-image' && status === 422), JSON.stringify(body));
+        assert.deepEqual(recorder().take(), of === 'other' ? [] : [`${kind} ${of}`]);
+      }
+    }
+  });
+
+  test('a caBundle that was published stays when the manifests are applied again', async () => {
+    const { controlPlane, folder } = cluster();
+    const bundles = async (): Promise<unknown[]> => {
+      const said = await controlPlane.kubectl(['get', 'mutatingwebhookconfiguration', name, '-o', 'json']);
+      // Safe: it was asked for by name.
+      const { webhooks } = JSON.parse(said) as { webhooks: { clientConfig: { caBundle?: string } }[] };
+      return webhooks.map(({ clientConfig }) => clientConfig.caBundle);
+    };
+    const published = Buffer.from(recorder().ca).toString('base64');
+    assert.deepEqual(await bundles(), [published, published]);
+    // The failure policy is the manifests' to set, and they set it back.
+    await applied(controlPlane, folder, '--server-side', '--force-conflicts');
+    assert.deepEqual(await bundles(), [published, published]);
+    await applied(controlPlane, folder);
+    assert.deepEqual(await bundles(), [published, published]);
+  });
+}
+
+/** Adds its tests to the suite that it is called in; leaves the cluster as it was. */
+export function checkManifests(controlPlane: () => ControlPlane): void {
+  let started: { controlPlane: ControlPlane; api: Api; folder: string } | undefined;
+  const cluster = () => started ?? assert.fail('the control plane was not started');
+
+  before(async () => {
+    started = {
+      controlPlane: controlPlane(),
+      api: apiOf(controlPlane()),
+      folder: combined(ownFolder),
+    };
+    const kinds = join(import.meta.dirname, 'control-plane', 'cert-manager-kinds.yaml');
+    await controlPlane().kubectl(['apply', '-f', kinds]);
+    await controlPlane().kubectl(['wait', '--for=condition=Established', '--timeout=30s', '-f', kinds]);
+  });
+  after(() => {
+    started?.api.close();
+    rmSync(started?.folder ?? '', { recursive: true, force: true });
+  });
+
+  for (const of of overlays) checkOverlay(of, () => join(manifests, of), cluster);
+  checkOverlay('all of them at once', () => cluster().folder, cluster);
+
+  test('a kustomization of the user has the last word', async () => {
+    const rendered = await controlPlane().kubectl(['kustomize', cluster().folder]);
+    assert.match(rendered, /^ {4}cluster: mine$/m);
+    assert.doesNotMatch(rendered, /cluster: staging/);
+    assert.match(rendered, /image: registry\.example\/mirror\/webhook:other$/m);
+    assert.doesNotMatch(rendered, /kind: (Role|RoleBinding|NetworkPolicy)$/m);
+  });
+  describe('what reaches the webhook', () => checkWhatReachesTheWebhook(cluster));
+}
+
+if (import.meta.main) {
+  describe('the manifests', {
+    skip: missingPrograms().length > 0 && 'needs .ci/install-control-plane',
+  }, () => {
+    let started: ControlPlane | undefined;
+    before(async () => {
+      started = await startControlPlane(join(ownFolder, 'control-plane'));
+    });
+    after(() => started?.stop());
+    checkManifests(() => started ?? assert.fail('the control plane was not started'));
+  });
+}

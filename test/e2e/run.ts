@@ -1,0 +1,166 @@
+/**
+ * `npm run e2e`: a real control plane, the manifests' objects in it, two replicas of the built program behind the
+ * webhook configuration; pods that the controllers create, faults under load, and one created pod's init container
+ * run for real.
+ *
+ * It needs the programs of .ci/install-control-plane; for the last part root and those of .ci/install-tools. What is
+ * missing is left out and said; where CI is set it fails instead. FEDERATION_UPSTREAM names a folder with upstream's
+ * rendered charts; without it only our own small workloads are applied.
+ */
+import assert from 'node:assert/strict';
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import type { V1Pod, V1Service } from '@kubernetes/client-node';
+import { checkCluster } from '../cluster/cluster.e2e.ts';
+import { buildImage } from '../real/built-image.ts';
+import { missing, must } from '../real/machine.ts';
+import { root, upstreamFolder } from '../real/places.ts';
+import { recordedPods } from '../real/recorded-pods.ts';
+import { onNode, tagTwice } from '../real/tagging-run.ts';
+import { type Api, api as apiOf } from './api.ts';
+import { type ControlPlane, missingPrograms, startControlPlane } from './control-plane.ts';
+import { applyAndWait, makeNamespace, optedIn, ownChart, workloadsIn } from './created-pods.ts';
+import { testFaults } from './faults.ts';
+import { appName, type Installation, namespace, startInstallation } from './installation.ts';
+import { checkManifests } from './manifests.e2e.ts';
+import { testScenarios } from './scenarios.ts';
+
+const isCi = process.env.CI === 'true';
+const folder = join(root, '.cache', 'e2e');
+const settings = 'cluster: staging\nhub: {address: "https://falcosidekick.hub.example"}\n';
+const flags = [
+  ...['--tls-secret', `${appName}-certificates`, '--tls-name', `${appName}.${namespace}.svc`],
+  ...['--drain-delay', '2s', '--grace-period', '15s'],
+];
+
+const lacking = missingPrograms();
+const leftOut = lacking.length > 0 && !isCi && `needs ${lacking.join(', ')} (see .ci/install-control-plane)`;
+const lackingForImage = missing();
+const imageLeftOut =
+  lackingForImage.length > 0 && !isCi && `needs ${lackingForImage.join(', ')} (see .ci/install-tools)`;
+for (const said of [leftOut, imageLeftOut]) if (said !== false) console.log(`LEFT OUT: ${said}`);
+if (upstreamFolder === undefined) {
+  console.log(
+    "LEFT OUT: upstream's charts (FEDERATION_UPSTREAM names no folder); only our own workloads are applied",
+  );
+}
+
+interface Cluster {
+  readonly controlPlane: ControlPlane;
+  readonly api: Api;
+}
+
+describe('in a real control plane', { skip: leftOut }, () => {
+  let started: Cluster | undefined;
+  const cluster = (): Cluster => started ?? assert.fail('the control plane was not started');
+
+  before(async () => {
+    assert.deepEqual(lacking, [], 'programs of .ci/install-control-plane');
+    rmSync(folder, { recursive: true, force: true });
+    mkdirSync(folder, { recursive: true });
+    must('npm', ['run', 'build'], { cwd: root });
+    const from = performance.now();
+    const controlPlane = await startControlPlane(folder);
+    started = { controlPlane, api: apiOf(controlPlane) };
+    console.log(`control plane ready after ${((performance.now() - from) / 1000).toFixed(1)} s`);
+  });
+  after(async () => {
+    started?.api.close();
+    await started?.controlPlane.stop();
+  });
+
+  describe('the manifests', () => checkManifests(() => cluster().controlPlane));
+  describe('the cluster room', () => checkCluster(() => cluster().controlPlane));
+
+  describe('the webhook', () => {
+    let installed: Installation | undefined;
+    const installation = (): Installation => installed ?? assert.fail('nothing was installed');
+
+    before(async () => {
+      const { controlPlane, api } = cluster();
+      await install(controlPlane);
+      const { body } = await api.call('GET', `/api/v1/namespaces/${namespace}/services/${appName}`);
+      // Safe: it was applied a line before.
+      const { clusterIP = '' } = (body as V1Service).spec ?? {};
+      installed = await startInstallation({
+        folder,
+        kubeconfig: await controlPlane.serviceAccountKubeconfig(namespace, appName),
+        api,
+        settings,
+        flags,
+        address: { host: clusterIP, port: 443 },
+      });
+      const from = performance.now();
+      await Promise.all([installed.add(), installed.add()]);
+      console.log(`two replicas are ready ${Math.round(performance.now() - from)} ms after their start`);
+    });
+    after(() => installed?.stop());
+
+    testScenarios(() => ({ ...cluster(), installation: installation(), settings }));
+
+    describe('faults under load', () => {
+      let pod: V1Pod | undefined;
+      before(async () => {
+        const { controlPlane, api } = cluster();
+        await makeNamespace(api, 'faults', optedIn);
+        await makeNamespace(api, 'faults-plain', {});
+        const own = workloadsIn(ownChart, 'own-chart');
+        const [first] = await applyAndWait(controlPlane, api, own, 'faults-plain');
+        await controlPlane.kubectl(['create', 'serviceaccount', 'falco', '--namespace', 'faults']);
+        assert.ok(first?.spec !== undefined);
+        pod = { metadata: { generateName: 'falco-' }, spec: first.spec };
+      });
+      testFaults(() => ({
+        ...cluster(),
+        installation: installation(),
+        optedIn: 'faults',
+        pod: pod ?? assert.fail('no pod'),
+        failurePolicy: (policy) => setFailurePolicy(cluster().controlPlane, policy),
+        flags,
+        settings,
+      }));
+    });
+
+    test('the init container of a created pod runs in the built image, and tags the rules', {
+      skip: imageLeftOut,
+    }, async () => {
+      assert.deepEqual(lackingForImage, [], 'programs of .ci/install-tools');
+      const { controlPlane, api } = cluster();
+      const recorded = recordedPods(upstreamFolder ?? join(root, 'test/real/own-pod')).find(({ from }) =>
+        ['falco-9.1.0-defaults', 'own-pod'].includes(from),
+      );
+      assert.ok(recorded !== undefined);
+      await makeNamespace(api, 'node', optedIn);
+      const { status, body } = await api.call('POST', '/api/v1/namespaces/node/pods', {
+        metadata: { name: 'falco' },
+        spec: { ...recorded.pod.spec, serviceAccountName: 'default', serviceAccount: 'default' },
+      });
+      assert.equal(status, 201, JSON.stringify(body));
+      const image = buildImage();
+      // Safe: 201 means that this is the pod.
+      await onNode(image, recorded, body as V1Pod, async (node) => {
+        const { rules, tagged } = await tagTwice(node, ['staging']);
+        console.log(
+          `${recorded.from}: ${tagged} of ${rules} rules tagged by the created pod's own init container`,
+        );
+        assert.ok(tagged > 0);
+      });
+      await controlPlane.kubectl(['delete', 'namespace', 'node', '--wait=false']);
+    });
+  });
+});
+
+/** As README says, but with `failurePolicy: Fail`, so that nothing passes unseen. */
+async function install(controlPlane: ControlPlane): Promise<void> {
+  await controlPlane.kubectl(['apply', '--server-side', '-k', join(root, 'manifests/overlays/spoke')]);
+  await setFailurePolicy(controlPlane, 'Fail');
+}
+
+async function setFailurePolicy(controlPlane: ControlPlane, policy: 'Fail' | 'Ignore'): Promise<void> {
+  const patch = { webhooks: [{ name: 'inject.falco-federation.io', failurePolicy: policy }] };
+  await controlPlane.kubectl([
+    ...['patch', 'mutatingwebhookconfiguration', appName, '--type=strategic'],
+    ...['--patch', JSON.stringify(patch)],
+  ]);
+}
