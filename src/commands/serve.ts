@@ -111,8 +111,8 @@ async function run(flags: ServeFlags, first: Settings, io: CommandIo): Promise<n
   const signal = await stopped;
   draining = true;
   logger.info({ signal }, 'draining');
-  // Nobody but the person at the keyboard sends Ctrl-C, and nobody's calls are on their way then.
-  await drain(webhook, signal === 'SIGINT' ? { delay: 0, grace: 2_000 } : flags.drain);
+  // At a keyboard nobody's calls are on their way.
+  await drain(webhook, flags.local || signal === 'SIGINT' ? { delay: 0, grace: 2_000 } : flags.drain);
   for (const stop of [settings.stop, namespaces.stop, stopCertificate]) stop();
   await Promise.all([health.close(), metricsServer.close()]);
   logger.info('stopped');

@@ -39,7 +39,7 @@ spec:
 describe('falco-federation', () => {
   test('help and version', () => {
     assert.match(run(['--help']).stdout, /serve[\s\S]*inject[\s\S]*tag-rules/);
-    for (const command of ['serve', 'inject', 'tag-rules']) {
+    for (const command of ['serve', 'inject', 'tag-rules', 'certs']) {
       const { status, stdout } = run([command, '--help']);
       assert.equal(status, 0, command);
       assert.match(stdout, new RegExp(`^Usage: falco-federation ${command}`));
@@ -60,6 +60,11 @@ describe('falco-federation', () => {
     ['serve'],
     ['serve', '--local', '--port', 'x'],
     ['serve', '--local', '--log-level', 'loud'],
+    ['serve', '--local', '--tls-secret', 'x', '--tls-name', 'y', '--namespace', 'z'],
+    ['serve', '--tls-cert', 'x'],
+    ['serve', '--tls-secret', 'x', '--namespace', 'z'],
+    ['serve', '--tls-secret', 'x', '--tls-name', 'y'],
+    ['serve', '--tls-cert', 'x', '--tls-key', 'y', '--drain-delay', 'soon'],
     ['tag-rules'],
   ];
   for (const args of wrong) {
@@ -198,6 +203,66 @@ describe('serve', () => {
     ]);
     assert.equal(status, 1);
     assert.match(stderr, /--tls-cert \/no\.crt, --tls-key \/no\.key: /);
+  });
+
+  test('a shared certificate without a cluster: exit 1, with the remedy', () => {
+    const { status, stderr } = run([
+      ...['serve', '--settings', settings, '--tls-secret', 'x', '--tls-name', 'y', '--namespace', 'z'],
+    ]);
+    assert.equal(status, 1);
+    assert.match(stderr, /--tls-secret needs a cluster: .*--kubeconfig/);
+  });
+
+  test('an API server that is away: it starts and answers by its settings, and says what is missing', async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'serve-'));
+    const kubeconfig = path.join(folder, 'kubeconfig');
+    writeFileSync(
+      kubeconfig,
+      `apiVersion: v1
+kind: Config
+current-context: a
+contexts: [{name: a, context: {cluster: a, user: a}}]
+clusters: [{name: a, cluster: {server: "https://127.0.0.1:9"}}]
+users: [{name: a, user: {token: x}}]
+`,
+    );
+    const made = await makeServingCertificate(['localhost'], 1);
+    writeFileSync(path.join(folder, 'tls.crt'), made.certificate);
+    writeFileSync(path.join(folder, 'tls.key'), made.key);
+    const child = spawn(
+      process.execPath,
+      [
+        ...[program, 'serve', '--settings', settings, '--kubeconfig', kubeconfig, '--host', '127.0.0.1'],
+        ...['--tls-cert', path.join(folder, 'tls.crt'), '--tls-key', path.join(folder, 'tls.key')],
+        ...['--port', '0', '--health-port', '0', '--metrics-port', '0'],
+      ],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    );
+    let port = 0;
+    let healthPort = 0;
+    let metricsPort = 0;
+    for await (const text of createInterface({ input: child.stdout })) {
+      const line = JSON.parse(text);
+      if (line.msg !== 'serving') continue;
+      ({ port, healthPort, metricsPort } = line);
+      break;
+    }
+    const review = readFileSync(path.join(examples, 'review.json'), 'utf8');
+    const { body } = await post(port, made.ca, '/mutate', review);
+    assert.equal(body.response.auditAnnotations.reason, 'injected');
+    const readiness = () => fetch(`http://127.0.0.1:${healthPort}/readyz`);
+    const first = await readiness();
+    assert.match(await first.text(), /namespaces: not listed yet, the settings alone count/);
+    const metrics = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
+    assert.match(metrics, /^falco_federation_namespaces_synced 0$/m);
+    assert.match(metrics, /^falco_federation_admission_decisions_total\{reason="injected"\} 1$/m);
+    const until = performance.now() + 20_000;
+    while ((await readiness()).status !== 200) {
+      assert.ok(performance.now() < until, 'ready without an API server');
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+    child.kill('SIGINT');
+    assert.equal((await once(child, 'exit'))[0], 0);
   });
 
   test('starts, is ready, takes a new certificate without a restart, stops on SIGTERM with 0', async () => {
