@@ -26,7 +26,7 @@ export interface TrustPublisher {
    * again. Undefined: no webhook of our names exists.
    */
   read(): Promise<string | undefined>;
-  /** False: it was changed by someone meanwhile; read again. */
+  /** Over exactly what was read last. False: it was changed by someone meanwhile; read again. */
   publish(bundle: string): Promise<boolean>;
 }
 

@@ -40,18 +40,23 @@ export function trustPublisher(
     return parsed.data;
   };
 
+  // What the next publishing may replace: another replica's newer bundle is not overwritten by one that was made
+  // from what was there before it.
+  let lastRead: WebhookConfiguration | undefined;
+
   const ours = (configuration: WebhookConfiguration | undefined) =>
     configuration?.webhooks?.filter(({ name }) => webhookNames.includes(name)) ?? [];
 
   return {
     read: async () => {
-      const bundles = ours(await current()).map(({ clientConfig }) => clientConfig.caBundle ?? '');
+      lastRead = await current();
+      const bundles = ours(lastRead).map(({ clientConfig }) => clientConfig.caBundle ?? '');
       const [first] = bundles;
       if (first === undefined) return undefined;
       return bundles.every((bundle) => bundle === first) ? Buffer.from(first, 'base64').toString('utf8') : '';
     },
     publish: async (bundle) => {
-      const configuration = await current();
+      const configuration = lastRead;
       const webhooks = ours(configuration);
       if (configuration === undefined || webhooks.length === 0) return false;
       const caBundle = Buffer.from(bundle, 'utf8').toString('base64');

@@ -29,9 +29,6 @@ beside the file verifies them.
 Exit status: 0 done, 1 could not, or some certificate shown is expired or cannot be read, 2 wrong use.
 `;
 
-/** Wrong use, told with what to do about it. */
-class UseError extends Error {}
-
 function readFlags(argv: readonly string[]) {
   const { values, positionals } = parseArgs({
     args: [...argv],
@@ -54,7 +51,7 @@ type Flags = ReturnType<typeof readFlags>;
 /** Flags of the one action are wrong use of the other: nobody should think that they did something. */
 function refuse(action: string, given: Readonly<Record<string, unknown>>): void {
   const wrong = Object.entries(given).find(([, value]) => value !== undefined);
-  if (wrong !== undefined) throw new UseError(`certs ${action} has no ${wrong[0]}`);
+  if (wrong !== undefined) throw new Error(`certs ${action} has no ${wrong[0]}`);
 }
 
 const label = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i;
@@ -66,11 +63,11 @@ function isName(name: string): boolean {
 
 function readMaking({ dir = defaultDir, name: names = defaultNames, days, force = false }: Flags): Making {
   const bad = names.find((one) => !isName(one));
-  if (bad !== undefined) throw new UseError(`--name ${JSON.stringify(bad)} is no DNS name or IP address`);
+  if (bad !== undefined) throw new Error(`--name ${JSON.stringify(bad)} is no DNS name or IP address`);
   const number = days === undefined ? defaultDays : Number(days);
   // Ten years: what is longer is refused by some clients, and never renewed by anybody.
   if (!Number.isInteger(number) || number < 1 || number > 3650) {
-    throw new UseError(`--days must be a whole number from 1 to 3650, not "${days}"`);
+    throw new Error(`--days must be a whole number from 1 to 3650, not "${days}"`);
   }
   return { dir, names: [...new Set(names)], days: number, force };
 }
@@ -94,10 +91,10 @@ function readAction(argv: readonly string[], io: CommandIo): () => Promise<numbe
     case 'show':
       refuse('show', { '--dir': dir, '--name': name, '--days': days, '--force': force });
       if (!['text', 'json', undefined].includes(output))
-        throw new UseError(`--output must be text or json, not "${output}"`);
+        throw new Error(`--output must be text or json, not "${output}"`);
       return () => show(flags, io);
     default:
-      throw new UseError(
+      throw new Error(
         action === undefined ? 'make or show? See certs --help' : `there is no certs ${action}`,
       );
   }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { Agent, createServer, request, type Server } from 'node:https';
-import { describe, test } from 'node:test';
+import { afterEach, describe, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { TLSSocket } from 'node:tls';
 import { certificatesIn, fingerprintOf } from '../../src/certificates/certificate.ts';
@@ -12,6 +12,12 @@ import { type CertificateEvent, keepCertificates } from '../../src/certificates/
 import type { StoredCertificates } from '../../src/certificates/store.ts';
 
 const day = 86_400_000;
+
+/** What a test leaves running, also one that fails. */
+const running: (() => void)[] = [];
+afterEach(() => {
+  for (const stop of running.splice(0)) stop();
+});
 
 interface Api {
   stored: StoredCertificates | undefined;
@@ -74,6 +80,7 @@ function keep(memoryOf: ReturnType<typeof memory>, replica: string, leaf = 10_00
     onPair: (pair) => pairs.push(pair),
     tell: (event) => events.push(event),
   });
+  running.push(kept.stop);
   return { ...kept, pairs, events, kinds: () => events.map(({ kind }) => kind).join(' ') };
 }
 
@@ -93,7 +100,6 @@ describe('keepCertificates', () => {
     assert.equal(kept.state().problem, undefined);
     assert.equal(cluster.api.bundle, cluster.api.stored?.files['ca.crt']);
     assert.deepEqual(Object.keys(cluster.api.stored?.serving ?? {}), ['a']);
-    kept.stop();
   });
 
   test('goes on serving while the API server is away', async () => {
@@ -105,7 +111,6 @@ describe('keepCertificates', () => {
     kept.look();
     await until(() => kept.state().problem !== undefined, 'a problem');
     assert.deepEqual([kept.state().pair, kept.state().published], [pair, true]);
-    kept.stop();
   });
 
   test('a burst of calls is a look or two', async () => {
@@ -116,7 +121,6 @@ describe('keepCertificates', () => {
     for (let at = 0; at < 100; at++) kept.look();
     await wait(300);
     assert.ok(cluster.api.reads > reads && cluster.api.reads <= reads + 2, `${cluster.api.reads - reads}`);
-    kept.stop();
   });
 
   test('no webhook of our names: certificates are there all the same, and the problem says so', async () => {
@@ -129,7 +133,6 @@ describe('keepCertificates', () => {
     cluster.api.bundle = '';
     kept.look();
     await until(() => kept.state().published, 'published');
-    kept.stop();
   });
 
   test('two that start at once share one certificate', async () => {
@@ -138,7 +141,6 @@ describe('keepCertificates', () => {
     await until(() => both.every((one) => one.state().published), 'published');
     assert.equal(both[0]?.state().pair?.cert, both[1]?.state().pair?.cert);
     assert.equal(both.flatMap(({ events }) => events).filter(({ kind }) => kind === 'made').length, 1);
-    for (const one of both) one.stop();
   });
 
   test('Secret deleted: put back within a second, and nobody’s certificate changes', async () => {
@@ -153,7 +155,6 @@ describe('keepCertificates', () => {
     await wait(300);
     assert.deepEqual(api.stored?.files, before);
     assert.equal(kept.pairs.length, 1);
-    kept.stop();
   });
 
   test('replicas that are not ready yet do not drop each other’s word in turns', async () => {
@@ -165,7 +166,6 @@ describe('keepCertificates', () => {
     for (const one of both) one.look();
     await wait(300);
     assert.equal(cluster.api.stored?.version, version);
-    for (const one of both) one.stop();
   });
 
   test('events and problems hold no key', async () => {
@@ -173,7 +173,6 @@ describe('keepCertificates', () => {
     const kept = keep(cluster, 'a');
     await until(() => kept.state().published, 'published');
     assert.ok(!/PRIVATE|BEGIN/.test(JSON.stringify(kept.events)));
-    kept.stop();
   });
 });
 
@@ -197,6 +196,7 @@ function get(port: number, ca: string, agent: Agent): Promise<Got> {
 async function serve(): Promise<{ readonly server: Server; readonly port: number }> {
   const server = createServer({ keepAliveTimeout: 120_000 }, (_, response) => response.end('ok'));
   server.listen(0, '127.0.0.1');
+  running.push(() => server.close().closeAllConnections());
   await once(server, 'listening');
   const address = server.address();
   return { server, port: typeof address === 'object' && address !== null ? address.port : 0 };
@@ -226,7 +226,6 @@ describe('over real TLS', () => {
     assert.equal(fresh.fingerprint, fingerprint(leafB.certificate));
     await assert.rejects(get(port, a.certificate, new Agent()), /certificate|issuer/);
     alive.destroy();
-    server.close();
   });
 
   test('a whole rotation of the authority by two replicas: every request on every connection is answered', async () => {
@@ -244,6 +243,7 @@ describe('over real TLS', () => {
         tell: ({ kind }) => seen.push(kind),
       }),
     );
+    running.push(...kept.map(({ stop }) => stop));
     await until(() => kept.every((one) => one.state().published), 'published');
     const alive = new Agent({ keepAlive: true });
     const shown = new Set<string>();
@@ -260,7 +260,5 @@ describe('over real TLS', () => {
     assert.ok(shown.size >= 2, 'certificates were swapped under load');
     assert.equal(certificatesIn(cluster.api.stored?.files['ca.crt'] ?? '').length, 1);
     alive.destroy();
-    for (const one of kept) one.stop();
-    for (const { server } of servers) server.close();
   });
 });

@@ -187,7 +187,11 @@ function sharing(cluster: () => Cluster): void {
     const published = await configuration();
     for (const webhook of published.webhooks) delete webhook.clientConfig.caBundle;
     assert.deepEqual(published.webhooks, before.webhooks, 'nothing else has changed');
+    assert.equal(await trustPublisher(cluster().connection, name).publish(pem), false, 'nothing was read');
     await kubectl(['apply', '--server-side', '-k', path.join(root, 'manifests/base')]);
+    assert.equal(await trust.read(), pem);
+    await kubectl(['annotate', 'mutatingwebhookconfiguration', name, 'someone=else']);
+    assert.equal(await trust.publish(''), false, 'it was changed since it was read');
     assert.equal(await trust.read(), pem);
     const strangers = trustPublisher(cluster().connection, name, ['nobody.example.org']);
     assert.equal(await strangers.read(), undefined);
@@ -204,7 +208,9 @@ function sharing(cluster: () => Cluster): void {
     await until('both were listed', () => calls === 2);
     await controlPlane.kubectl(['delete', 'secret', secret, '-n', namespace]);
     await until('the deletion is noticed', () => calls === 3);
-    await trustPublisher(connection, name).publish(`${pem}${pem}`);
+    const trust = trustPublisher(connection, name);
+    await trust.read();
+    assert.equal(await trust.publish(`${pem}${pem}`), true);
     await until('the new caBundle is noticed', () => calls === 4);
   });
 

@@ -45,6 +45,8 @@ for (const [what, webhooks, published] of [
 
 test('publishes by name, for the webhooks that are there, over exactly what was read', async (t) => {
   const { trust, received } = await publisher(t, [webhook('other', 'X'), webhook(pods, 'old')]);
+  assert.equal(await trust.publish(pem), false, 'nothing was read yet');
+  await trust.read();
   assert.equal(await trust.publish(pem), true);
   const patch = received.at(-1);
   assert.equal(patch?.method, 'PATCH');
@@ -59,17 +61,24 @@ test('publishes by name, for the webhooks that are there, over exactly what was 
 
 test('what changed, or went away, or is not ours, is not published', async (t) => {
   for (const answer of [refused(409, 'Conflict', 'modified'), refused(404, 'NotFound', 'gone')]) {
-    assert.equal(await (await publisher(t, [webhook(pods)], answer)).trust.publish(pem), false);
+    const { trust } = await publisher(t, [webhook(pods)], answer);
+    await trust.read();
+    assert.equal(await trust.publish(pem), false);
   }
   const { trust, received } = await publisher(t, [webhook('other', 'X')]);
+  await trust.read();
   assert.equal(await trust.publish(pem), false);
   assert.equal(received.length, 1);
-  const missing = await apiServer(t, () => refused(404, 'NotFound', 'none'));
-  assert.equal(await trustPublisher(missing.connection, 'ours').read(), undefined);
-  assert.equal(await trustPublisher(missing.connection, 'ours').publish(pem), false);
+  const missing = trustPublisher(
+    (await apiServer(t, () => refused(404, 'NotFound', 'none'))).connection,
+    'ours',
+  );
+  assert.equal(await missing.read(), undefined);
+  assert.equal(await missing.publish(pem), false);
 });
 
 test('a refusal is an error that names the permission', async (t) => {
   const { trust } = await publisher(t, [webhook(pods)], refused(403, 'Forbidden', 'no'));
+  await trust.read();
   await assert.rejects(trust.publish(pem), /resourceNames \["ours"\], verbs \["patch"\]/);
 });

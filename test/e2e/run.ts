@@ -89,7 +89,7 @@ describe('in a real control plane', { skip: leftOut }, () => {
         api,
         settings,
         flags,
-        address: { host: clusterIP, port: 443 },
+        address: { host: clusterIP, port: servicePort },
       });
       const from = performance.now();
       await Promise.all([installed.add(), installed.add()]);
@@ -116,7 +116,7 @@ describe('in a real control plane', { skip: leftOut }, () => {
         installation: installation(),
         optedIn: 'faults',
         pod: pod ?? assert.fail('no pod'),
-        failurePolicy: (policy) => setFailurePolicy(cluster().controlPlane, policy),
+        failurePolicy: (failurePolicy) => patchWebhook(cluster().controlPlane.kubectl, { failurePolicy }),
         flags,
         settings,
       }));
@@ -151,15 +151,25 @@ describe('in a real control plane', { skip: leftOut }, () => {
   });
 });
 
+/** The manifests' 443, where this user may listen on it. */
+const servicePort = process.getuid?.() === 0 ? 443 : 8443;
+
 /** As README says, but with `failurePolicy: Fail`, so that nothing passes unseen. */
-async function install(controlPlane: ControlPlane): Promise<void> {
-  await controlPlane.kubectl(['apply', '--server-side', '-k', join(root, 'manifests/overlays/spoke')]);
-  await setFailurePolicy(controlPlane, 'Fail');
+async function install({ kubectl }: ControlPlane): Promise<void> {
+  await kubectl(['apply', '--server-side', '-k', join(root, 'manifests/overlays/spoke')]);
+  if (servicePort !== 443) {
+    const ports = { spec: { ports: [{ name: 'webhook', port: servicePort, targetPort: 'webhook' }] } };
+    await kubectl([
+      ...['patch', 'service', appName, '--namespace', namespace, '--type=merge'],
+      ...['--patch', JSON.stringify(ports)],
+    ]);
+  }
+  await patchWebhook(kubectl, { failurePolicy: 'Fail', clientConfig: { service: { port: servicePort } } });
 }
 
-async function setFailurePolicy(controlPlane: ControlPlane, policy: 'Fail' | 'Ignore'): Promise<void> {
-  const patch = { webhooks: [{ name: 'inject.falco-federation.io', failurePolicy: policy }] };
-  await controlPlane.kubectl([
+async function patchWebhook(kubectl: ControlPlane['kubectl'], fields: object): Promise<void> {
+  const patch = { webhooks: [{ name: 'inject.falco-federation.io', ...fields }] };
+  await kubectl([
     ...['patch', 'mutatingwebhookconfiguration', appName, '--type=strategic'],
     ...['--patch', JSON.stringify(patch)],
   ]);
