@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import type { CertificateStore, StoredCertificates } from '../certificates/store.ts';
 import { prefix } from '../federation/names.ts';
-import { ClusterError, hasStatus } from './cluster-error.ts';
+import { hasStatus } from './cluster-error.ts';
 import type { ClusterConnection } from './connection.ts';
 import { secretObject } from './objects.ts';
+import { readObject } from './read-object.ts';
 import { requestJson } from './request.ts';
 import { fieldManager, secret } from './resource.ts';
 
@@ -51,17 +52,8 @@ export function certificateStore(
 ): CertificateStore {
   const resource = secret(namespace, name);
 
-  const current = async (): Promise<SecretObject | undefined> => {
-    const request = { verb: 'get', resource } as const;
-    const answer = await requestJson(connection, request).catch((error: unknown) => {
-      if (hasStatus(error, 404)) return undefined;
-      throw error;
-    });
-    if (answer === undefined) return undefined;
-    const parsed = secretObject.safeParse(answer);
-    if (!parsed.success) throw new ClusterError(connection, request, 'the answer is no Secret');
-    return parsed.data;
-  };
+  const current = () =>
+    readObject(connection, { verb: 'get', resource }, { schema: secretObject, kind: 'Secret', absent: 404 });
 
   /** Conflict: it changed, went away or is there already. */
   const send = async (verb: 'create' | 'update', body: unknown): Promise<boolean> => {

@@ -1,8 +1,7 @@
 import type { ReplicaList } from '../certificates/store.ts';
-import { ClusterError, hasStatus } from './cluster-error.ts';
 import type { ClusterConnection } from './connection.ts';
 import { endpointSliceList } from './objects.ts';
-import { requestJson } from './request.ts';
+import { readObject } from './read-object.ts';
 import { endpointSlices } from './resource.ts';
 
 /** The pods behind a Service that are ready. Takes list on EndpointSlices; without it they are not known. */
@@ -13,21 +12,17 @@ export function readyReplicas(
 ): ReplicaList {
   return {
     ready: async () => {
-      const request = {
-        verb: 'list',
-        resource: endpointSlices(namespace),
-        query: { labelSelector: `kubernetes.io/service-name=${service}` },
-      } as const;
-      const answer = await requestJson(connection, request).catch((error: unknown) => {
-        if (hasStatus(error, 403)) return undefined;
-        throw error;
-      });
-      if (answer === undefined) return undefined;
-      const parsed = endpointSliceList.safeParse(answer);
-      if (!parsed.success) throw new ClusterError(connection, request, 'the answer is no EndpointSliceList');
-      const slices = parsed.data.items;
-      if (slices.length === 0) return undefined;
-      const names = slices
+      const list = await readObject(
+        connection,
+        {
+          verb: 'list',
+          resource: endpointSlices(namespace),
+          query: { labelSelector: `kubernetes.io/service-name=${service}` },
+        },
+        { schema: endpointSliceList, kind: 'EndpointSliceList', absent: 403 },
+      );
+      if (list === undefined || list.items.length === 0) return undefined;
+      const names = list.items
         .flatMap(({ endpoints }) => endpoints ?? [])
         // A condition that is not there means ready.
         .filter(({ conditions, targetRef }) => conditions?.ready !== false && targetRef?.kind === 'Pod')

@@ -1,8 +1,9 @@
 import type { z } from 'zod';
 import type { TrustPublisher } from '../certificates/store.ts';
-import { ClusterError, hasStatus } from './cluster-error.ts';
+import { hasStatus } from './cluster-error.ts';
 import type { ClusterConnection } from './connection.ts';
 import { webhookConfigurationObject } from './objects.ts';
+import { readObject } from './read-object.ts';
 import { requestJson } from './request.ts';
 import { fieldManager, mutatingWebhookConfiguration } from './resource.ts';
 
@@ -26,20 +27,6 @@ export function trustPublisher(
 ): TrustPublisher {
   const resource = mutatingWebhookConfiguration(configurationName);
 
-  const current = async (): Promise<WebhookConfiguration | undefined> => {
-    const request = { verb: 'get', resource } as const;
-    const answer = await requestJson(connection, request).catch((error: unknown) => {
-      if (hasStatus(error, 404)) return undefined;
-      throw error;
-    });
-    if (answer === undefined) return undefined;
-    const parsed = webhookConfigurationObject.safeParse(answer);
-    if (!parsed.success) {
-      throw new ClusterError(connection, request, 'the answer is no MutatingWebhookConfiguration');
-    }
-    return parsed.data;
-  };
-
   // What the next publishing may replace: another replica's newer bundle is not overwritten by one that was made
   // from what was there before it.
   let lastRead: WebhookConfiguration | undefined;
@@ -49,16 +36,19 @@ export function trustPublisher(
 
   return {
     read: async () => {
-      lastRead = await current();
+      lastRead = await readObject(
+        connection,
+        { verb: 'get', resource },
+        { schema: webhookConfigurationObject, kind: 'MutatingWebhookConfiguration', absent: 404 },
+      );
       const bundles = ours(lastRead).map(({ clientConfig }) => clientConfig.caBundle ?? '');
       const [first] = bundles;
       if (first === undefined) return undefined;
       return bundles.every((bundle) => bundle === first) ? Buffer.from(first, 'base64').toString('utf8') : '';
     },
     publish: async (bundle) => {
-      const configuration = lastRead;
-      const webhooks = ours(configuration);
-      if (configuration === undefined || webhooks.length === 0) return false;
+      const webhooks = ours(lastRead);
+      if (lastRead === undefined || webhooks.length === 0) return false;
       const caBundle = Buffer.from(bundle, 'utf8').toString('base64');
       try {
         await requestJson(connection, {
@@ -68,7 +58,7 @@ export function trustPublisher(
           // Merges webhooks by name. The version sees to it that a name that went away meanwhile is not added.
           contentType: 'application/strategic-merge-patch+json',
           body: {
-            metadata: { resourceVersion: configuration.metadata.resourceVersion },
+            metadata: { resourceVersion: lastRead.metadata.resourceVersion },
             webhooks: webhooks.map(({ name }) => ({ name, clientConfig: { caBundle } })),
           },
         });

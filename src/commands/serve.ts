@@ -2,7 +2,7 @@ import { networkInterfaces } from 'node:os';
 import { Server as TlsServer } from 'node:tls';
 import type { FastifyInstance } from 'fastify';
 import { type Logger, pino } from 'pino';
-import type { ClusterConnection } from '../cluster/index.ts';
+import { connect } from '../cluster/index.ts';
 import { version } from '../federation/names.ts';
 import { drain } from '../server/drain.ts';
 import { buildHealth, type Check } from '../server/health.ts';
@@ -45,20 +45,14 @@ function portOf(server: FastifyInstance, asked: number): number {
   return typeof address === 'object' && address !== null ? address.port : asked;
 }
 
-/** The Kubernetes client is large: it is loaded only where there is a cluster to talk to. */
-async function connectTo(flags: ServeFlags, env: CommandIo['env']): Promise<ClusterConnection | undefined> {
-  if (flags.local && flags.kubeconfig === undefined) return undefined;
-  if (flags.kubeconfig === undefined && env.KUBERNETES_SERVICE_HOST === undefined) return undefined;
-  const { connect } = await import('../cluster/index.ts');
-  return connect({ env, ...(flags.kubeconfig === undefined ? {} : { kubeconfig: flags.kubeconfig }) });
-}
-
 async function run(flags: ServeFlags, first: Settings, io: CommandIo): Promise<number> {
   const logger = pino({ level: flags.logLevel, base: { version } });
   const stopped = stopSignal();
-  const connection = await connectTo(flags, io.env);
+  // On a workstation the settings alone count, unless a cluster is named.
+  const isAlone = flags.local && flags.kubeconfig === undefined;
+  const connection = isAlone ? undefined : await connect({ kubeconfig: flags.kubeconfig, env: io.env });
   const certificate = await servingCertificate(flags.certificate, connection, logger);
-  const namespaces = await knownNamespaces(connection, logger);
+  const namespaces = knownNamespaces(connection, logger);
   const settings = followSettings(flags.settings, first, logger);
   let draining = false;
 

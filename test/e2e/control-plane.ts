@@ -7,7 +7,7 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { freePorts } from './control-plane/free-ports.ts';
+import { freePorts } from '../real/free-ports.ts';
 import { writeKubeconfig } from './control-plane/kubeconfig.ts';
 import {
   findProgram,

@@ -2,36 +2,14 @@
  * Two replicas of the built program behind the manifests' webhook configuration. What their nodes and the cluster
  * would do is done here: the kubelet's readiness probes, the ConfigMap's mount, the EndpointSlice and the Service.
  */
-import { mkdirSync, mkdtempSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
+import { type MountedSettings, mountSettings } from '../settings/mounted-settings.ts';
 import type { Api } from './api.ts';
 import { type Replica, startReplica, until } from './replica.ts';
 import { type Service, startService } from './service.ts';
 
 export const namespace = 'falco-federation';
 export const appName = 'falco-federation-webhook';
-
-/** A mounted ConfigMap: the file is a link through `..data`, which is swapped as a whole. */
-export interface MountedSettings {
-  readonly file: string;
-  readonly swap: (text: string) => void;
-}
-
-export function mountSettings(folder: string, first: string): MountedSettings {
-  const mount = mkdtempSync(join(folder, 'settings-'));
-  let version = 0;
-  const swap = (text: string): void => {
-    version += 1;
-    mkdirSync(join(mount, `..${version}`));
-    writeFileSync(join(mount, `..${version}`, 'federation.yaml'), text);
-    symlinkSync(`..${version}`, join(mount, '..data_tmp'));
-    renameSync(join(mount, '..data_tmp'), join(mount, '..data'));
-  };
-  swap(first);
-  symlinkSync('..data/federation.yaml', join(mount, 'federation.yaml'));
-  return { file: join(mount, 'federation.yaml'), swap };
-}
 
 export interface Installation {
   readonly service: Service;

@@ -10,6 +10,7 @@ import type { Settings } from '../../src/settings/schema.ts';
 import { settingsFrom } from '../injection/pods.ts';
 import { recordedReviews } from '../injection/reviews.ts';
 import { upstreamFolder } from '../real/places.ts';
+import { allContainers } from '../real/recorded-pods.ts';
 import type { Api } from './api.ts';
 import type { ControlPlane } from './control-plane.ts';
 import {
@@ -52,8 +53,7 @@ function allWorkloads(t: Parameters<typeof recordedReviews>[0]): readonly Worklo
 const label = 'falco-federation.io/cluster';
 const status = 'falco-federation.io/status';
 
-const containersOf = ({ spec }: V1Pod) => [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])];
-const namesOf = (pod: V1Pod) => containersOf(pod).map(({ name }) => name);
+const namesOf = (pod: V1Pod) => allContainers(pod).map(({ name }) => name);
 const isInjected = ({ metadata }: V1Pod) => metadata?.annotations?.[status] !== undefined;
 
 /** A pod as its controller asked for it, that can be created again. */
@@ -260,7 +260,7 @@ export function testScenarios(scene: () => Scene): void {
         assert.equal(new Set(names).size, names.length, names.join(' '));
         const volumes = (pod.spec?.volumes ?? []).map(({ name }) => name);
         assert.equal(new Set(volumes).size, volumes.length, volumes.join(' '));
-        for (const container of containersOf(pod)) {
+        for (const container of allContainers(pod)) {
           const paths = (container.volumeMounts ?? []).map(({ mountPath }) => mountPath);
           assert.equal(new Set(paths).size, paths.length, `${container.name}: ${paths.join(' ')}`);
         }
@@ -327,7 +327,7 @@ export function testScenarios(scene: () => Scene): void {
     await api.call('POST', `${base}/resourcequotas`, { metadata: { name: 'all' }, spec: { hard } });
     for (const pod of await apply(own, namespace)) {
       assert.ok(isInjected(pod));
-      for (const { name, resources } of containersOf(pod)) {
+      for (const { name, resources } of allContainers(pod)) {
         for (const kind of ['cpu', 'memory']) {
           assert.ok(
             resources?.requests?.[kind] && resources.limits?.[kind],

@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -10,6 +9,7 @@ import type { V1Pod } from '@kubernetes/client-node';
 import { makeServingCertificate } from '../../src/certificates/self-signed.ts';
 import type { BuiltImage } from './built-image.ts';
 import { whileRunning } from './container.ts';
+import { freePorts } from './free-ports.ts';
 import { scratchFolder } from './places.ts';
 import { containerOf, injectionOf, type RecordedPod } from './recorded-pods.ts';
 import { makeVolumes } from './volumes.ts';
@@ -24,7 +24,7 @@ export async function serveInImage(
   settings: string,
 ): Promise<void> {
   const folder = scratchFolder('volumes-');
-  const [port, healthPort] = [await freePort(), await freePort()];
+  const [port = 0, healthPort = 0] = await freePorts(2);
   const made = await makeServingCertificate(['localhost'], 1);
   const pod = webhookPod(port, healthPort);
   try {
@@ -83,14 +83,6 @@ function webhookPod(port: number, healthPort: number): V1Pod {
       ],
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return address !== null && typeof address === 'object' ? address.port : assert.fail('no free port');
 }
 
 async function untilReady(address: string): Promise<void> {

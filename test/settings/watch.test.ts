@@ -1,30 +1,14 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { test } from 'node:test';
 import type { SettingsProblem } from '../../src/settings/load.ts';
 import { watchSettings } from '../../src/settings/watch.ts';
 import { settingsFrom } from '../injection/pods.ts';
-
-/** A folder as the kubelet mounts a ConfigMap: the file is a link into `..data`, which is a link itself. */
-function configMap(text: string): { readonly file: string; readonly swap: (text: string) => void } {
-  const folder = mkdtempSync(path.join(tmpdir(), 'configmap-'));
-  let version = 0;
-  const swap = (content: string): void => {
-    const target = `..${++version}`;
-    mkdirSync(path.join(folder, target));
-    writeFileSync(path.join(folder, target, 'federation.yaml'), content);
-    symlinkSync(target, path.join(folder, '..data_tmp'));
-    renameSync(path.join(folder, '..data_tmp'), path.join(folder, '..data'));
-  };
-  swap(text);
-  symlinkSync('..data/federation.yaml', path.join(folder, 'federation.yaml'));
-  return { file: path.join(folder, 'federation.yaml'), swap };
-}
+import { mountSettings } from './mounted-settings.ts';
 
 test('settings follow their ConfigMap; a bad one leaves the last good ones in force, and says where it is bad', async () => {
-  const { file, swap } = configMap('cluster: one\n');
+  const { file, swap } = mountSettings(tmpdir(), 'cluster: one\n');
   let changed: (problems: readonly SettingsProblem[]) => void = () => {};
   const change = (): Promise<readonly SettingsProblem[]> =>
     new Promise((resolve) => {

@@ -1,7 +1,7 @@
 import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { makeServingCertificate } from '../../certificates/self-signed.ts';
-import { type CommandIo, couldNot, done } from '../command.ts';
+import { type CommandIo, done } from '../command.ts';
 
 export interface Making {
   readonly dir: string;
@@ -19,8 +19,9 @@ async function exists(file: string): Promise<boolean> {
 
 /** Makes the three files and tells what to do with them. */
 export async function make({ dir, names, days, force }: Making, io: CommandIo): Promise<number> {
-  const [ca, cert, key] = ['ca.crt', 'tls.crt', 'tls.key'].map((name) => path.join(dir, name));
-  if (ca === undefined || cert === undefined || key === undefined) return couldNot;
+  const ca = path.join(dir, 'ca.crt');
+  const cert = path.join(dir, 'tls.crt');
+  const key = path.join(dir, 'tls.key');
   const there: string[] = [];
   for (const file of [ca, cert, key]) if (await exists(file)) there.push(file);
   if (there.length > 0 && !force) {

@@ -4,7 +4,13 @@ import type { Logger } from 'pino';
 import { type CertificateFiles, type KeyPair, loadKeyPair, watchKeyPair } from '../../certificates/files.ts';
 import { keepCertificates } from '../../certificates/keep.ts';
 import { makeServingCertificate } from '../../certificates/self-signed.ts';
-import type { ClusterConnection } from '../../cluster/index.ts';
+import {
+  type ClusterConnection,
+  certificateStore,
+  onChange,
+  readyReplicas,
+  trustPublisher,
+} from '../../cluster/index.ts';
 import type { Check } from '../../server/health.ts';
 import type { CertificateFlags, SharedCertificateFlags } from './flags.ts';
 
@@ -89,9 +95,6 @@ async function fromSecret(
       '--tls-secret needs a cluster: run in a pod with a service account, or give --kubeconfig',
     );
   }
-  const { certificateStore, onChange, readyReplicas, trustPublisher } = await import(
-    '../../cluster/index.ts'
-  );
   const { namespace, secret, webhookConfiguration, service, replica, names, lifetimes } = flags;
   const { pair: untrusted } = await madeOnTheSpot(1);
   let keeper: ReturnType<typeof keepCertificates> | undefined;

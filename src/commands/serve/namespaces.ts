@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { ClusterConnection } from '../../cluster/index.ts';
+import { type ClusterConnection, watchNamespaces } from '../../cluster/index.ts';
 import type { Annotations } from '../../federation/identity.ts';
 import type { Check } from '../../server/health.ts';
 
@@ -24,12 +24,8 @@ const withoutCluster: KnownNamespaces = {
 };
 
 /** Keeps the annotations of opted-in namespaces at hand, so that no admission waits for the API server. */
-export async function knownNamespaces(
-  connection: ClusterConnection | undefined,
-  logger: Logger,
-): Promise<KnownNamespaces> {
+export function knownNamespaces(connection: ClusterConnection | undefined, logger: Logger): KnownNamespaces {
   if (connection === undefined) return withoutCluster;
-  const { watchNamespaces } = await import('../../cluster/index.ts');
   const until = performance.now() + patience;
   const namespaces = watchNamespaces(connection, (problem) => {
     if (problem === undefined) logger.info({ known: namespaces.known() }, 'namespaces watched');
