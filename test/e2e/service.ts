@@ -9,13 +9,19 @@ export interface Endpoint {
   readonly port: number;
 }
 
+export interface CutConnections {
+  readonly all: number;
+  /** Those whose last bytes went to the endpoint: a call that it had not answered. */
+  readonly answering: number;
+}
+
 export interface Service {
   /** Endpoints for new connections from now on. */
   readonly route: (endpoints: readonly Endpoint[]) => void;
   /** Whether an endpoint that refuses is passed over for the next one; if not, the connection is reset. */
   readonly passOver: (whether: boolean) => void;
-  /** Connections that an endpoint has ended with a call on them that it had not answered, as far as bytes tell. */
-  readonly broken: (name: string) => number;
+  /** Connections that an endpoint has ended before the API server did. */
+  readonly cut: (name: string) => CutConnections;
   readonly close: () => void;
 }
 
@@ -23,8 +29,12 @@ export async function startService(host: string, port: number): Promise<Service>
   let endpoints: readonly Endpoint[] = [];
   let passOver = true;
   let turn = 0;
-  const broken = new Map<string, number>();
+  const cut = new Map<string, CutConnections>();
   const sockets = new Set<Socket>();
+
+  function cutBy(name: string): CutConnections {
+    return cut.get(name) ?? { all: 0, answering: 0 };
+  }
 
   function keep(socket: Socket): void {
     sockets.add(socket);
@@ -57,9 +67,12 @@ export async function startService(host: string, port: number): Promise<Service>
       if (!open) join(client, passOver ? others : []);
     });
     server.once('close', () => {
-      if (open && waiting && !client.destroyed)
-        broken.set(endpoint.name, (broken.get(endpoint.name) ?? 0) + 1);
-      if (open) client.destroy();
+      if (!open) return;
+      if (!client.destroyed) {
+        const { all, answering } = cutBy(endpoint.name);
+        cut.set(endpoint.name, { all: all + 1, answering: answering + (waiting ? 1 : 0) });
+      }
+      client.destroy();
     });
     client.once('close', () => server.destroy());
   }
@@ -82,7 +95,7 @@ export async function startService(host: string, port: number): Promise<Service>
     passOver: (whether) => {
       passOver = whether;
     },
-    broken: (name) => broken.get(name) ?? 0,
+    cut: cutBy,
     close: () => {
       listener.close();
       for (const socket of sockets) socket.destroy();
