@@ -3,7 +3,8 @@
 #   docker build --tag falco-federation-webhook:0.1.0 .
 #   docker buildx build --platform linux/amd64,linux/arm64 --tag falco-federation-webhook:0.1.0 .
 #
-# There is no shell in it. The program is the entry point, so arguments begin with a command: `serve`, `tag-rules`, …
+# There is no shell in it. The entry point is the launcher, which starts the program or waits in its place, so arguments
+# begin with a command: `serve`, `tag-rules`, …
 ARG NODE_IMAGE=node:26-bookworm-slim
 
 # The program. JavaScript is the same on every architecture, so it is bundled once, on the builder's own.
@@ -15,13 +16,7 @@ RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY tsconfig.json ./
 COPY src ./src
 RUN npm run build
-# The bundle's first line is for machines with /usr/bin/env. The link is what `kubectl exec … falco-federation` finds.
-RUN set -eu; \
-    mkdir -p /program/usr/bin /program/usr/lib; \
-    cp -R dist /program/usr/lib/falco-federation; \
-    sed -i '1s|^#!.*|#!/usr/bin/node|' /program/usr/lib/falco-federation/falco-federation.mjs; \
-    chmod 0755 /program/usr/lib/falco-federation/falco-federation.mjs; \
-    ln -s ../lib/falco-federation/falco-federation.mjs /program/usr/bin/falco-federation
+RUN mkdir -p /program/usr/lib && cp -R dist /program/usr/lib/falco-federation
 # Who bundles others' code passes their licences on.
 COPY LICENSE /program/usr/share/licenses/falco-federation/LICENSE
 RUN set -eu; \
@@ -30,9 +25,21 @@ RUN set -eu; \
       -exec cp --parents --target-directory=/program/usr/share/licenses/falco-federation '{}' +
 
 
+# What the next two need, of the wanted architecture.
+FROM ${NODE_IMAGE} AS tools
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev
+
+
+# The launcher, without a library beside it: it also runs in Falco's image, whatever that one is made of.
+FROM tools AS launcher
+COPY src/launcher /build
+RUN set -eu; \
+    mkdir -p /launcher/usr/bin; \
+    gcc -std=c11 -D_GNU_SOURCE -Os -static -s -Wall -Wextra -Werror -o /launcher/usr/bin/falco-federation /build/*.c
+
+
 # Node and the shared libraries that it is linked with, as they lie in the image of the wanted architecture.
-FROM ${NODE_IMAGE} AS runtime
-RUN apt-get update && apt-get install --yes --no-install-recommends binutils
+FROM tools AS runtime
 # Node's symbols are for debuggers of Node itself: without them the image is 15 % smaller.
 RUN set -eu; \
     node="$(readlink -f "$(command -v node)")"; \
@@ -54,6 +61,7 @@ RUN set -eu; \
     echo 'hosts: files dns' > /runtime/etc/nsswitch.conf
 # Fails here, not in a cluster, when a library is missing.
 COPY --from=program /program /smoke
+COPY --from=launcher /launcher /smoke
 RUN set -eu; \
     cp -R /runtime/. /smoke; \
     chroot --userspec=65532:65532 /smoke /usr/bin/falco-federation --help > /dev/null; \
@@ -68,8 +76,9 @@ LABEL org.opencontainers.image.title="falco-federation-webhook" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-# Two layers: Node's, by far the larger one, is the same for many versions of the program.
+# Three layers: Node's, by far the largest one, is the same for many versions of the program.
 COPY --from=runtime /runtime /
+COPY --from=launcher /launcher /
 COPY --from=program /program /
 ENV PATH=/usr/bin NODE_ENV=production
 # The user that falcoctl's images run as: it may read what falcoctl writes.

@@ -6,7 +6,7 @@ import { messageOf } from '../reasons/message-of.ts';
 import { reasons } from '../reasons/reasons.ts';
 import { falcoBehaviour } from '../rules/falco-version.ts';
 import { falcoFileSystem, signatureOf } from '../rules/file-system.ts';
-import { follow } from '../rules/follow.ts';
+import { follow, followStep, type Woken, wokenWords } from '../rules/follow.ts';
 import type { RulesReport } from '../rules/publication-plan.ts';
 import { publishingDisk } from '../rules/publish.ts';
 import { type TagAndPublish, tagAndPublish } from '../rules/tag-and-publish.ts';
@@ -33,8 +33,10 @@ Exit status: 0 done, or failed and ignored; 1 failed; 2 wrong use (0 with --on-f
 may hold Falco back then).
 `;
 
-/** Milliseconds between two looks at the rules while following: a handful of stat(2) calls each. */
+/** Milliseconds between two looks at the rules where the launcher does not look: a handful of stat(2) calls each. */
 const lookEvery = 2_000;
+
+const watchListDescriptor = 3;
 
 interface Settings {
   readonly tags: readonly string[];
@@ -68,7 +70,9 @@ export async function tagRules(argv: readonly string[], io: CommandIo): Promise<
     io.stderr.write(`tag-rules: ${read.why}\nSee falco-federation tag-rules --help.\n`);
     return read.ignored ? done : wrongUse;
   }
-  return read.follow ? runUntilStopped(read, io) : runOnce(read, io);
+  if (!read.follow) return runOnce(read, io);
+  const woken = wokenWords.find((word) => word === io.env.FALCO_FEDERATION_WOKEN);
+  return woken === undefined ? runUntilStopped(read, io) : runOneStep(read, io, woken);
 }
 
 function asRun(settings: Settings, io: CommandIo): TagAndPublish {
@@ -95,6 +99,17 @@ function runOnce(settings: Settings, io: CommandIo): number {
   tell(report, settings, io);
   const failed = reasons[report.outcome.code].severity === 'error';
   return failed && settings.onFailure === 'fail' ? couldNot : done;
+}
+
+/**
+ * What the launcher (src/launcher/follow.c) starts: one step of following. What to wait for goes to the descriptor
+ * that it reads: texts with a NUL behind each, first the milliseconds, then each path and its signature.
+ */
+function runOneStep(settings: Settings, io: CommandIo, woken: Woken): number {
+  const { report, seen, within } = followStep(asRun(settings, io), signatureOf, woken);
+  if (report !== undefined) tell(report, settings, io);
+  writeFileSync(watchListDescriptor, [within, ...[...seen].flat()].map((text) => `${text}\0`).join(''));
+  return done;
 }
 
 async function runUntilStopped(settings: Settings, io: CommandIo): Promise<number> {

@@ -15,3 +15,10 @@ export function dropInText(key: EffectiveRulesFiles['key'], written: readonly st
   const items = written.map((item) => `  - ${JSON.stringify(item)}\n`).join('');
   return Buffer.from(`# Written by falco-federation tag-rules: do not edit.\n${key}:\n${items}`);
 }
+
+/** The names of the folders in `rulesFolder` that a drop-in of ours lists. */
+export function listedFolders(dropIn: Buffer, rulesFolder: string): readonly string[] {
+  const start = JSON.stringify(writtenPath(`${rulesFolder}/`)).slice(1, -1);
+  const items = [...dropIn.toString().matchAll(/^ {2}- "(.*)"$/gm)].map(([, item = '']) => item);
+  return items.filter((item) => item.startsWith(start)).map((item) => item.slice(start.length));
+}

@@ -102,12 +102,16 @@ export function utf8(bytes: Uint8Array): string | undefined {
   }
 }
 
-/** A text that changes whenever what is at a path does: its inode, size and times. Links are followed. */
+/**
+ * A text that changes whenever what is at a path does: its inode, size and times, or the number of the error. Links
+ * are followed. src/launcher/watch.c writes the same.
+ */
 export function signatureOf(path: string): string {
   try {
     const { ino, size, mtimeNs, ctimeNs } = statSync(path, { bigint: true });
     return `${ino} ${size} ${mtimeNs} ${ctimeNs}`;
   } catch (error) {
-    return errorCode(error);
+    // Node has the number below 0.
+    return error instanceof Error && 'errno' in error ? String(error.errno) : errorCode(error);
   }
 }

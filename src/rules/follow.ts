@@ -1,29 +1,72 @@
-/** Tagging again and again: what the side container does when something brings rules while Falco runs. */
+/**
+ * Tagging again and again: what the side container does when something brings rules while Falco runs.
+ *
+ * A step looks, decides and publishes; then something waits until what was looked at changes. In the image that is the
+ * launcher (src/launcher/follow.c), which is all that stays in memory between two steps; elsewhere the loop below.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { wouldTakeAway } from './doubt.ts';
 import type { FileSystem } from './file-system.ts';
-import type { RulesReport } from './publication-plan.ts';
-import { type TagAndPublish, tagAndPublish } from './tag-and-publish.ts';
+import { type Planned, planPublication, type RulesReport } from './publication-plan.ts';
+import { publishPlanned, reportingErrors, type TagAndPublish } from './tag-and-publish.ts';
 
-export interface Following {
-  readonly run: TagAndPublish;
-  /** A text that changes whenever the file or folder at a path does; looks, but reads nothing. */
-  readonly signature: (path: string) => string;
-  /** Called with each report worth telling: the first one, and every one after a change. */
-  readonly tell: (report: RulesReport) => void;
-  readonly stop: AbortSignal;
-  /** Milliseconds between two looks. */
-  readonly every: number;
-}
+/** Why a step is done: at the start, after a change, or because nothing has changed for the time that was asked for. */
+export const wokenWords = ['start', 'changed', 'still'] as const;
+export type Woken = (typeof wokenWords)[number];
 
 /** Every path that a look at the rules touched, with its signature from before it was touched. */
-type Seen = ReadonlyMap<string, string>;
+export type Seen = ReadonlyMap<string, string>;
+
+/** A text that changes whenever the file or folder at a path does; looks, but reads nothing. */
+export type Signature = (path: string) => string;
+
+export interface Step {
+  /** What was done; undefined where it is better to look again first. */
+  readonly report: RulesReport | undefined;
+  /** What to wait for a change of. */
+  readonly seen: Seen;
+  /** Milliseconds without a change after which the next step is due all the same; 0: never. */
+  readonly within: number;
+}
+
+/**
+ * Milliseconds for which a source must have been away, or be broken, before Falco is to do without what was published
+ * of it. falcoctl truncates a file before it writes it (FACTS 2.6); an update is a matter of milliseconds.
+ */
+export const doubtFor = 5_000;
+
+/** Milliseconds until what could not be written is tried again. */
+export const retryAfter = 30_000;
+
+/** Looks at everything that Falco would load and publishes it, unless what it saw is in doubt. Never throws. */
+export function followStep(run: TagAndPublish, signature: Signature, woken: Woken): Step {
+  const seen = new Map<string, string>();
+  const noted = { ...run, fileSystem: noting(run.fileSystem, signature, seen) };
+  let within = 0;
+  const report = reportingErrors(() => {
+    const planned = planPublication(noted);
+    // Read while it was being written: whoever waits sees at once that it has changed.
+    if (isChanged(seen, signature)) return undefined;
+    if (woken !== 'still' && wouldTakeAway(planned.plan, run.disk, run.output)) {
+      within = doubtFor;
+      return undefined;
+    }
+    return isToBeKept(planned) ? planned.report : publishPlanned(run, planned);
+  });
+  if (report?.outcome.code === 'rules_output_unwritable') within = retryAfter;
+  return { report, seen, within };
+}
+
+/**
+ * Whether what was published stays although there is nothing to put in its place. Falco's own list takes over only
+ * where Falco would find something there, if only an empty folder: with none of it left Falco would not start.
+ */
+function isToBeKept({ plan, report }: Planned): boolean {
+  return plan.dropIn === undefined && !report.kept.some(({ code }) => code === 'rules_entry_empty');
+}
 
 /** A file system that notes what is asked of it, each path's signature first: a later change cannot be missed. */
-function noting(
-  fileSystem: FileSystem,
-  signature: Following['signature'],
-  seen: Map<string, string>,
-): FileSystem {
+function noting(fileSystem: FileSystem, signature: Signature, seen: Map<string, string>): FileSystem {
   const note = (path: string): string => {
     if (!seen.has(path)) seen.set(path, signature(path));
     return path;
@@ -35,13 +78,46 @@ function noting(
   };
 }
 
-function isChanged(seen: Seen, signature: Following['signature']): boolean {
+function isChanged(seen: Seen, signature: Signature): boolean {
   return [...seen].some(([path, before]) => signature(path) !== before);
 }
 
-/** Waits for a change, and then until nothing changes any more: falcoctl writes in place (FACTS 2.6). */
-async function settledChange(seen: Seen, { signature, every, stop }: Following): Promise<void> {
-  while (!isChanged(seen, signature)) await sleep(every, undefined, { signal: stop });
+export interface Following {
+  readonly run: TagAndPublish;
+  readonly signature: Signature;
+  /** Called with each report: the first one, and every one after a change. */
+  readonly tell: (report: RulesReport) => void;
+  readonly stop: AbortSignal;
+  /** Milliseconds between two looks. */
+  readonly every: number;
+}
+
+/** Tags now, and again after every change of what Falco reads, until it is stopped. */
+export async function follow(following: Following): Promise<void> {
+  const { run, signature, tell, stop } = following;
+  let woken: Woken = 'start';
+  while (!stop.aborted) {
+    const { report, seen, within } = followStep(run, signature, woken);
+    if (report !== undefined) tell(report);
+    try {
+      woken = await waitForChange(seen, within, following);
+    } catch (error) {
+      if (!stop.aborted) throw error;
+    }
+  }
+}
+
+/** Waits for a change, and then until nothing changes any more; src/launcher/watch.c does the same. */
+async function waitForChange(
+  seen: Seen,
+  within: number,
+  { signature, every, stop }: Following,
+): Promise<Woken> {
+  const start = performance.now();
+  while (!isChanged(seen, signature)) {
+    if (within > 0 && performance.now() - start >= within) return 'still';
+    await sleep(every, undefined, { signal: stop });
+  }
   let before: string;
   let now = '';
   do {
@@ -49,24 +125,5 @@ async function settledChange(seen: Seen, { signature, every, stop }: Following):
     await sleep(every, undefined, { signal: stop });
     now = [...seen.keys()].map(signature).join('\n');
   } while (now !== before);
-}
-
-/** Tags now, and again after every change of what Falco reads, until it is stopped. */
-export async function follow(following: Following): Promise<void> {
-  const { run, signature, tell, stop } = following;
-  let first = true;
-  while (!stop.aborted) {
-    const seen = new Map<string, string>();
-    const noted = { ...run, fileSystem: noting(run.fileSystem, signature, seen) };
-    const report = tagAndPublish(noted, first ? 'withdraw' : 'keep');
-    first = false;
-    tell(report);
-    // What could not be written is tried again without waiting for a change.
-    if (report.outcome.code === 'rules_output_unwritable') seen.set(run.output, 'unwritable');
-    try {
-      await settledChange(seen, following);
-    } catch (error) {
-      if (!stop.aborted) throw error;
-    }
-  }
+  return 'changed';
 }

@@ -13,6 +13,8 @@ import { type Copies, CopyMaker, type TaggedCopy } from './tagged-copies.ts';
 export interface PlannedFile {
   readonly name: string;
   readonly bytes: Buffer;
+  /** Falco would refuse it. */
+  readonly isBroken: boolean;
 }
 
 /** One item of the new list: a folder of copies, or the entry as it was. */
@@ -125,7 +127,7 @@ class Planning {
     const tail = this.safeTail(untagged);
     this.copies.push(...tail);
     for (const path of untagged) this.findings.push({ code: 'rules_added_untagged', detail: path });
-    return tail.map((copy, index) => ({ name: `${numbered(index, copy.name)}.yaml`, bytes: copy.bytes }));
+    return tail.map((copy, index) => ({ ...copy, name: `${numbered(index, copy.name)}.yaml` }));
   }
 
   private safeTail(untagged: string[]): TaggedCopy[] {

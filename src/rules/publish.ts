@@ -7,8 +7,9 @@
  *     last/               taken away whole and put back whole; without it rules are only untagged
  *     federation.yaml     the drop-in, renamed in when all that it lists is there
  *
- * What is no longer listed goes after that. A run that ends at any point leaves the old list in force or the new
- * one, each with exactly the rules it had: also when a rule went from one file to another.
+ * A run that ends at any point leaves the old list in force or the new one, each with exactly the rules it had: also
+ * when a rule went from one file to another. What a list no longer names goes only with the run after that: Falco may
+ * be reading it still, and would reload once more for each file that goes from a folder that it watches (FACTS 1.7).
  */
 import {
   chmodSync,
@@ -20,7 +21,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { dropInName, dropInText, writtenPath } from './drop-in.ts';
+import { dropInName, dropInText, listedFolders, writtenPath } from './drop-in.ts';
 import { errorCode } from './file-system.ts';
 import { inFolder, lastFolder } from './paths.ts';
 import type { PlannedFile, PlannedItem, PublicationPlan } from './publication-plan.ts';
@@ -62,6 +63,11 @@ function kindOf(path: string): ReturnType<PublishingDisk['kind']> {
   if (stats === undefined) return undefined;
   if (stats.isFile()) return 'file';
   return stats.isDirectory() ? 'folder' : 'other';
+}
+
+/** Where folders of copies lie. */
+export function rulesFolder(output: string): string {
+  return inFolder(output, 'rules');
 }
 
 export type Publication =
@@ -109,12 +115,13 @@ class Publishing {
     this.disk = disk;
     this.output = output;
     this.work = inFolder(output, 'work');
-    this.rules = inFolder(output, 'rules');
+    this.rules = rulesFolder(output);
   }
 
   publish(plan: PublicationPlan): void {
     const dropIn = inFolder(this.output, dropInName);
     this.clearWork();
+    this.removeUnlisted(dropIn);
     if (plan.dropIn === undefined) this.remove(dropIn);
     this.publishLast(plan.last);
     const listed = new Map<PlannedItem, string>();
@@ -127,9 +134,13 @@ class Publishing {
       );
       this.publishFile(dropIn, dropInText(plan.dropIn.key, written));
     }
-    const names = [...listed.values()];
+  }
+
+  /** Removes what the list in force does not name: it is of the list before. */
+  private removeUnlisted(dropIn: string): void {
+    const listed = this.disk.kind(dropIn) === 'file' ? listedFolders(this.disk.read(dropIn), this.rules) : [];
     for (const name of this.namesIn(this.rules))
-      if (!names.includes(name)) this.remove(`${this.rules}/${name}`);
+      if (!listed.includes(name)) this.remove(`${this.rules}/${name}`);
   }
 
   /** What is half done is of no use to anyone; a folder of drafts must not start with somebody's rest. */

@@ -1,6 +1,12 @@
-/** One whole run: look, plan, publish, tell. What `tag-rules` does once, a follower does again and again. */
+/** One whole run: look, plan, publish, tell. What `tag-rules` does once. */
 import { errorCode, type FileSystem } from './file-system.ts';
-import { emptyReport, type PlanQuestion, planPublication, type RulesReport } from './publication-plan.ts';
+import {
+  emptyReport,
+  type Planned,
+  type PlanQuestion,
+  planPublication,
+  type RulesReport,
+} from './publication-plan.ts';
 import { type PublishingDisk, publish } from './publish.ts';
 
 export interface TagAndPublish extends PlanQuestion {
@@ -9,21 +15,24 @@ export interface TagAndPublish extends PlanQuestion {
 }
 
 /**
- * Never throws: what goes wrong is in the report, and Falco's own rules or the former publication in force.
- *
- * @param whenNothing what becomes of a former publication where nothing can be tagged now: `withdraw` gives Falco its
- *   own rules back; `keep` is for a follower, as a source that is away for a moment must not cost Falco its rules
+ * Never throws: what goes wrong is in the report, and Falco's own rules or the former publication in force. Where
+ * nothing can be tagged now, a former publication is withdrawn: Falco has its own rules back.
  */
-export function tagAndPublish(
-  run: TagAndPublish,
-  whenNothing: 'withdraw' | 'keep' = 'withdraw',
-): RulesReport {
+export function tagAndPublish(run: TagAndPublish): RulesReport {
+  return reportingErrors(() => publishPlanned(run, planPublication(run)));
+}
+
+/** Publishes, and reports what it came to. */
+export function publishPlanned(run: TagAndPublish, { plan, report }: Planned): RulesReport {
+  const publication = publish(run.disk, run.output, plan);
+  if (publication.is === 'published') return report;
+  return { ...report, outcome: { code: 'rules_output_unwritable', detail: publication.why } };
+}
+
+/** What `attempt` returns, or a report of what it has thrown. */
+export function reportingErrors<Result>(attempt: () => Result): Result | RulesReport {
   try {
-    const { plan, report } = planPublication(run);
-    if (plan.dropIn === undefined && whenNothing === 'keep') return report;
-    const publication = publish(run.disk, run.output, plan);
-    if (publication.is === 'published') return report;
-    return { ...report, outcome: { code: 'rules_output_unwritable', detail: publication.why } };
+    return attempt();
   } catch (error) {
     return emptyReport({ code: 'rules_tagging_failed', detail: errorCode(error) });
   }

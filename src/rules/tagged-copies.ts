@@ -13,6 +13,9 @@ export const largestTotal = 16 * 1024 * 1024;
 /** One file. */
 export const largestFile = 8 * 1024 * 1024;
 
+/** What Falco says of these files too. */
+const refused: ReadonlySet<string> = new Set(['rules_file_not_parsed', 'rules_file_refused']);
+
 export interface TaggedCopy {
   readonly name: string;
   readonly source: string;
@@ -22,6 +25,8 @@ export interface TaggedCopy {
   readonly alreadyTagged: number;
   /** The bytes are those of the source, because nothing could be added to it. */
   readonly asItWas: boolean;
+  /** Falco would refuse it. */
+  readonly isBroken: boolean;
   readonly loadsTwice: boolean;
   readonly findings: readonly Finding[];
 }
@@ -62,7 +67,7 @@ export class CopyMaker {
   private copyOf(file: RulesFile, bytes: Buffer): TaggedCopy {
     const plain = (code: Finding['code'], detail: string): TaggedCopy => ({
       ...{ name: file.name, source: file.path, bytes, rules: 0, tagged: 0, alreadyTagged: 0 },
-      ...{ asItWas: true, loadsTwice: false, findings: [{ code, detail }] },
+      ...{ asItWas: true, isBroken: true, loadsTwice: false, findings: [{ code, detail }] },
     });
     const text = utf8(bytes);
     if (text === undefined) return plain('rules_file_not_parsed', `${file.path}: not UTF-8`);
@@ -72,6 +77,7 @@ export class CopyMaker {
       ...{ name: file.name, source: file.path, bytes: asItWas ? bytes : Buffer.from(tagged.text) },
       ...{ rules: tagged.rules, tagged: tagged.tagged, alreadyTagged: tagged.alreadyTagged },
       ...{ asItWas: asItWas && tagged.problems.length > 0, loadsTwice: tagged.loadsTwice },
+      isBroken: tagged.problems.some(({ code }) => refused.has(code)),
       findings: tagged.problems.map(({ code, line, detail }) => ({
         code,
         detail: `${file.path}:${line}: ${detail}`,

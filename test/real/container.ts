@@ -42,24 +42,36 @@ export function createContainer(where: Where, container: V1Container): Promise<v
   });
 }
 
-/** Runs the container while `use` does, which stops it (SIGTERM, as kubelet does) and returns how it ended. */
+/** A container that runs. */
+export interface Running {
+  /** Its first process, as this machine numbers it. Throws while there is none. */
+  readonly pid: () => number;
+  /** Asks it to stop, as kubelet does (SIGTERM). */
+  readonly stop: () => void;
+}
+
+/** Runs the container while `use` does, which stops it and returns how it ended. */
 export function whileRunning(
   where: Where,
   container: V1Container,
-  use: (stop: () => void) => Promise<void>,
+  use: (running: Running) => Promise<void>,
 ): Promise<Omit<Finished, 'took'>> {
   return inBundle(where, container, async ({ bundle, id, runc }) => {
     const child = spawn('runc', [...runc, 'run', '--bundle', bundle, id], {
-      timeout: 60_000,
+      timeout: 3_600_000,
       killSignal: 'SIGKILL',
     });
     const ended = Promise.all([once(child, 'close'), text(child.stdout), text(child.stderr)]);
     try {
       const early = ended.then(() => Promise.reject(new Error('it ended before it was asked to')));
       let stopped = false;
-      const used = use(() => {
-        stopped = true;
-        must('runc', [...runc, 'kill', id, 'TERM']);
+      const used = use({
+        // Safe: runc prints this object.
+        pid: () => (JSON.parse(must('runc', [...runc, 'state', id])) as { pid: number }).pid,
+        stop: () => {
+          stopped = true;
+          must('runc', [...runc, 'kill', id, 'TERM']);
+        },
       });
       await Promise.race([used, early.catch((error) => (stopped ? used : Promise.reject(error)))]);
     } catch (error) {

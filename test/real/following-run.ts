@@ -8,7 +8,7 @@ import { checkPublished, type Published } from './published-rules.ts';
 import { containerOf } from './recorded-pods.ts';
 import { type Node, succeed, tagRulesName } from './tagging-run.ts';
 
-const followRulesName = 'falco-federation-follow-rules';
+export const followRulesName = 'falco-federation-follow-rules';
 
 /**
  * Tags the own pod's rules, then changes them twice while they are followed. Throws unless every new rule is tagged
@@ -20,7 +20,7 @@ export async function followChanges(node: Node, tags: readonly string[]): Promis
   const { status, stdout, stderr } = await whileRunning(
     node,
     containerOf(node.pod, followRulesName),
-    async (stop) => {
+    async ({ stop }) => {
       overwriteAsFalcoctl(
         join(node.folder, 'rulesfiles-install-dir/falco_rules.yaml'),
         'Brought by falcoctl',
@@ -39,7 +39,7 @@ function oneMore(name: string): string {
 }
 
 /** In place: cut off and written again (FACTS 2.6). */
-function overwriteAsFalcoctl(path: string, name: string): void {
+export function overwriteAsFalcoctl(path: string, name: string): void {
   writeFileSync(path, `${readFileSync(path, 'utf8')}${oneMore(name)}`);
 }
 

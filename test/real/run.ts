@@ -12,6 +12,7 @@ import { before, describe, test } from 'node:test';
 import type { V1Container, V1Pod } from '@kubernetes/client-node';
 import { type BuiltImage, buildImage } from './built-image.ts';
 import { createContainer, runContainer } from './container.ts';
+import { followCost } from './follow-cost.ts';
 import { followChanges } from './following-run.ts';
 import { missing, must } from './machine.ts';
 import { removeLeftovers, root, upstreamFolder } from './places.ts';
@@ -151,6 +152,18 @@ describe('the image', { skip: leftOut && reason }, () => {
 
   test('follow-rules tags what comes later, and stops when it is asked to', async () => {
     await onOwnPod(settings, (node) => followChanges(node, tags));
+  });
+
+  test('follow-rules costs next to nothing', async () => {
+    // Longer than this by the environment: what is measured is told in docs/performance.md.
+    const idleSeconds = Number(process.env.FEDERATION_IDLE_SECONDS ?? 10);
+    const updates = Number(process.env.FEDERATION_UPDATES ?? 3);
+    const cost = await onOwnPod(settings, (node) => followCost(node, tags, { idleSeconds, updates }));
+    console.log(JSON.stringify(cost));
+    assert.equal(cost.idle.processes, 1);
+    assert.ok(cost.idle.residentKb <= 8 * 1024, `${cost.idle.residentKb} kB resident`);
+    assert.ok(cost.idle.wakeUps <= 2 + idleSeconds / 10, `${cost.idle.wakeUps} times awake`);
+    assert.equal(cost.updates.publications, updates, 'Falco reloads once for each update');
   });
 
   describe('leaves Falco its own rules when something is wrong', () => {

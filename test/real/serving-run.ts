@@ -35,13 +35,17 @@ export async function serveInImage(
     const volumes = makeVolumes(pod, [configMap], folder);
     writeFileSync(join(folder, 'tls/tls.crt'), made.certificate);
     writeFileSync(join(folder, 'tls/tls.key'), made.key);
-    const ended = await whileRunning({ image, pod, volumes }, containerOf(pod, 'webhook'), async (stop) => {
-      await untilReady(`http://127.0.0.1:${healthPort}/readyz`);
-      const answer: unknown = JSON.parse(await post(port, made.ca, readFileSync(recorded.review, 'utf8')));
-      const fromSource: unknown = JSON.parse(injectionOf(recorded, settings).answer);
-      assert.deepEqual(patchIn(answer), patchIn(fromSource));
-      stop();
-    });
+    const ended = await whileRunning(
+      { image, pod, volumes },
+      containerOf(pod, 'webhook'),
+      async ({ stop }) => {
+        await untilReady(`http://127.0.0.1:${healthPort}/readyz`);
+        const answer: unknown = JSON.parse(await post(port, made.ca, readFileSync(recorded.review, 'utf8')));
+        const fromSource: unknown = JSON.parse(injectionOf(recorded, settings).answer);
+        assert.deepEqual(patchIn(answer), patchIn(fromSource));
+        stop();
+      },
+    );
     assert.equal(ended.status, 0, `after SIGTERM: exit ${ended.status}\n${ended.stdout}${ended.stderr}`);
   } finally {
     rmSync(folder, { recursive: true, force: true });

@@ -1,8 +1,18 @@
 /** Following: rules that come, change and go while Falco runs. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as wait } from 'node:timers/promises';
 import { falcoBehaviour } from '../../src/rules/falco-version.ts';
 import { falcoFileSystem, signatureOf } from '../../src/rules/file-system.ts';
 import { follow } from '../../src/rules/follow.ts';
@@ -11,8 +21,9 @@ import { publishingDisk } from '../../src/rules/publish.ts';
 import { rule, temporaryFolder } from './temporary-tree.ts';
 
 /** A follower on a real folder, looking every 10 ms. */
-function start() {
-  const folder = temporaryFolder();
+function start(t: TestContext) {
+  const folder = join(temporaryFolder(), 'falco');
+  mkdirSync(folder);
   const at = (name: string): string => join(folder, name);
   mkdirSync(at('out'));
   mkdirSync(at('rules.d'));
@@ -20,6 +31,7 @@ function start() {
   const reports: RulesReport[] = [];
   const waiting: (() => void)[] = [];
   const stop = new AbortController();
+  t.after(() => stop.abort());
   const ended = (): Promise<void> =>
     follow({
       run: {
@@ -54,11 +66,11 @@ function start() {
       .flatMap((one) => readdirSync(one).map((name) => readFileSync(join(one, name), 'utf8')))
       .join('');
   };
-  return { at, report, published, stop, ended };
+  return { at, report, reports, published, stop, ended };
 }
 
-test('rules that change, come and go are tagged each time, and nothing is lost', async () => {
-  const { at, report, published, stop, ended } = start();
+test('rules that change, come and go are tagged each time, and nothing is lost', async (t) => {
+  const { at, report, published, stop, ended } = start(t);
   writeFileSync(at('a.yaml'), rule('One'));
   const done = ended();
   assert.equal((await report(1)).tagged, 1);
@@ -80,22 +92,71 @@ test('rules that change, come and go are tagged each time, and nothing is lost',
   await done;
 });
 
-test('a source that is away for a moment costs Falco no rule', async () => {
-  const { at, report, published, stop, ended } = start();
+test('a source that is away, cut off or broken for a moment costs Falco no rule', async (t) => {
+  const { at, report, reports, published, stop, ended } = start(t);
   writeFileSync(at('a.yaml'), rule('One'));
+  writeFileSync(at('rules.d/more.yaml'), rule('Two'));
   const done = ended();
   await report(1);
-  renameSync(at('a.yaml'), at('away'));
-  assert.equal((await report(2)).outcome.code, 'rules_none_seen');
-  assert.match(published(), /rule: One/, 'the former publication is in force');
-  renameSync(at('away'), at('a.yaml'));
-  assert.equal((await report(3)).outcome.code, 'rules_tagged');
+  const before = published();
+  const disturbances = [
+    () => rmSync(at('a.yaml')),
+    () => rmSync(at('rules.d'), { recursive: true }),
+    () => rmSync(at('rules.d/more.yaml')),
+    () => truncateSync(at('rules.d/more.yaml')),
+    () => writeFileSync(at('a.yaml'), '- rule: [half'),
+    () => writeFileSync(at('falco.yaml'), ''),
+  ];
+  for (const disturb of disturbances) {
+    cpSync(at('.'), at('../kept'), { recursive: true });
+    disturb();
+    await wait(200);
+    assert.equal(published(), before, String(disturb));
+    for (const name of ['a.yaml', 'rules.d', 'falco.yaml']) {
+      cpSync(at(`../kept/${name}`), at(name), { recursive: true });
+    }
+  }
+  rmSync(at('../kept'), { recursive: true });
+  await wait(200);
+  assert.equal(published(), before);
+  assert.ok(reports.every(({ outcome, tagged }) => outcome.code === 'rules_tagged' && tagged === 2));
   stop.abort();
   await done;
 });
 
-test('rules that come only after the start are tagged when they come', async () => {
-  const { at, report, published, stop, ended } = start();
+test('a source that is gone for good is gone; a broken one is passed on, as Falco keeps what it runs', async (t) => {
+  const { at, report, published, stop, ended } = start(t);
+  writeFileSync(at('a.yaml'), rule('One'));
+  writeFileSync(at('rules.d/more.yaml'), rule('Two'));
+  const done = ended();
+  await report(1);
+  writeFileSync(at('rules.d/more.yaml'), '- rule: [half');
+  assert.equal((await report(2)).tagged, 1);
+  assert.match(published(), /rule: One[\s\S]*staging[\s\S]*\[half/);
+  rmSync(at('rules.d/more.yaml'));
+  rmSync(at('a.yaml'));
+  assert.equal((await report(3)).outcome.code, 'rules_none_seen');
+  assert.equal(published(), '', 'Falco reads its own list, which has an empty folder in it');
+  rmSync(at('rules.d'), { recursive: true });
+  stop.abort();
+  await done;
+});
+
+test('with nothing left that Falco could start with, what was published stays', async (t) => {
+  const { at, report, published, stop, ended } = start(t);
+  writeFileSync(at('a.yaml'), rule('One'));
+  rmSync(at('rules.d'), { recursive: true });
+  const done = ended();
+  await report(1);
+  rmSync(at('a.yaml'));
+  assert.equal((await report(2)).outcome.code, 'rules_none_seen');
+  assert.match(published(), /rule: One/);
+  stop.abort();
+  await done;
+});
+
+test('rules that come only after the start are tagged when they come', async (t) => {
+  const { at, report, published, stop, ended } = start(t);
   const done = ended();
   assert.equal((await report(1)).outcome.code, 'rules_none_seen');
   assert.equal(published(), '');

@@ -87,8 +87,12 @@ test('a changed source: only its copy is written, what is gone goes', () => {
   assert.deepEqual(names(root), ['A', 'B', 'D0', 'D2', 'Moved']);
   assert(everyRuleTagged(root));
   assert.equal(statSync(`${root}${output}/rules/01-b`).ino, untouched);
-  assert.deepEqual(readdirSync(`${root}${output}/rules`), ['00-a.1', '01-b', '02-d.1']);
+  // Falco may still be reading the former list; what only that one names goes with the next run.
+  assert.deepEqual(readdirSync(`${root}${output}/rules`), ['00-a', '00-a.1', '01-b', '02-d', '02-d.1']);
   assert.deepEqual(readdirSync(`${root}${output}/work`), []);
+  tagAndPublish(runIn(root));
+  assert.deepEqual(readdirSync(`${root}${output}/rules`), ['00-a.1', '01-b', '02-d.1']);
+  assert.deepEqual(names(root), ['A', 'B', 'D0', 'D2', 'Moved']);
 });
 
 test('when nothing can be tagged any more the drop-in goes, and Falco runs its own rules', () => {
@@ -100,6 +104,8 @@ test('when nothing can be tagged any more the drop-in goes, and Falco runs its o
     tagAndPublish(runIn(root));
     const report = tagAndPublish(runIn(root, change));
     assert.notEqual(report.outcome.code, 'rules_tagged');
+    assert(!existsSync(`${root}${output}/federation.yaml`));
+    tagAndPublish(runIn(root, change));
     assert.deepEqual(published(root), ['rules', 'work']);
   }
 });

@@ -1,0 +1,179 @@
+/*
+ * Following: `tag-rules --follow` of the image. Node reads and tags the rules, writes down what it has looked at, and
+ * ends; this program keeps the list, sleeps until something in it changes, and starts Node again.
+ */
+#include "launcher.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Where Node writes the list. */
+enum { LIST_FD = 3 };
+
+/* A list is some kilobytes; more than this is not one. */
+static const size_t largest_list = 4 << 20;
+
+/* Milliseconds until Node is started again when it has failed: it may have been short of memory. */
+static const int retry_after = 30000;
+
+static const char *const words[] = { "start", "changed", "still" };
+
+int is_following(char **argv)
+{
+    int asked = 0;
+    if (strcmp(argv[1], "tag-rules") != 0)
+        return 0;
+    for (char **arg = argv + 2; *arg != NULL && strcmp(*arg, "--") != 0; arg++) {
+        if (strcmp(*arg, "--help") == 0)
+            return 0;
+        asked |= strcmp(*arg, "--follow") == 0;
+    }
+    return asked;
+}
+
+/* In the child: never returns. */
+static void become_node(char **argv, enum woken why, int list_fd, const sigset_t *signals)
+{
+    if (list_fd == LIST_FD)
+        fcntl(list_fd, F_SETFD, 0);
+    else
+        dup2(list_fd, LIST_FD);
+    sigprocmask(SIG_UNBLOCK, signals, NULL);
+    setenv("FALCO_FEDERATION_WOKEN", words[why], 1);
+    _exit(run_node(argv));
+}
+
+/* Reads all that comes until the end. Returns 0 when there was too much, or a signal came first. */
+static int read_list(int list_fd, int signal_fd, char **text, size_t *length)
+{
+    size_t room = 0;
+    struct pollfd ready[] = { { list_fd, POLLIN, 0 }, { signal_fd, POLLIN, 0 } };
+    for (;;) {
+        if (*length + 1 >= room) {
+            room = room == 0 ? 16384 : room * 2;
+            char *larger = room > largest_list ? NULL : realloc(*text, room);
+            if (larger == NULL)
+                return 0;
+            *text = larger;
+        }
+        if (poll(ready, 2, -1) < 0 && errno != EINTR)
+            return 0;
+        if (ready[1].revents != 0)
+            return 0;
+        if (ready[0].revents == 0)
+            continue;
+        ssize_t got = read(list_fd, *text + *length, room - *length - 1);
+        if (got <= 0)
+            return got == 0;
+        *length += (size_t)got;
+    }
+}
+
+static void free_list(struct watch_list *list)
+{
+    free(list->text);
+    free(list->items);
+    *list = (struct watch_list){ 0 };
+}
+
+/*
+ * The list as Node writes it: texts with a NUL behind each. The first is the time in milliseconds, then come pairs of
+ * path and signature. Takes over the text. Returns 0 when it is anything else.
+ */
+static int parse_list(char *text, size_t length, struct watch_list *list)
+{
+    size_t texts = 0;
+    for (size_t at = 0; at < length; at++)
+        texts += text[at] == '\0';
+    *list = (struct watch_list){ .text = text };
+    if (texts % 2 == 0 || text[length - 1] != '\0')
+        return 0;
+    list->items = calloc(texts / 2 + 1, sizeof *list->items);
+    if (list->items == NULL)
+        return 0;
+    list->count = texts / 2;
+    list->within = atoi(text);
+    const char *next = text + strlen(text) + 1;
+    for (size_t at = 0; at < list->count; at++) {
+        list->items[at].path = next;
+        next += strlen(next) + 1;
+        list->items[at].signature = next;
+        next += strlen(next) + 1;
+    }
+    return 1;
+}
+
+/* Runs tag-rules once. Returns 1 and a new list, or 0 when it failed or a signal came. */
+static int tag(char **argv, enum woken why, int signal_fd, const sigset_t *signals, struct watch_list *list)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        perror("falco-federation: pipe");
+        return 0;
+    }
+    pid_t child = fork();
+    if (child == 0)
+        become_node(argv, why, ends[1], signals);
+    close(ends[1]);
+    char *text = NULL;
+    size_t length = 0;
+    int status = -1;
+    int whole = child > 0 && read_list(ends[0], signal_fd, &text, &length);
+    close(ends[0]);
+    if (child < 0)
+        perror("falco-federation: fork");
+    else {
+        if (!whole)
+            kill(child, SIGTERM);
+        while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+            ;
+    }
+    struct watch_list found = { 0 };
+    if (whole && status == 0 && length > 0 && parse_list(text, length, &found)) {
+        free_list(list);
+        *list = found;
+        return 1;
+    }
+    if (found.text == NULL)
+        free(text);
+    free_list(&found);
+    return 0;
+}
+
+int follow(char **argv)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
+    int signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
+    if (signal_fd < 0) {
+        /* Without it nothing here works; Node follows by itself then, at the price of its memory. */
+        perror("falco-federation: signalfd");
+        sigprocmask(SIG_UNBLOCK, &signals, NULL);
+        return run_node(argv);
+    }
+    struct watch_list list = { 0 };
+    const struct watch_list nothing = { .within = retry_after };
+    enum woken why = STARTED;
+    while (why != STOPPED) {
+        if (tag(argv, why, signal_fd, &signals, &list))
+            why = wait_for_change(&list, signal_fd);
+        else {
+            fprintf(stderr, "falco-federation: tag-rules did not end well; again in %d s\n", retry_after / 1000);
+            /* What was to be done has not been done, so the word for it stays. */
+            why = wait_for_change(&nothing, signal_fd) == STOPPED ? STOPPED : why;
+        }
+    }
+    free_list(&list);
+    return DONE;
+}

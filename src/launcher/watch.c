@@ -1,0 +1,184 @@
+/*
+ * Waiting for a change without waking up for anything else.
+ *
+ * inotify only says when to look: what counts are the signatures. So a change that came before the watch was set is
+ * not missed, and an event that changes nothing (our own reading, a file that is not ours) starts nothing.
+ */
+#include "launcher.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Milliseconds between looks without an event: for links that lead elsewhere, and file systems without events. */
+static const int look_every = 60000;
+
+/* The same where inotify is not to be had: a node's watches are few, and other programs use them too. */
+static const int look_every_without_events = 2000;
+
+/* Milliseconds for which nothing may change before a change counts: falcoctl writes in place (FACTS 2.6). */
+static const int rest = 1000;
+
+/* Milliseconds in which events are gathered. */
+static const int moment = 200;
+
+/* Looks after which a change counts although files go on changing. */
+static const int most_looks = 30;
+
+static const uint32_t events = IN_CLOSE_WRITE | IN_ATTRIB | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO |
+                               IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
+
+/* Room for two 64-bit numbers, two times in nanoseconds and what stands between them. */
+enum { SIGNATURE_SIZE = 128 };
+
+/* As signatureOf in src/rules/file-system.ts: inode, size, times in nanoseconds; or the number of the error. */
+static void sign(const char *path, char *signature)
+{
+    struct stat found;
+    if (stat(path, &found) != 0) {
+        snprintf(signature, SIGNATURE_SIZE, "-%d", errno);
+        return;
+    }
+    long long modified = found.st_mtim.tv_sec * 1000000000LL + found.st_mtim.tv_nsec;
+    long long changed = found.st_ctim.tv_sec * 1000000000LL + found.st_ctim.tv_nsec;
+    snprintf(signature, SIGNATURE_SIZE, "%llu %lld %lld %lld", (unsigned long long)found.st_ino,
+             (long long)found.st_size, modified, changed);
+}
+
+static int is_changed(const struct watch_list *list)
+{
+    char now[SIGNATURE_SIZE];
+    for (size_t at = 0; at < list->count; at++) {
+        sign(list->items[at].path, now);
+        if (strcmp(now, list->items[at].signature) != 0)
+            return 1;
+    }
+    return 0;
+}
+
+/* One number for all signatures (FNV-1a), to see whether they have come to rest. */
+static uint64_t digest(const struct watch_list *list)
+{
+    uint64_t sum = 14695981039346656037U;
+    char now[SIGNATURE_SIZE];
+    for (size_t at = 0; at < list->count; at++) {
+        sign(list->items[at].path, now);
+        for (const char *byte = now; *byte != '\0'; byte++)
+            sum = (sum ^ (unsigned char)*byte) * 1099511628211U;
+    }
+    return sum;
+}
+
+/* Watches the path if it is a folder, and the folder that it is in, or would be in. Returns 0 or the error's number. */
+static int watch(int inotify, const char *path)
+{
+    char *folder = strdup(path);
+    if (folder == NULL)
+        return ENOMEM;
+    inotify_add_watch(inotify, folder, events);
+    int error = ENOENT;
+    char *slash;
+    while (error == ENOENT && (slash = strrchr(folder, '/')) != NULL) {
+        int is_root = slash == folder;
+        slash[is_root] = '\0';
+        error = inotify_add_watch(inotify, folder, events) >= 0 ? 0 : errno;
+        if (error == ENOTDIR)
+            error = ENOENT;
+        if (is_root)
+            break;
+    }
+    free(folder);
+    return error;
+}
+
+/* Watches all of it. Returns 0, or the number of an error if some of it cannot be watched. */
+static int watch_all(int inotify, const struct watch_list *list)
+{
+    for (size_t at = 0; at < list->count; at++) {
+        int error = watch(inotify, list->items[at].path);
+        if (error != 0)
+            return error;
+    }
+    return 0;
+}
+
+static void drain(int inotify)
+{
+    char buffer[4096];
+    while (read(inotify, buffer, sizeof buffer) > 0)
+        ;
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+/* Sleeps, but for an event or a signal. Returns whether a signal came. */
+static int sleep_until(int64_t end, int inotify, int signal_fd)
+{
+    int64_t left = end - now_ms();
+    /* poll leaves out descriptors below 0. */
+    struct pollfd ready[] = { { signal_fd, POLLIN, 0 }, { inotify, POLLIN, 0 } };
+    poll(ready, 2, left < 0 ? 0 : (int)left);
+    return ready[0].revents != 0;
+}
+
+static enum woken settle(const struct watch_list *list, int signal_fd)
+{
+    uint64_t before;
+    uint64_t now = digest(list);
+    int looks = 0;
+    do {
+        before = now;
+        if (sleep_until(now_ms() + rest, -1, signal_fd))
+            return STOPPED;
+        now = digest(list);
+    } while (now != before && ++looks < most_looks);
+    return CHANGED;
+}
+
+static enum woken look_and_sleep(const struct watch_list *list, int inotify, int every, int signal_fd)
+{
+    int64_t start = now_ms();
+    for (;;) {
+        if (is_changed(list))
+            return settle(list, signal_fd);
+        int64_t now = now_ms();
+        int64_t next = now + every;
+        if (list->within > 0) {
+            int64_t end = start + list->within;
+            if (now >= end)
+                return STILL;
+            next = end < next ? end : next;
+        }
+        /* Then a moment more, as events seldom come alone. */
+        if (sleep_until(next, inotify, signal_fd) || sleep_until(now_ms() + moment, -1, signal_fd))
+            return STOPPED;
+        drain(inotify);
+    }
+}
+
+enum woken wait_for_change(const struct watch_list *list, int signal_fd)
+{
+    static int told = 0;
+    int inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    int error = inotify < 0 ? errno : watch_all(inotify, list);
+    int every = error == 0 ? look_every : look_every_without_events;
+    if (error != 0 && !told++)
+        fprintf(stderr, "falco-federation: no inotify watch to be had (%s): looking every %d s instead\n",
+                strerror(error), every / 1000);
+    enum woken why = look_and_sleep(list, inotify, every, signal_fd);
+    if (inotify >= 0)
+        close(inotify);
+    return why;
+}

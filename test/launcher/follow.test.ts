@@ -1,0 +1,231 @@
+/** `tag-rules --follow` of the image: asleep but for changes, and never in Falco's way. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  appendFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { describe, type TestContext, test } from 'node:test';
+import { setTimeout as wait } from 'node:timers/promises';
+import { signatureOf } from '../../src/rules/file-system.ts';
+import { rule } from '../rules/temporary-tree.ts';
+import { cannotCompile, compile, openFolder, script } from './compiled.ts';
+
+const main = new URL('../../src/main.ts', import.meta.url).pathname;
+const follow = ['tag-rules', '--tag', 'staging', '--follow', '--', '/usr/bin/falco', '-o', 'a=b'];
+
+/** Starts a launcher; kills it when the test is done. */
+function start(t: TestContext, launcher: string, args: readonly string[] = follow) {
+  const child = spawn(launcher, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  t.after(() => child.kill('SIGKILL'));
+  const said = { out: '', err: '' };
+  child.stdout.on('data', (chunk) => {
+    said.out += chunk;
+  });
+  child.stderr.on('data', (chunk) => {
+    said.err += chunk;
+  });
+  return { child, said };
+}
+
+async function until(what: string, isSo: () => boolean, patience = 20_000): Promise<number> {
+  const from = performance.now();
+  while (!isSo()) {
+    assert.ok(performance.now() - from < patience, `waited in vain until ${what}`);
+    await wait(20);
+  }
+  return performance.now() - from;
+}
+
+async function stopped(child: ChildProcess): Promise<number | null> {
+  child.kill('SIGTERM');
+  const [status] = await once(child, 'exit');
+  return status;
+}
+
+const status = (pid: number | undefined, key: string): number =>
+  Number(new RegExp(`^${key}:\\s*(\\d+)`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+
+/** A stand-in for Node that writes down how it was started, and gives the list in the file `list`. */
+function recordingNode() {
+  const folder = openFolder();
+  const log = join(folder, 'log');
+  const list = join(folder, 'list');
+  writeFileSync(log, '');
+  const node = script(`echo "$FALCO_FEDERATION_WOKEN $*" >> ${log}; cat ${list} >&3`);
+  const watch = (within: number, ...pairs: readonly (readonly [string, string])[]) =>
+    writeFileSync(list, [within, ...pairs.flat()].map((text) => `${text}\0`).join(''));
+  return { folder, watch, node, calls: () => readFileSync(log, 'utf8').split('\n').slice(0, -1) };
+}
+
+/** C that stands for a node whose watches are all in use. */
+const withoutInotify = `
+#include <errno.h>
+int no_inotify(int flags);
+int no_inotify(int flags) { (void)flags; errno = EMFILE; return -1; }
+`;
+
+describe('the launcher', { skip: cannotCompile }, () => {
+  test('becomes Node for everything else, with the arguments as they are', () => {
+    const launcher = compile('/bin/echo', 'main.mjs');
+    const run = (...args: string[]) => spawnSync(launcher, args, { encoding: 'utf8' }).stdout;
+    assert.equal(run('serve', '--settings', 'a b'), 'main.mjs serve --settings a b\n');
+    assert.equal(
+      run('tag-rules', '--tag', 'a', '--', '--follow'),
+      'main.mjs tag-rules --tag a -- --follow\n',
+    );
+    assert.equal(run('tag-rules', '--follow', '--help'), 'main.mjs tag-rules --follow --help\n');
+    assert.equal(run(), 'main.mjs\n');
+    const none = spawnSync(compile('/nowhere/node', 'main.mjs'), ['serve'], { encoding: 'utf8' });
+    assert.deepEqual([none.status, /cannot start \/nowhere\/node/.test(none.stderr)], [1, true]);
+  });
+
+  test('starts Node at the start, after a change, and when the time is up; and knows nothing else', async (t) => {
+    const { folder, watch, node, calls } = recordingNode();
+    const file = join(folder, 'rules.yaml');
+    writeFileSync(file, 'one');
+    watch(0, [file, signatureOf(file)], [join(folder, 'none'), signatureOf(join(folder, 'none'))]);
+    const { child, said } = start(t, compile(node, 'main.mjs'));
+    await until('the first run', () => calls().length === 1);
+    assert.equal(calls()[0], `start main.mjs ${follow.join(' ')}`);
+    await wait(1_500);
+    assert.equal(calls().length, 1, 'nothing has changed');
+    appendFileSync(file, 'more');
+    watch(700, [file, 'what was read is older'], ['/nowhere/at/all', signatureOf('/nowhere/at/all')]);
+    await until('a second run', () => calls().length === 2);
+    assert.match(calls()[1] ?? '', /^changed /);
+    // A change between reading and waiting: the signature tells.
+    watch(700, [file, signatureOf(file)]);
+    await until('a third run', () => calls().length === 3);
+    assert.match(calls()[2] ?? '', /^changed /);
+    watch(0);
+    await until('a fourth run', () => calls().length === 4);
+    assert.match(calls()[3] ?? '', /^still /);
+    assert.equal(await stopped(child), 0);
+    assert.deepEqual(said, { out: '', err: '' });
+  });
+
+  test('a file that is being written is left alone until it has come to rest', async (t) => {
+    const { folder, watch, node, calls } = recordingNode();
+    const file = join(folder, 'rules.yaml');
+    writeFileSync(file, '');
+    watch(0, [file, signatureOf(file)]);
+    const { child } = start(t, compile(node, 'main.mjs'));
+    await until('the first run', () => calls().length === 1);
+    for (let times = 0; times < 6; times++) {
+      appendFileSync(file, 'more');
+      await wait(400);
+    }
+    assert.equal(calls().length, 1);
+    watch(0, [file, signatureOf(file)]);
+    assert.ok((await until('a second run', () => calls().length === 2)) < 5_000);
+    await wait(1_500);
+    assert.equal(calls().length, 2);
+    assert.equal(await stopped(child), 0);
+  });
+
+  test('Node that fails, or says nonsense, is tried again later, and stops nothing', async (t) => {
+    for (const text of ['exit 7', 'kill -9 $$', 'exit 0', 'echo nonsense >&3', "printf '0\\0a\\0' >&3"]) {
+      const { child, said } = start(t, compile(script(text), 'main.mjs'));
+      await until('it says so', () => said.err.includes('again in 30 s'));
+      assert.equal(await stopped(child), 0, text);
+    }
+  });
+
+  test('asked to stop while Node works, it stops both', async (t) => {
+    const folder = openFolder();
+    const node = script(
+      `trap 'echo stopped > ${folder}/seen; exit 0' TERM; touch ${folder}/up; sleep 20 & wait`,
+    );
+    const { child } = start(t, compile(node, 'main.mjs'));
+    await until('Node is up', () => readdirSync(folder).includes('up'));
+    assert.equal(await stopped(child), 0);
+    assert.deepEqual(readdirSync(folder).sort(), ['seen', 'up']);
+  });
+
+  test('without inotify it looks every two seconds, and says so', async (t) => {
+    const { folder, watch, node, calls } = recordingNode();
+    const file = join(folder, 'rules.yaml');
+    writeFileSync(file, '');
+    watch(0, [file, signatureOf(file)]);
+    const launcher = compile(node, 'main.mjs', 'checked', withoutInotify);
+    const { child, said } = start(t, launcher);
+    await until('it says so', () => said.err.includes('(Too many open files): looking every 2 s'));
+    writeFileSync(file, 'changed');
+    await until('a second run', () => calls().length === 2);
+    watch(0, [file, signatureOf(file)]);
+    await until('a third run', () => calls().length === 3);
+    assert.equal(await stopped(child), 0);
+    assert.equal(said.err.trim().split('\n').length, 1, 'once');
+  });
+});
+
+describe('the launcher with the real program', { skip: cannotCompile }, () => {
+  test('rules of falcoctl, a ConfigMap and the operator are tagged; between changes it takes next to nothing', async (t) => {
+    const launcher = compile(process.execPath, main, 'static');
+    const folder = openFolder();
+    const at = (name: string): string => join(folder, name);
+    mkdirSync(at('out'));
+    mkdirSync(at('rules.d/..1'), { recursive: true });
+    writeFileSync(at('rules.d/..1/map.yaml'), rule('Mapped'));
+    symlinkSync('..1', at('rules.d/..data'));
+    symlinkSync('..data/map.yaml', at('rules.d/map.yaml'));
+    writeFileSync(at('falco_rules.yaml'), rule('One'));
+    writeFileSync(at('falco.yaml'), `rules_files:\n  - ${at('falco_rules.yaml')}\n  - ${at('rules.d')}\n`);
+    const published = (): string => {
+      const list = readFileSync(at('out/federation.yaml'), 'utf8');
+      const folders = [...list.matchAll(/"(.*)"/g)].map(([, path = '']) => path);
+      return folders
+        .flatMap((one) => readdirSync(one).map((name) => readFileSync(join(one, name), 'utf8')))
+        .join('');
+    };
+    const tagged = (name: string) => new RegExp(`rule: ${name}\\n[^-]*tags: \\[own, staging\\]`);
+    const sees = (name: string) => () => {
+      try {
+        return tagged(name).test(published());
+      } catch {
+        return false;
+      }
+    };
+    const { child, said } = start(t, launcher, [
+      ...['tag-rules', '--tag', 'staging', '--output', at('out'), '--config', at('falco.yaml'), '--follow'],
+      ...['--termination-message', at('message')],
+    ]);
+    await until('the first rules are tagged', sees('Mapped'));
+
+    // In place, in two writes, as falcoctl does.
+    writeFileSync(at('falco_rules.yaml'), rule('One').slice(0, 20));
+    writeFileSync(at('falco_rules.yaml'), rule('One') + rule('Two'));
+    assert.ok((await until('Two is tagged', sees('Two'))) < 10_000);
+
+    // As kubelet swaps a ConfigMap.
+    mkdirSync(at('rules.d/..2'));
+    writeFileSync(at('rules.d/..2/map.yaml'), rule('Swapped'));
+    symlinkSync('..2', at('rules.d/..data_tmp'));
+    renameSync(at('rules.d/..data_tmp'), at('rules.d/..data'));
+    await until('Swapped is tagged', sees('Swapped'));
+
+    writeFileSync(at('rules.d/50-01-late.yaml'), rule('Late'), { mode: 0o600 });
+    await until('Late is tagged', sees('Late'));
+    await until(
+      'Node is gone',
+      () => readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8') === '',
+    );
+
+    assert.ok(status(child.pid, 'VmRSS') < 2_048, `${status(child.pid, 'VmRSS')} kB`);
+    await wait(500);
+    const wakeUps = status(child.pid, 'voluntary_ctxt_switches');
+    await wait(3_000);
+    assert.equal(status(child.pid, 'voluntary_ctxt_switches'), wakeUps, 'it sleeps');
+    assert.equal(said.out.trim().split('\n').length, 4, 'one line of summary for each change');
+    assert.equal(await stopped(child), 0);
+    assert.equal(said.err, '');
+  });
+});
