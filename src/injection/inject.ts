@@ -1,4 +1,4 @@
-import fastJsonPatch, { type Operation } from 'fast-json-patch';
+import type { Operation } from 'fast-json-patch';
 import type { Identity } from '../federation/identity.ts';
 import { clusterKey, injectLabel, statusAnnotation } from '../federation/names.ts';
 import type { Finding } from '../reasons/reasons.ts';
@@ -8,6 +8,7 @@ import { type FalcoContainer, findFalco } from './falco-container.ts';
 import { injectFalcosidekick } from './falcosidekick.ts';
 import { type FalcosidekickContainer, findFalcosidekick } from './falcosidekick-container.ts';
 import type { Part } from './part.ts';
+import { patchBetween } from './patch.ts';
 import type { PodTemplate } from './pod-template.ts';
 import { statusFor } from './status.ts';
 
@@ -110,7 +111,7 @@ export function inject(template: PodTemplate, identity: Identity): Injection {
     return unchanged(first ?? { code: 'nothing_to_add' }, others);
   }
   const result = withMetadata(part.template, identity, part.added);
-  const patch = [...cleared.operations, ...fastJsonPatch.compare(start, result)];
+  const patch = [...cleared.operations, ...patchBetween(start, result)];
   return patch.length === 0
     ? unchanged({ code: 'already_injected' }, part.findings)
     : { reason: { code: 'injected' }, findings: part.findings, template: result, patch };

@@ -2,6 +2,7 @@ import type { SecureContextOptions } from 'node:tls';
 import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { type AdmissionSources, type Decision, decide } from '../admission/decide.ts';
+import { parseReview } from '../admission/parse-review.ts';
 import { messageOf } from '../reasons/message-of.ts';
 import { reasons } from '../reasons/reasons.ts';
 import type { Metrics } from './metrics.ts';
@@ -84,7 +85,7 @@ export function buildWebhook(dependencies: WebhookDependencies): FastifyInstance
   server.removeAllContentTypeParsers();
   server.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
     try {
-      done(null, JSON.parse(body.toString()));
+      done(null, parseReview(body.toString()));
     } catch (error) {
       const why = messageOf(error);
       done(Object.assign(new Error(`The body is not JSON: ${why}`), { statusCode: 400 }));

@@ -1,0 +1,58 @@
+/** The patch made next to the change, held against the library's (RFC 6902). */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fastCheck from 'fast-check';
+import fastJsonPatch, { type Operation } from 'fast-json-patch';
+import { patchBetween } from '../../src/injection/patch.ts';
+
+function applied(before: unknown, operations: readonly Operation[]): unknown {
+  return fastJsonPatch.applyPatch(structuredClone(before), structuredClone([...operations]), true)
+    .newDocument;
+}
+
+const key = fastCheck.oneof(fastCheck.constantFrom('a', 'b', 'a/b', 'a~b', '~1', ''), fastCheck.string());
+const { value } = fastCheck.letrec((tie) => ({
+  value: fastCheck.oneof(
+    { depthSize: 'small', withCrossShrink: true },
+    fastCheck.constantFrom(null, true, 0, 1, '', 'text'),
+    fastCheck.array(tie('value'), { maxLength: 3 }),
+    fastCheck.dictionary(key, tie('value'), { maxKeys: 4 }),
+  ),
+}));
+/** Safe: an object without a prototype of its own, as JSON.parse makes them. */
+const document = fastCheck
+  .dictionary(key, value, { maxKeys: 5 })
+  .map((one) => JSON.parse(JSON.stringify(one)));
+
+test('whatever the two values are, the patch leads from one to the other', () => {
+  fastCheck.assert(
+    fastCheck.property(document, document, (before, after) => {
+      assert.deepEqual(applied(before, patchBetween(before, after)), after);
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+test('elements and fields added: the same operations as the library makes', () => {
+  const byPath = (operations: readonly Operation[]) =>
+    [...operations].sort((one, other) => one.path.localeCompare(other.path));
+  fastCheck.assert(
+    fastCheck.property(document, document, fastCheck.array(value), (before, fields, elements) => {
+      const start = { list: [before], ...before };
+      const after = { ...fields, ...start, list: [...start.list, ...elements] };
+      assert.deepEqual(byPath(patchBetween(start, after)), byPath(fastJsonPatch.compare(start, after)));
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
+test('shared parts are not looked into; equal ones give nothing', () => {
+  const shared = new Proxy({}, { ownKeys: () => assert.fail('looked into') });
+  assert.deepEqual(patchBetween({ a: shared, b: 1 }, { a: shared, b: 2 }), [
+    { op: 'replace', path: '/b', value: 2 },
+  ]);
+  assert.deepEqual(patchBetween({ a: [{ b: 1 }] }, { a: [{ b: 1 }] }), []);
+  assert.deepEqual(patchBetween({ a: undefined }, {}), []);
+  assert.deepEqual(patchBetween({ a: 1 }, { a: undefined }), [{ op: 'remove', path: '/a' }]);
+  assert.deepEqual(patchBetween({ a: undefined }, { a: 1 }), [{ op: 'add', path: '/a', value: 1 }]);
+});
