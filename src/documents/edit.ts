@@ -36,7 +36,8 @@ function applyToNode(document: Document, operation: Operation): void {
     return;
   }
   if (operation.op !== 'add' && operation.op !== 'replace') throw new Error(`cannot ${operation.op}`);
-  const node = document.createNode(operation.value);
+  // Written out: a patch may share its parts, and nobody wants anchors in a manifest.
+  const node = document.createNode(operation.value, { aliasDuplicateObjects: false });
   if (isSeq(parent) && operation.op === 'add') parent.items.splice(Number(last), 0, node);
   else if (isMap(parent)) parent.set(keyOf(parent, last), node);
   else parent.set(Number(last), node);

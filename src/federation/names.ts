@@ -24,6 +24,12 @@ export const statusAnnotation = `${prefix}status`;
 export const volumeName = 'falco-federation';
 export const volumePath = '/etc/falco-federation';
 
+/** Volume with our own program, for the init container that runs it in Falco's image; no other container sees it. */
+export const toolsVolumeName = 'falco-federation-tools';
+export const toolsVolumePath = '/falco-federation-tools';
+
+export const placeCopierContainer = 'falco-federation-place-copier';
+export const copyRulesContainer = 'falco-federation-copy-rules';
 export const tagRulesContainer = 'falco-federation-tag-rules';
 export const followRulesContainer = 'falco-federation-follow-rules';
 

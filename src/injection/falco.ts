@@ -1,77 +1,18 @@
-import type { V1Container, V1PodSpec, V1Volume, V1VolumeMount } from '@kubernetes/client-node';
+import type { V1Container, V1PodSpec, V1VolumeMount } from '@kubernetes/client-node';
 import type { Identity } from '../federation/identity.ts';
-import { followRulesContainer, tagRulesContainer, volumeName, volumePath } from '../federation/names.ts';
-import type { Finding } from '../reasons/reasons.ts';
 import { falcoBehaviour } from '../rules/falco-version.ts';
 import { planFalcoArguments, withOurOptions, withoutOurOptions } from './falco-arguments.ts';
 import type { FalcoContainer } from './falco-container.ts';
 import { imageTag } from './image.ts';
 import type { Part } from './part.ts';
 import type { PodTemplate } from './pod-template.ts';
-import { reconcileList } from './reconcile.ts';
-import { rulesMounts } from './rules-mounts.ts';
+import { reconcileInOrder, reconcileList } from './reconcile.ts';
+import { withoutOldCopying } from './rules-in-image.ts';
+import { leftAlone, planRulesPart, type RulesPart } from './rules-part.ts';
 import { readStatus } from './status.ts';
-import { bringsRulesBeside, followRules, rulesArriveLater, tagRules } from './tagging-containers.ts';
 
 /** Name of Falco's alert fields in the status annotation. */
 const fieldsAdded = 'falco/append_output';
-
-/** tag-rules writes at most 16 MiB, twice over while it replaces them; an emptyDir that overflows evicts the pod (FACTS 4.10). */
-const volume: V1Volume = { name: volumeName, emptyDir: { sizeLimit: '64Mi' } };
-
-/** Whether the pod has something of its own under our volume's name or at our path. */
-function isPlaceTaken({ spec }: PodTemplate, falco: V1Container): boolean {
-  const named = (spec.volumes ?? []).find(({ name }) => name === volumeName);
-  const mounted = (falco.volumeMounts ?? []).find(({ mountPath }) => mountPath === volumePath);
-  return (named !== undefined && !named.emptyDir) || (mounted !== undefined && mounted.name !== volumeName);
-}
-
-/** What tagging the rules adds to a pod; all empty where they are left alone. */
-interface RulesPart {
-  readonly volumes: readonly V1Volume[];
-  /** Added to Falco itself. */
-  readonly mounts: readonly V1VolumeMount[];
-  readonly init: readonly V1Container[];
-  readonly side: readonly V1Container[];
-  readonly findings: readonly Finding[];
-}
-
-function leftAlone(findings: readonly Finding[]): RulesPart {
-  return { volumes: [], mounts: [], init: [], side: [], findings };
-}
-
-/**
- * Works out how the rules are tagged: whether there are rules that a container of ours can see and a place to put
- * their copies, and which containers tag them, as the settings and the pod ask for.
- */
-function planRulesPart(
-  template: PodTemplate,
-  falco: V1Container,
-  identity: Identity,
-  falcoArgs: readonly string[],
-): RulesPart {
-  const { spec } = template;
-  const seen = rulesMounts(spec, falco, falcoArgs);
-  const findings: Finding[] = [...seen.findings];
-  if (isPlaceTaken(template, falco)) {
-    return leftAlone([...findings, { code: 'volume_name_taken', detail: volumePath }]);
-  }
-  if (seen.rulesInImage && !bringsRulesBeside(spec)) {
-    findings.push({ code: 'rules_in_image', detail: `container ${falco.name}` });
-  }
-  if (!seen.anyRules) return leftAlone(findings);
-  const inputs = { identity, spec, falco, falcoArgs, mounts: seen.mounts };
-  const alongside = identity.rules.startup === 'alongside';
-  const later = identity.rules.follow && (rulesArriveLater(spec) || seen.anyConfigMapFolder);
-  return {
-    volumes: [volume],
-    mounts: [{ name: volumeName, mountPath: volumePath, readOnly: true }],
-    init: alongside ? [] : [tagRules(inputs)],
-    // Alongside, the side container does the first tagging too.
-    side: alongside || later ? [followRules(inputs)] : [],
-    findings,
-  };
-}
 
 /**
  * Makes a Falco pod part of the federation (DESIGN "Falco pods"): our volume, the containers that tag the
@@ -99,9 +40,10 @@ export function injectFalco(template: PodTemplate, found: FalcoContainer, identi
   return {
     template: { ...template, spec: withParts(template.spec, found.index, falco, rules) },
     added: [
-      ...(isTagged ? [`volume/${volumeName}`, 'falco/config_files'] : []),
-      ...rules.init.map(() => `initContainer/${tagRulesContainer}`),
-      ...rules.side.map(() => `container/${followRulesContainer}`),
+      ...rules.volumes.map(({ name }) => `volume/${name}`),
+      ...(isTagged ? ['falco/config_files'] : []),
+      ...rules.init.map(({ name }) => `initContainer/${name}`),
+      ...rules.side.map(({ name }) => `container/${name}`),
       ...(options.rulesFilesLast === undefined ? [] : ['falco/rules_files']),
       ...(appendOutput === undefined ? [] : [fieldsAdded]),
     ],
@@ -112,11 +54,12 @@ export function injectFalco(template: PodTemplate, found: FalcoContainer, identi
 /** The spec with Falco as given and our volume and containers; lists that get nothing stay as they are. */
 function withParts(spec: V1PodSpec, index: number, falco: V1Container, rules: RulesPart): V1PodSpec {
   const containers = spec.containers.map((one, at) => (at === index ? falco : one));
+  const initContainers = withoutOldCopying(spec.initContainers, rules.init);
   return {
     ...spec,
     containers: reconcileList(containers, rules.side, 'name'),
-    ...(rules.init.length > 0
-      ? { initContainers: reconcileList(spec.initContainers, rules.init, 'name') }
+    ...(rules.init.length > 0 || initContainers !== spec.initContainers
+      ? { initContainers: reconcileInOrder(initContainers, rules.init, 'name') }
       : {}),
     ...(rules.volumes.length > 0 ? { volumes: reconcileList(spec.volumes, rules.volumes, 'name') } : {}),
   };

@@ -29,7 +29,11 @@ function collect(before: unknown, after: unknown, path: string, into: Operation[
   else into.push({ op: 'replace', path, value: after });
 }
 
-/** A field that is undefined is none: JSON has no such value. */
+/** A field that is undefined is none: JSON has no such value. What every object inherits is none either. */
+function own(record: Readonly<Record<string, unknown>>, key: string): unknown {
+  return Object.hasOwn(record, key) ? record[key] : undefined;
+}
+
 function collectFields(
   before: Readonly<Record<string, unknown>>,
   after: Readonly<Record<string, unknown>>,
@@ -37,14 +41,15 @@ function collectFields(
   into: Operation[],
 ): void {
   for (const key of Object.keys(before)) {
-    if (before[key] !== undefined && after[key] === undefined)
+    if (before[key] !== undefined && own(after, key) === undefined)
       into.push({ op: 'remove', path: `${path}/${escaped(key)}` });
   }
   for (const key of Object.keys(after)) {
     const value = after[key];
-    if (value === undefined || value === before[key]) continue;
+    const is = own(before, key);
+    if (value === undefined || value === is) continue;
     const place = `${path}/${escaped(key)}`;
-    if (Object.hasOwn(before, key) && before[key] !== undefined) collect(before[key], value, place, into);
-    else into.push({ op: 'add', path: place, value });
+    if (is === undefined) into.push({ op: 'add', path: place, value });
+    else collect(is, value, place, into);
   }
 }

@@ -5,7 +5,8 @@ import { isRecord } from './record.ts';
  *
  * Three rules hold here, so that we live in peace with other webhooks and with ourselves (FACTS 5):
  * what is there and not ours is never changed or moved; what is ours gets the fields that we want and keeps
- * those that somebody else (defaults, a mesh's webhook) has put in; nothing to do returns the very same object.
+ * those that somebody else (defaults, a mesh's webhook) has put in, but for mounts, which show something else with
+ * each field more; nothing to do returns the very same object.
  */
 
 const multiples: Readonly<Record<string, number>> = {
@@ -65,6 +66,14 @@ function listOf(is: unknown[] | undefined, want: unknown[], key: string | undefi
 }
 
 /**
+ * `want`, or `is` where that says the same. For mounts, to which nothing adds defaults: a `subPath` left over from other
+ * settings would hide the rules, and a `readOnly` could keep the pod from starting (FACTS 4.8).
+ */
+function exactly<T extends object>(is: T, want: T): T {
+  return withFields(is, want) === is && withFields(want, is) === want ? is : want;
+}
+
+/**
  * `list` with each wanted element: completed in place where an element of that key is there, else appended.
  *
  * @param key the field that names an element: `name`, `mountPath`
@@ -81,9 +90,30 @@ export function reconcileList<T extends object>(
     const at = after.findIndex((item) => Reflect.get(item, key) === Reflect.get(want, key));
     const found = after[at];
     if (found === undefined) after.push(want);
-    else after[at] = withFields(found, want);
+    else after[at] = key === 'mountPath' ? exactly(found, want) : withFields(found, want);
   }
   const same = after.length === before.length && after.every((item, at) => item === before[at]);
   // Safe: `before` is `list` itself here, or a fresh empty list; nobody writes to it.
   return same ? (before as T[]) : after;
+}
+
+/**
+ * As `reconcileList`, for elements that must stand in the order given: where an earlier injection left only later
+ * ones, ours change places among themselves. Nobody else's element moves.
+ */
+export function reconcileInOrder<T extends object>(
+  list: readonly T[] | null | undefined,
+  wanted: readonly T[],
+  key: string,
+): T[] {
+  const complete = reconcileList(list, wanted, key);
+  const places = wanted.map((want) =>
+    complete.findIndex((item) => Reflect.get(item, key) === Reflect.get(want, key)),
+  );
+  const inOrder = places.toSorted((a, b) => a - b);
+  if (places.every((place, nth) => place === inOrder[nth])) return complete;
+  return complete.map((item, at) => {
+    const from = places[inOrder.indexOf(at)];
+    return (from === undefined ? undefined : complete[from]) ?? item;
+  });
 }

@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { V1Container, V1PodSpec, V1Volume, V1VolumeMount } from '@kubernetes/client-node';
 import { volumeName, volumePath } from '../federation/names.ts';
 import type { Finding } from '../reasons/reasons.ts';
@@ -8,14 +9,16 @@ export interface RulesMounts {
   readonly mounts: readonly V1VolumeMount[];
   /** Whether any of them can hold rules: without one there is nothing to tag. */
   readonly anyRules: boolean;
-  /** Whether /etc/falco itself is Falco's image, so that rules there cannot be seen. */
+  /** Whether /etc/falco itself is Falco's image, so that rules there can only be seen in a copy. */
   readonly rulesInImage: boolean;
+  /** Falco's mount below /etc/falco that ours lack, if any: a copy of the image would show other files there. */
+  readonly unseenBelow: string | undefined;
   /** Whether a ConfigMap is mounted as a folder: its content can change while Falco runs. */
   readonly anyConfigMapFolder: boolean;
   readonly findings: readonly Finding[];
 }
 
-const configFolder = '/etc/falco';
+export const configFolder = '/etc/falco';
 
 /** Folders of the chart's Falco pod that never hold rules or configuration. */
 const neverRules = [
@@ -31,12 +34,13 @@ const neverRules = [
   '/var/run',
 ];
 
-function normal(path: string): string {
-  return path.length > 1 && path.endsWith('/') ? path.replace(/\/+$/, '') : path;
+/** Where the runtime mounts it: `/etc//falco/` is /etc/falco. */
+function placeOf(mount: V1VolumeMount): string {
+  return path.posix.resolve('/', mount.mountPath);
 }
 
-function isAtOrBelow(path: string, folder: string): boolean {
-  return path === folder || path.startsWith(folder === '/' ? '/' : `${folder}/`);
+function isAtOrBelow(place: string, folder: string): boolean {
+  return place === folder || place.startsWith(folder === '/' ? '/' : `${folder}/`);
 }
 
 /** Paths that the arguments name: `-c`, and the values of `-o rules_files…`. */
@@ -56,17 +60,17 @@ function isPlainVolume(volume: V1Volume | undefined): boolean {
 }
 
 function isWanted(mount: V1VolumeMount, volume: V1Volume | undefined, named: readonly string[]): boolean {
-  const path = normal(mount.mountPath);
-  if (isAtOrBelow(path, volumePath) || mount.name === volumeName) return false;
-  if (named.some((one) => isAtOrBelow(one, path))) return true;
-  if (neverRules.some((folder) => isAtOrBelow(path, folder))) return false;
-  return isAtOrBelow(path, configFolder) || isAtOrBelow(configFolder, path) || isPlainVolume(volume);
+  const place = placeOf(mount);
+  if (isAtOrBelow(place, volumePath) || mount.name === volumeName) return false;
+  if (named.some((one) => isAtOrBelow(one, place))) return true;
+  if (neverRules.some((folder) => isAtOrBelow(place, folder))) return false;
+  return isAtOrBelow(place, configFolder) || isAtOrBelow(configFolder, place) || isPlainVolume(volume);
 }
 
 /** falco.yaml itself and the folder of its drop-ins hold configuration only. */
 function canHoldRules(mount: V1VolumeMount): boolean {
-  const path = normal(mount.mountPath);
-  return path !== `${configFolder}/falco.yaml` && path !== `${configFolder}/config.d`;
+  const place = placeOf(mount);
+  return place !== `${configFolder}/falco.yaml` && place !== `${configFolder}/config.d`;
 }
 
 /**
@@ -77,8 +81,8 @@ function canHoldRules(mount: V1VolumeMount): boolean {
  * second for a read-only mount.
  */
 function copyOf(mount: V1VolumeMount, all: readonly V1VolumeMount[]): V1VolumeMount {
-  const path = normal(mount.mountPath);
-  const parent = all.some((other) => other !== mount && isAtOrBelow(normal(other.mountPath), path));
+  const place = placeOf(mount);
+  const parent = all.some((other) => other !== mount && isAtOrBelow(placeOf(other), place));
   return {
     name: mount.name,
     mountPath: mount.mountPath,
@@ -97,14 +101,14 @@ export function rulesMounts(spec: V1PodSpec, falco: V1Container, args: readonly 
   // subPathExpr takes variables from the container's own environment, which ours does not share: a variable
   // that is missing would keep the container, and with it Falco, from being created.
   const visible = wanted.filter((mount) => !mount.subPathExpr);
+  const leftOut = wanted.filter((mount) => mount.subPathExpr);
   const ruled = visible.filter(canHoldRules);
   return {
     mounts: visible.map((mount) => copyOf(mount, visible)),
     anyRules: ruled.length > 0,
-    rulesInImage: !visible.some((mount) => isAtOrBelow(configFolder, normal(mount.mountPath))),
+    rulesInImage: !(falco.volumeMounts ?? []).some((mount) => isAtOrBelow(configFolder, placeOf(mount))),
+    unseenBelow: leftOut.find((mount) => isAtOrBelow(placeOf(mount), configFolder))?.mountPath,
     anyConfigMapFolder: ruled.some((mount) => !mount.subPath && volumes.get(mount.name)?.configMap),
-    findings: wanted
-      .filter((mount) => mount.subPathExpr)
-      .map((mount) => ({ code: 'mount_left_out', detail: mount.mountPath })),
+    findings: leftOut.map((mount) => ({ code: 'mount_left_out', detail: mount.mountPath })),
   };
 }

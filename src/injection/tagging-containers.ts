@@ -4,11 +4,15 @@ import { followRulesContainer, tagRulesContainer, volumeName, volumePath } from 
 import { imageName, imageTag, imageVersion, isBefore } from './image.ts';
 import { containersOf } from './pod-template.ts';
 
-/** What both tagging containers are made from. */
-export interface TaggingInputs {
+/** What every container of ours is made from. */
+export interface ContainerInputs {
   readonly identity: Identity;
   readonly spec: V1PodSpec;
   readonly falco: V1Container;
+}
+
+/** What both tagging containers are made from. */
+export interface TaggingInputs extends ContainerInputs {
   /** Falco's own arguments, for `tag-rules` to read. */
   readonly falcoArgs: readonly string[];
   readonly mounts: readonly V1VolumeMount[];
@@ -56,13 +60,37 @@ function environmentFlags(falco: V1Container): string[] {
   );
 }
 
-function taggingContainer(name: string, inputs: TaggingInputs, flags: readonly string[]): V1Container {
-  const { identity, spec, falco, falcoArgs, mounts } = inputs;
-  const tag = imageTag(falco.image);
+/** What a container of ours runs, with what. */
+type OwnPart = Required<Pick<V1Container, 'name' | 'image' | 'args' | 'volumeMounts'>> &
+  Pick<V1Container, 'command' | 'workingDir'> & { readonly resources: Identity['rules']['resources'] };
+
+/** A container of ours: pulled as Falco is, and with no more rights than it needs. */
+export function ownContainer({ spec, falco }: ContainerInputs, part: OwnPart): V1Container {
+  const { name, image, volumeMounts, resources, ...runs } = part;
   return {
     name,
-    image: identity.rules.image,
+    image,
     ...(falco.imagePullPolicy === undefined ? {} : { imagePullPolicy: falco.imagePullPolicy }),
+    ...runs,
+    // Safe: the settings' schema allows nothing but what V1ResourceRequirements holds.
+    resources: resources as NonNullable<V1Container['resources']>,
+    securityContext: restrictedSecurityContext(spec),
+    volumeMounts,
+  };
+}
+
+interface TaggingPart {
+  readonly name: string;
+  readonly resources: OwnPart['resources'];
+  readonly flags: readonly string[];
+}
+
+function taggingContainer(inputs: TaggingInputs, { name, resources, flags }: TaggingPart): V1Container {
+  const { identity, falco, falcoArgs, mounts } = inputs;
+  const tag = imageTag(falco.image);
+  return ownContainer(inputs, {
+    name,
+    image: identity.rules.image,
     args: [
       'tag-rules',
       ...identity.tags.flatMap((one) => ['--tag', one]),
@@ -74,22 +102,23 @@ function taggingContainer(name: string, inputs: TaggingInputs, flags: readonly s
       '--',
       ...falcoArgs,
     ],
-    // Safe: the settings' schema allows nothing but what V1ResourceRequirements holds.
-    resources: identity.rules.resources as NonNullable<V1Container['resources']>,
-    securityContext: restrictedSecurityContext(spec),
+    resources,
     volumeMounts: [...mounts, { name: volumeName, mountPath: volumePath }],
-  };
+  });
 }
 
 /** The init container that tags the rules before Falco starts. */
 export function tagRules(inputs: TaggingInputs): V1Container {
+  const { resources, onFailure } = inputs.identity.rules;
   // Written out even where it is the default: an image of another version must not hold Falco back either.
-  return taggingContainer(tagRulesContainer, inputs, ['--on-failure', inputs.identity.rules.onFailure]);
+  const flags = ['--on-failure', onFailure];
+  return taggingContainer(inputs, { name: tagRulesContainer, resources, flags });
 }
 
 /** The side container that tags rules while Falco runs. */
 export function followRules(inputs: TaggingInputs): V1Container {
-  return taggingContainer(followRulesContainer, inputs, ['--follow']);
+  const { followResources: resources } = inputs.identity.rules;
+  return taggingContainer(inputs, { name: followRulesContainer, resources, flags: ['--follow'] });
 }
 
 /** Whether something in the pod brings rules after the start: falcoctl's follow, or the operator (FACTS 2.9). */

@@ -124,10 +124,9 @@ const table = {
   },
   rules_in_image: {
     severity: 'warning',
-    sentence:
-      "The rules lie in Falco's own image, where no other container sees them, so they are not tagged.",
+    sentence: "The rules lie in Falco's own image and are not copied from there, so they are not tagged.",
     remedy:
-      'Let falcoctl install the rules, mount them, or set rules.enabled: false so that falcosidekick adds the tags.',
+      "Set rules.startup: init with rules.inImage: copy, or rules.enabled: false so that the spoke's falcosidekick adds the tags.",
   },
   mount_left_out: {
     severity: 'warning',
@@ -267,7 +266,8 @@ const table = {
   rules_none_seen: {
     severity: 'warning',
     sentence: 'None of the listed rules files can be seen from here, so nothing was tagged.',
-    remedy: "Nothing to do if rules come later; if they are in Falco's own image, let falcoctl install them.",
+    remedy:
+      "Nothing to do if rules come later; if they are in Falco's own image, the log of falco-federation-copy-rules says more.",
   },
   rules_none_tagged: {
     severity: 'error',

@@ -77,6 +77,8 @@ const quantity = z
 
 const amounts = z.strictObject({ cpu: quantity.optional(), memory: quantity.optional() });
 
+const resources = z.strictObject({ requests: amounts.optional(), limits: amounts.optional() });
+
 const secretName = z
   .string()
   .regex(
@@ -108,6 +110,12 @@ const rules = z
       .describe(
         '`init`: an init container tags the rules before Falco starts. `alongside`: a plain container does it while Falco already runs; nothing of ours can then hold Falco back, at the price of some seconds of untagged alerts.',
       ),
+    inImage: z
+      .enum(['copy', 'leave'])
+      .default('copy')
+      .describe(
+        "Rules that lie in Falco's own image (falcoctl off). `copy`: an init container with that very image copies its /etc/falco for tagging; it runs a program of ours, so the image needs none. Whatever cannot be copied stays untagged, and Falco starts. `leave`: they stay untagged. With `startup: alongside` they are always left.",
+      ),
     follow: z
       .boolean()
       .default(true)
@@ -122,15 +130,23 @@ const rules = z
       .string()
       .regex(/^\S+$/, 'must be an image reference')
       .default(defaultImage)
-      .describe('Image of the injected containers.'),
-    resources: z
-      .strictObject({ requests: amounts.optional(), limits: amounts.optional() })
+      .describe('Image of the injected containers, of the same version as the webhook.'),
+    resources: resources
       .default({
         requests: { cpu: '10m', memory: '64Mi' },
         limits: { cpu: '500m', memory: '256Mi' },
       })
       .describe(
-        'Resources of the injected containers. Keep both parts: quotas and limit ranges ask for them.',
+        'Resources of the injected init containers. Keep both parts: quotas and limit ranges ask for them.',
+      ),
+    // Its launcher waits in a megabyte or two; the limit is for the moments in which Node tags.
+    followResources: resources
+      .default({
+        requests: { cpu: '1m', memory: '16Mi' },
+        limits: { cpu: '500m', memory: '256Mi' },
+      })
+      .describe(
+        'Resources of the injected side container, which sleeps until rules change. Keep both parts here too.',
       ),
   })
   .describe('Rule tagging in Falco pods.');

@@ -169,6 +169,7 @@ export const settingsTexts = fc.constantFrom(
   'cluster: staging\nhub: {address: "https://hub.example", clientCertificateSecret: c, headersSecret: h}\n',
   'cluster: obsrv\nrole: hub\n',
   'cluster: staging\nrules: {startup: alongside}\n',
+  'cluster: staging\nrules: {inImage: leave}\n',
   'cluster: staging\nrules: {enabled: false}\n',
   'cluster: staging\nlabels: {env: staging, region: eu}\ntags: [a, b]\nrules: {resources: {limits: {cpu: 1000m, memory: 1Gi}}}\n',
 );
@@ -215,8 +216,17 @@ function assertMounts(container: V1Container, spec: V1PodSpec, checkAll: boolean
   }
 }
 
+/** A command from a volume keeps the pod from starting if nothing has put it there, and a copy must come before its use. */
+function assertOrder(spec: V1PodSpec): void {
+  const ours = ['place-copier', 'copy-rules', 'tag-rules'].map((name) => `falco-federation-${name}`);
+  const present = (spec.initContainers ?? []).map(({ name }) => name).filter((name) => ours.includes(name));
+  assert.ok(present.length === 0 || present.join() === ours.slice(-present.length).join(), present.join());
+  assert.notEqual(present.length, 2, 'a copy without its program');
+}
+
 /** What the API server, the runtime and PodSecurity "restricted" ask of what we add (FACTS 4, 5). */
 export function assertAcceptable(spec: V1PodSpec): void {
+  assertOrder(spec);
   const all = [...(spec.initContainers ?? []), ...spec.containers];
   assertUnique(
     all.map(({ name }) => name),

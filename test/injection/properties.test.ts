@@ -16,7 +16,9 @@ function injected(template: PodTemplate, settings: Settings) {
 }
 
 function applied(template: PodTemplate, patch: readonly Operation[]): PodTemplate {
-  return fastJsonPatch.applyPatch(structuredClone(template), structuredClone([...patch]), true).newDocument;
+  // As text in between, as on the way to the API server: afterwards nothing is shared.
+  const sent: Operation[] = JSON.parse(JSON.stringify(patch));
+  return fastJsonPatch.applyPatch(structuredClone(template), sent, true).newDocument;
 }
 
 const oursInEnvironment = /^(CUSTOMFIELDS|TEMPLATEDFIELDS|CUSTOMTAGS|WEBHOOK_[A-Z]+|MUTUALTLSCLIENT_[A-Z]+)$/;

@@ -12,10 +12,13 @@ import { before, describe, test } from 'node:test';
 import type { V1Container, V1Pod } from '@kubernetes/client-node';
 import { type BuiltImage, buildImage } from './built-image.ts';
 import { createContainer, runContainer } from './container.ts';
+import { listedIn } from './falco-view.ts';
 import { followCost } from './follow-cost.ts';
 import { followChanges } from './following-run.ts';
+import { runOurInit, viewWithImage, withFalcoImage, withoutFalcoctl } from './in-image-run.ts';
 import { missing, must } from './machine.ts';
 import { removeLeftovers, root, upstreamFolder } from './places.ts';
+import { checkPublished } from './published-rules.ts';
 import {
   addedContainers,
   allContainers,
@@ -121,7 +124,9 @@ describe('the image', { skip: leftOut && reason }, () => {
           const { entries, taggedEntries, rules, tagged } = await tagTwice(node, tags);
           table.push([...about, ...[entries, taggedEntries, rules, tagged].map(String)]);
           assert.ok(tagged > 0, 'some rules were tagged');
-          for (const container of ours) await createContainer(node, container);
+          // The one that copies rules runs in Falco's image, further down.
+          for (const container of ours.filter(({ image }) => image === tagRulesImage(ours)))
+            await createContainer(node, container);
           // Falco has a mount of ours too; its own program is not in this image.
           await createContainer(node, { ...containerOf(after, 'falco'), command: ['/usr/bin/node'] });
         });
@@ -148,6 +153,53 @@ describe('the image', { skip: leftOut && reason }, () => {
         console.log(pod.padEnd(28), rest.map((cell) => cell.padEnd(13)).join(' '));
       }
     });
+  });
+
+  describe('rules in the image of Falco', () => {
+    const noFalcoctl = recorded.find(({ from }) => from === 'falco-9.1.0-no-falcoctl');
+    const pods = [withoutFalcoctl(ownPod()), ...(noFalcoctl === undefined ? [] : [noFalcoctl])];
+
+    for (const pod of pods) {
+      test(`${pod.from}: are copied out of an image without any program, and tagged`, async () => {
+        await withFalcoImage(image(), pod.rules, (falcoImage) =>
+          onNode(image(), pod, injected(pod, settings).pod, async (node) => {
+            const ran = await runOurInit(node, falcoImage);
+            assert.deepEqual(
+              ran.map(({ status }) => status),
+              [0, 0, 0],
+              ran.map(({ stderr }) => stderr).join(''),
+            );
+            const { rules, tagged } = checkPublished(viewWithImage(node, falcoImage), tags);
+            assert.ok(rules > 0);
+            assert.equal(tagged, rules);
+            // Again, as after a restart of the node.
+            for (const { status } of await runOurInit(node, falcoImage)) assert.equal(status, 0);
+            checkPublished(viewWithImage(node, falcoImage), tags);
+          }),
+        );
+      });
+    }
+
+    const faults: Readonly<Record<string, (rootfs: string) => void>> = {
+      'has no /etc/falco': (rootfs) => rmSync(join(rootfs, 'etc/falco'), { recursive: true }),
+      'has rules that only root may read': (rootfs) =>
+        chmodSync(join(rootfs, 'etc/falco/falco_rules.yaml'), 0o600),
+      'has more than the volume may hold': (rootfs) =>
+        writeFileSync(join(rootfs, 'etc/falco/huge.yaml'), Buffer.alloc(17 * mebibyte)),
+    };
+    for (const [fault, make] of Object.entries(faults)) {
+      test(`an image that ${fault}: every init container ends well, and Falco's list stays as it was`, async () => {
+        const pod = withoutFalcoctl(ownPod());
+        await withFalcoImage(image(), pod.rules, async (falcoImage) => {
+          make(falcoImage.rootfs);
+          await onNode(image(), pod, injected(pod, settings).pod, async (node) => {
+            for (const { status } of await runOurInit(node, falcoImage)) assert.equal(status, 0);
+            const [first] = listedIn(join(node.output, 'federation.yaml'), 'rules_files');
+            assert.equal(first, '/etc/falco/falco_rules.yaml');
+          });
+        });
+      });
+    }
   });
 
   test('follow-rules tags what comes later, and stops when it is asked to', async () => {
@@ -248,6 +300,10 @@ async function median(node: Node, container: V1Container, prepare: () => void = 
     times.push(took);
   }
   return Math.round(times.toSorted((one, other) => one - other)[2] ?? Number.NaN);
+}
+
+function tagRulesImage(ours: readonly V1Container[]): string | undefined {
+  return ours.find(({ name }) => name === tagRulesName)?.image;
 }
 
 function isFalcoPod({ pod }: RecordedPod): boolean {

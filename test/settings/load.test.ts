@@ -23,10 +23,18 @@ describe('settings', () => {
     assert.ok(result.ok);
     const { rules, ...rest } = result.settings;
     assert.deepEqual(rest, { cluster: 'staging', role: 'spoke', injectAt: 'pod' });
-    const { image, resources, ...modes } = rules;
-    assert.deepEqual(modes, { enabled: true, startup: 'init', follow: true, onFailure: 'ignore' });
+    const { image, resources, followResources, ...modes } = rules;
+    const expected = {
+      enabled: true,
+      startup: 'init',
+      inImage: 'copy',
+      follow: true,
+      onFailure: 'ignore',
+    };
+    assert.deepEqual(modes, expected);
     assert.match(image, /^falco-federation-webhook:/);
-    assert.ok(resources.requests?.cpu && resources.limits?.memory);
+    for (const { requests, limits } of [resources, followResources])
+      assert.ok(requests?.cpu && requests.memory && limits?.cpu && limits.memory);
   });
 
   test('everything DESIGN names is accepted', () => {
@@ -35,7 +43,7 @@ role: spoke
 labels: { env: staging, region: eu-west }
 tags: [staging, eu_west]
 injectAt: workload
-rules: { enabled: true, startup: alongside, follow: false, onFailure: fail, image: m.example/f:1, resources: { limits: { cpu: "1" } } }
+rules: { enabled: true, startup: alongside, inImage: leave, follow: false, onFailure: fail, image: m.example/f:1, resources: { limits: { cpu: "1" } }, followResources: { requests: { memory: 16Mi } } }
 hub: { address: "https://h.example/in", checkCertificate: false, minimumPriority: warning, clientCertificateSecret: a.b, headersSecret: c }
 `);
     assert.ok(result.ok, JSON.stringify(result));

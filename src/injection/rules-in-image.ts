@@ -1,0 +1,107 @@
+import type { V1Container, V1Volume, V1VolumeMount } from '@kubernetes/client-node';
+import {
+  copyRulesContainer,
+  placeCopierContainer,
+  toolsVolumeName,
+  toolsVolumePath,
+  volumeName,
+  volumePath,
+} from '../federation/names.ts';
+import type { Finding } from '../reasons/reasons.ts';
+import { configFolder, type RulesMounts } from './rules-mounts.ts';
+import { type ContainerInputs, ownContainer } from './tagging-containers.ts';
+
+/**
+ * Rules that lie in Falco's own image, where no other container sees them (FACTS 2.5): an init container with that
+ * very image copies its /etc/falco into our volume, and the tagging containers mount the copy as their /etc/falco.
+ *
+ * The image may have no `sh` or `cp`, and a command that is not there keeps a pod from starting. So another init
+ * container puts our own static program into a volume first, as Tekton and Argo Workflows do. That program ends with 0
+ * whatever it meets; then there is no copy, the tagging containers see an empty folder, and Falco's list stays.
+ */
+export interface CopyPart {
+  readonly volumes: readonly V1Volume[];
+  readonly init: readonly V1Container[];
+  /** Go in front of Falco's own in the tagging containers. */
+  readonly mounts: readonly V1VolumeMount[];
+}
+
+export const nothingToCopy: CopyPart = { volumes: [], init: [], mounts: [] };
+
+/** Memory: a program cannot be run from a kubelet's folder mounted noexec, nor be put on a disk that is full. */
+const toolsVolume: V1Volume = { name: toolsVolumeName, emptyDir: { medium: 'Memory', sizeLimit: '4Mi' } };
+
+/** Folder of the copy in our volume: Falco reads no folder there but those that the drop-in lists (FACTS 1.12). */
+const copyName = 'image';
+
+/**
+ * Plans the copy of the rules in Falco's image.
+ *
+ * @returns what it adds to the pod; or the reason why the rules are left in the image
+ */
+export function planCopying(inputs: ContainerInputs, seen: RulesMounts): CopyPart | Finding {
+  const { identity, spec, falco } = inputs;
+  const left = (why = ''): Finding => ({ code: 'rules_in_image', detail: `container ${falco.name}${why}` });
+  const { startup, inImage } = identity.rules;
+  if (startup !== 'init' || inImage !== 'copy') return left();
+  // What the image has in its place would be published instead of what Falco sees there.
+  if (seen.unseenBelow !== undefined) return left(`, whose mount ${seen.unseenBelow} has a subPathExpr`);
+  // A template that something else completes later.
+  if (!falco.image) return left(', which has no image yet');
+  const tools = (spec.volumes ?? []).find(({ name }) => name === toolsVolumeName);
+  if (tools !== undefined && !tools.emptyDir) {
+    return { code: 'volume_name_taken', detail: `volume ${toolsVolumeName}` };
+  }
+  return {
+    volumes: [toolsVolume],
+    init: [placeCopier(inputs), copyRules(inputs, falco.image)],
+    // If nothing was copied the kubelet makes the folder, and it is empty. Not read-only: the volume is ours, and other
+    // mounts lie below, or will (FACTS 4.8).
+    mounts: [{ name: volumeName, mountPath: configFolder, subPath: copyName }],
+  };
+}
+
+/**
+ * The init containers without those for a copy that an earlier injection left in a template and that is not wanted any
+ * more. They go, as nothing else of ours does: they name an image of Falco that may be gone when the pod starts.
+ *
+ * @returns the very same list if there are none
+ */
+export function withoutOldCopying<T extends readonly V1Container[] | null | undefined>(
+  list: T,
+  wanted: readonly V1Container[],
+): T | V1Container[] {
+  const isOld = ({ name }: V1Container): boolean =>
+    (name === placeCopierContainer || name === copyRulesContainer) &&
+    !wanted.some((one) => one.name === name);
+  return list?.some(isOld) ? list.filter((one) => !isOld(one)) : list;
+}
+
+const toolsMount: V1VolumeMount = { name: toolsVolumeName, mountPath: toolsVolumePath };
+
+function placeCopier(inputs: ContainerInputs): V1Container {
+  return ownContainer(inputs, {
+    name: placeCopierContainer,
+    image: inputs.identity.rules.image,
+    args: ['place', toolsVolumePath],
+    resources: inputs.identity.rules.resources,
+    volumeMounts: [toolsMount],
+  });
+}
+
+/** Runs in the image that the pod's Falco runs in, so the node has to fetch nothing for it. */
+function copyRules(inputs: ContainerInputs, falcoImage: string): V1Container {
+  return ownContainer(inputs, {
+    name: copyRulesContainer,
+    image: falcoImage,
+    command: [`${toolsVolumePath}/falco-federation`],
+    args: ['copy', configFolder, `${volumePath}/${copyName}`],
+    // The image's own may be a folder that our user may not enter: the container would not start.
+    workingDir: '/',
+    resources: inputs.identity.rules.resources,
+    volumeMounts: [
+      { ...toolsMount, readOnly: true },
+      { name: volumeName, mountPath: volumePath },
+    ],
+  });
+}
