@@ -9,7 +9,7 @@ import { scratchFolder } from './places.ts';
 import { allContainers, containerOf, type RecordedPod } from './recorded-pods.ts';
 import type { Node } from './tagging-run.ts';
 
-const copyRulesName = 'falco-federation-copy-rules';
+export const copyRulesName = 'falco-federation-copy-rules';
 
 /** The pod as a chart with falcoctl off makes it: without the volume that falcoctl fills, and without falcoctl. */
 export function withoutFalcoctl(recorded: RecordedPod): RecordedPod {

@@ -2,18 +2,24 @@
 import { chmodSync, chownSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { V1ConfigMap, V1Pod, V1Volume } from '@kubernetes/client-node';
+import { allContainers } from './recorded-pods.ts';
 
-/** Makes a folder for each volume of the pod. Throws if it needs a ConfigMap that is not given. */
+/**
+ * Makes a folder for each volume of the pod. Throws if a container needs a ConfigMap that is not given; the chart with
+ * falcoctl off has a volume of one for falcoctl that it does not make.
+ */
 export function makeVolumes(
   pod: V1Pod,
   configMaps: readonly V1ConfigMap[],
   folder: string,
 ): ReadonlyMap<string, string> {
   const volumes = new Map<string, string>();
+  const users = allContainers(pod);
   for (const volume of pod.spec?.volumes ?? []) {
     const own = join(folder, volume.name);
     volumes.set(volume.name, own);
-    if (volume.configMap) makeConfigMap(volume, configMaps, own);
+    const isUsed = users.some(({ volumeMounts }) => volumeMounts?.some(({ name }) => name === volume.name));
+    if (volume.configMap && isUsed) makeConfigMap(volume, configMaps, own);
     else if (isFileOnHost(volume)) writeFileSync(own, '');
     else {
       // As kubelet makes an emptyDir: anybody may write in it.
