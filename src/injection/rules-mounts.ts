@@ -35,12 +35,14 @@ const neverRules = [
 ];
 
 /** Where the runtime mounts it: `/etc//falco/` is /etc/falco. */
-function placeOf(mount: V1VolumeMount): string {
-  return path.posix.resolve('/', mount.mountPath);
+function placeOf({ mountPath }: V1VolumeMount): string {
+  // Asked of each mount against each other: most paths are plain, and then this is all there is to do.
+  return /\/[./]|\/$|^[^/]/.test(mountPath) ? path.posix.resolve('/', mountPath) : mountPath;
 }
 
 function isAtOrBelow(place: string, folder: string): boolean {
-  return place === folder || place.startsWith(folder === '/' ? '/' : `${folder}/`);
+  if (!place.startsWith(folder)) return false;
+  return place.length === folder.length || folder === '/' || place.charAt(folder.length) === '/';
 }
 
 /** Paths that the arguments name: `-c`, and the values of `-o rules_files…`. */

@@ -17,7 +17,7 @@ import { followCost } from './follow-cost.ts';
 import { followChanges } from './following-run.ts';
 import { copyRulesName, runOurInit, viewWithImage, withFalcoImage, withoutFalcoctl } from './in-image-run.ts';
 import { missing, must } from './machine.ts';
-import { removeLeftovers, root, upstreamFolder } from './places.ts';
+import { cache, removeLeftovers, root, upstreamFolder } from './places.ts';
 import { checkPublished } from './published-rules.ts';
 import {
   addedContainers,
@@ -217,7 +217,10 @@ describe('the image', { skip: leftOut && reason }, () => {
     const idleSeconds = Number(process.env.FEDERATION_IDLE_SECONDS ?? 10);
     const updates = Number(process.env.FEDERATION_UPDATES ?? 3);
     const cost = await onOwnPod(settings, (node) => followCost(node, tags, { idleSeconds, updates }));
-    console.log(JSON.stringify(cost));
+    const { compressed, uncompressed } = image();
+    const figures = JSON.stringify({ compressed, uncompressed, follow: cost });
+    writeFileSync(join(cache, 'figures.json'), figures);
+    console.log(figures);
     assert.equal(cost.idle.processes, 1);
     assert.ok(cost.idle.residentKb <= 8 * 1024, `${cost.idle.residentKb} kB resident`);
     assert.ok(cost.idle.wakeUps <= 2 + idleSeconds / 10, `${cost.idle.wakeUps} times awake`);

@@ -1,0 +1,136 @@
+/** A client that calls as the API server does: HTTP/1.1 over TLS, each connection kept, one call at a time on it. */
+import { once } from 'node:events';
+import { connect, type TLSSocket } from 'node:tls';
+import { percentile } from './figures.ts';
+
+export interface Called {
+  readonly port: number;
+  readonly ca: string;
+  readonly body: string;
+}
+
+export interface Latencies {
+  readonly calls: number;
+  readonly perSecond: number;
+  /** Milliseconds. */
+  readonly mean: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly max: number;
+}
+
+const endOfHead = Buffer.from('\r\n\r\n');
+
+/** Bytes of the whole answer in front, or undefined while some are missing. Throws unless the status is 200. */
+function lengthOfAnswer(received: Buffer): number | undefined {
+  const end = received.indexOf(endOfHead);
+  if (end === -1) return undefined;
+  const head = received.toString('latin1', 0, end);
+  const length = /content-length: (\d+)/i.exec(head)?.[1];
+  if (!head.startsWith('HTTP/1.1 200') || length === undefined) throw new Error(`answered: ${head}`);
+  const total = end + endOfHead.length + Number(length);
+  return received.length >= total ? total : undefined;
+}
+
+class Caller {
+  private readonly socket: TLSSocket;
+  private received: Buffer = Buffer.alloc(0);
+  private answered: (answer: Buffer) => void = () => {};
+  private failed: (error: Error) => void = () => {};
+
+  constructor(socket: TLSSocket) {
+    this.socket = socket;
+    socket.on('data', (chunk: Buffer) => this.read(chunk));
+    socket.on('error', (error) => this.failed(error));
+    socket.on('close', () => this.failed(new Error('the connection was closed')));
+  }
+
+  static async open({ port, ca }: Called): Promise<Caller> {
+    const socket = connect({ host: '127.0.0.1', port, ca, servername: 'localhost' });
+    socket.setNoDelay(true);
+    await once(socket, 'secureConnect');
+    return new Caller(socket);
+  }
+
+  call(request: Buffer): Promise<Buffer> {
+    return new Promise((resolve, reject) => {
+      this.answered = resolve;
+      this.failed = reject;
+      this.socket.write(request);
+    });
+  }
+
+  close(): void {
+    this.failed = () => {};
+    this.socket.destroy();
+  }
+
+  private read(chunk: Buffer): void {
+    this.received = this.received.length === 0 ? chunk : Buffer.concat([this.received, chunk]);
+    try {
+      const length = lengthOfAnswer(this.received);
+      if (length === undefined) return;
+      const answer = this.received.subarray(0, length);
+      this.received = this.received.subarray(length);
+      this.answered(answer);
+    } catch (error) {
+      this.failed(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+}
+
+function requestOf(body: string): Buffer {
+  const length = Buffer.byteLength(body);
+  return Buffer.from(
+    'POST /mutate?timeout=5s HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bench\r\nContent-Type: application/json\r\n' +
+      `Accept: application/json, */*\r\nContent-Length: ${length}\r\n\r\n${body}`,
+  );
+}
+
+/** One call; the answer's body. */
+export async function callOnce(called: Called): Promise<string> {
+  const caller = await Caller.open(called);
+  try {
+    const answer = await caller.call(requestOf(called.body));
+    return answer.toString('utf8', answer.indexOf(endOfHead) + endOfHead.length);
+  } finally {
+    caller.close();
+  }
+}
+
+/** Calls over so many connections until the time is over. `until` may end it earlier: it is asked before each call. */
+export async function load(
+  called: Called,
+  connections: number,
+  seconds: number,
+  isOver: (calls: number) => boolean = () => false,
+): Promise<Latencies> {
+  const request = requestOf(called.body);
+  const callers = await Promise.all(Array.from({ length: connections }, () => Caller.open(called)));
+  const took: number[] = [];
+  const from = performance.now();
+  const end = from + seconds * 1_000;
+  const repeat = async (caller: Caller): Promise<void> => {
+    for (let start = performance.now(); start < end && !isOver(took.length); ) {
+      await caller.call(request);
+      const now = performance.now();
+      took.push(now - start);
+      start = now;
+    }
+  };
+  try {
+    await Promise.all(callers.map(repeat));
+  } finally {
+    for (const caller of callers) caller.close();
+  }
+  const over = performance.now() - from;
+  const sorted = Float64Array.from(took).sort();
+  return {
+    calls: sorted.length,
+    perSecond: (sorted.length / over) * 1_000,
+    mean: sorted.reduce((sum, one) => sum + one, 0) / sorted.length,
+    p50: percentile(sorted, 0.5),
+    p99: percentile(sorted, 0.99),
+    max: sorted.at(-1) ?? Number.NaN,
+  };
+}

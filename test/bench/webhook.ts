@@ -1,0 +1,72 @@
+/** The webhook under measurement: the built program, as the image runs it. */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { makeServingCertificate } from '../../src/certificates/self-signed.ts';
+import { type Started, start } from './processes.ts';
+
+export const root = resolve(import.meta.dirname, '../..');
+export const program = join(root, 'dist', 'falco-federation.mjs');
+
+/** Builds it into an empty folder. */
+export function build(): void {
+  rmSync(join(root, 'dist'), { recursive: true, force: true });
+  execFileSync('npm', ['run', '--silent', 'build'], { cwd: root, stdio: 'inherit' });
+}
+
+export interface Place {
+  readonly folder: string;
+  readonly certificate: string;
+  readonly key: string;
+  readonly settings: string;
+  readonly ca: string;
+  readonly remove: () => void;
+}
+
+/** A folder with a certificate for localhost and settings of a spoke. */
+export async function makePlace(): Promise<Place> {
+  const folder = mkdtempSync(join(tmpdir(), 'bench-'));
+  const at = (name: string): string => join(folder, name);
+  const { certificate, key, ca } = await makeServingCertificate(['localhost'], 30);
+  writeFileSync(at('tls.crt'), certificate);
+  writeFileSync(at('tls.key'), key, { mode: 0o600 });
+  mkdirSync(at('settings'));
+  writeFileSync(
+    at('settings/federation.yaml'),
+    'cluster: staging\nrole: spoke\nhub: { address: "https://falcosidekick.example.org" }\n',
+  );
+  return {
+    ...{
+      folder,
+      ca,
+      certificate: at('tls.crt'),
+      key: at('tls.key'),
+      settings: at('settings/federation.yaml'),
+    },
+    remove: () => rmSync(folder, { recursive: true, force: true }),
+  };
+}
+
+export interface Serving extends Started {
+  readonly port: number;
+  readonly healthPort: number;
+  readonly metricsPort: number;
+}
+
+/** Starts `serve` with the place's files. Resolves when it listens. */
+export async function serve(
+  { certificate, key, settings }: Place,
+  { flags = ['--tls-cert', certificate, '--tls-key', key], env = {}, node = [] as readonly string[] } = {},
+): Promise<Serving> {
+  const { match, ...started } = await start(
+    [
+      ...[process.execPath, ...node, program, 'serve', '--settings', settings, '--host', '127.0.0.1'],
+      ...['--port', '0', '--health-port', '0', '--metrics-port', '0', ...flags],
+    ],
+    /"port":(\d+),"healthPort":(\d+),"metricsPort":(\d+)/,
+    env,
+  );
+  const [, port, healthPort, metricsPort] = match.map(Number);
+  return { ...started, port: port ?? 0, healthPort: healthPort ?? 0, metricsPort: metricsPort ?? 0 };
+}
