@@ -43,6 +43,25 @@ export function runFalco(run: FalcoRun): FalcoAnswer {
   return loadRules(run, rulesFiles);
 }
 
+/** What Falco's settings name and is there: configuration and rules, files and folders. Empty if they are refused. */
+export function listedBy(run: FalcoRun): { readonly files: string[]; readonly folders: string[] } {
+  const main = valuesOf(run, '-c').at(-1) ?? defaultConfig;
+  const paths = [main];
+  try {
+    for (const include of sequence(settled(run).get('config_files'))) {
+      const path = text(isObject(include) ? include.path : include);
+      paths.push(path, ...configFilesAt(run, path));
+    }
+    paths.push(...configured(run));
+  } catch {
+    // The main file is still watched.
+  }
+  const of = (what: 'file' | 'folder') => paths.filter((path) => kind(run, path) === what);
+  return { files: of('file'), folders: of('folder').map((path) => path.replace(/(?<=.)\/$/, '')) };
+}
+
+const defaultConfig = '/etc/falco/falco.yaml';
+
 function valuesOf(run: FalcoRun, flag: string): string[] {
   return run.args.filter((_, index) => run.args[index - 1] === flag);
 }
@@ -58,13 +77,19 @@ function configured(run: FalcoRun): string[] {
   return lists.flatMap(sequence).map((item) => (item === null ? 'null' : text(item)));
 }
 
+/** The main file with the options that count before included files. */
+function settled(run: FalcoRun): Config {
+  const config: Config = new Map();
+  const main = valuesOf(run, '-c').at(-1) ?? defaultConfig;
+  for (const [key, value] of readPairs(run, main)) if (!config.has(key)) config.set(key, value);
+  const first = valuesOf(run, '-o').filter((option) => run.old || option.startsWith('config_files'));
+  for (const option of first) applyOption(config, option);
+  return config;
+}
+
 function configOf(run: FalcoRun): Config {
   const options = valuesOf(run, '-o');
-  const config: Config = new Map();
-  const main = valuesOf(run, '-c').at(-1) ?? '/etc/falco/falco.yaml';
-  for (const [key, value] of readPairs(run, main)) if (!config.has(key)) config.set(key, value);
-  const first = options.filter((option) => run.old || option.startsWith('config_files'));
-  for (const option of first) applyOption(config, option);
+  const config = settled(run);
   for (const include of sequence(config.get('config_files'))) mergeInclude(run, config, include);
   for (const option of run.old ? [] : options) applyOption(config, option);
   return config;
