@@ -60,8 +60,11 @@ function recordingNode() {
   const list = join(folder, 'list');
   writeFileSync(log, '');
   const node = script(`echo "$FALCO_FEDERATION_WOKEN $*" >> ${log}; cat ${list} >&3`);
-  const watch = (within: number, ...pairs: readonly (readonly [string, string])[]) =>
-    writeFileSync(list, [within, ...pairs.flat()].map((text) => `${text}\0`).join(''));
+  // By rename: the script may be reading it.
+  const watch = (within: number, ...pairs: readonly (readonly [string, string])[]) => {
+    writeFileSync(`${list}.new`, [within, ...pairs.flat()].map((text) => `${text}\0`).join(''));
+    renameSync(`${list}.new`, list);
+  };
   return { folder, watch, node, calls: () => readFileSync(log, 'utf8').split('\n').slice(0, -1) };
 }
 

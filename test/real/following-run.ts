@@ -6,7 +6,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { runContainer, whileRunning } from './container.ts';
 import { checkPublished, type Published } from './published-rules.ts';
 import { containerOf } from './recorded-pods.ts';
-import { type Node, succeed, tagRulesName } from './tagging-run.ts';
+import { hasDropIn, type Node, succeed, tagRulesName } from './tagging-run.ts';
 
 export const followRulesName = 'falco-federation-follow-rules';
 
@@ -32,6 +32,29 @@ export async function followChanges(node: Node, tags: readonly string[]): Promis
     },
   );
   assert.equal(status, 0, `after SIGTERM: exit ${status}\n${stdout}${stderr}`);
+}
+
+/**
+ * Runs the follower of a pod that has no init container of ours (`rules.startup: alongside`), with Falco running
+ * already. Throws unless it tags the rules within seconds.
+ */
+export async function tagAlongside(node: Node, tags: readonly string[]): Promise<void> {
+  assert.equal(hasDropIn(node), false);
+  const { status } = await whileRunning(node, containerOf(node.pod, followRulesName), async ({ stop }) => {
+    await until(() => checkPublished(node.falco, tags), countOf(node));
+    stop();
+  });
+  assert.equal(status, 0);
+}
+
+/** Full definitions of rules in the own pod's sources. */
+function countOf({ folder }: Node): number {
+  const texts = [
+    'rulesfiles-install-dir/falco_rules.yaml',
+    'rules-volume/a-first.yaml',
+    'rules-volume/b-second.yaml',
+  ];
+  return texts.flatMap((name) => [...readFileSync(join(folder, name), 'utf8').matchAll(/^- rule:/gm)]).length;
 }
 
 function oneMore(name: string): string {

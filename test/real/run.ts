@@ -14,7 +14,7 @@ import { type BuiltImage, buildImage } from './built-image.ts';
 import { createContainer, runContainer } from './container.ts';
 import { listedIn } from './falco-view.ts';
 import { followCost } from './follow-cost.ts';
-import { followChanges } from './following-run.ts';
+import { followChanges, tagAlongside } from './following-run.ts';
 import { copyRulesName, runOurInit, viewWithImage, withFalcoImage, withoutFalcoctl } from './in-image-run.ts';
 import { missing, must } from './machine.ts';
 import { cache, removeLeftovers, root, upstreamFolder } from './places.ts';
@@ -33,6 +33,7 @@ import { hasDropIn, type Node, onNode, succeed, summaryOf, tagRulesName, tagTwic
 
 const ownFolder = join(import.meta.dirname, 'own-pod');
 const settings = join(ownFolder, 'settings.yaml');
+const alongsideSettings = join(ownFolder, 'settings-alongside.yaml');
 const failSettings = join(ownFolder, 'settings-fail.yaml');
 const tags = ['staging'];
 const mebibyte = 1024 * 1024;
@@ -210,6 +211,15 @@ describe('the image', { skip: leftOut && reason }, () => {
 
   test('follow-rules tags what comes later, and stops when it is asked to', async () => {
     await onOwnPod(settings, (node) => followChanges(node, tags));
+  });
+
+  test('alongside: no init container of ours, and the rules are tagged while Falco runs', async () => {
+    const { pod } = injected(ownPod(), alongsideSettings);
+    assert.deepEqual(
+      addedContainers(ownPod().pod, pod).map(({ name }) => name),
+      ['falco-federation-follow-rules'],
+    );
+    await onNode(image(), ownPod(), pod, (node) => tagAlongside(node, tags));
   });
 
   test('follow-rules costs next to nothing', async () => {
