@@ -148,6 +148,12 @@ static int tag(char **argv, enum woken why, int signal_fd, const sigset_t *signa
     return 0;
 }
 
+static int is_asked_to_stop(int signal_fd)
+{
+    struct pollfd ready = { signal_fd, POLLIN, 0 };
+    return poll(&ready, 1, 0) > 0;
+}
+
 int follow(char **argv)
 {
     sigset_t signals;
@@ -168,6 +174,8 @@ int follow(char **argv)
     while (why != STOPPED) {
         if (tag(argv, why, signal_fd, &signals, &list))
             why = wait_for_change(&list, signal_fd);
+        else if (is_asked_to_stop(signal_fd))
+            why = STOPPED;
         else {
             fprintf(stderr, "falco-federation: tag-rules did not end well; again in %d s\n", retry_after / 1000);
             /* What was to be done has not been done, so the word for it stays. */
