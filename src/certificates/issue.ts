@@ -1,18 +1,8 @@
-import 'reflect-metadata';
 import { createPrivateKey, webcrypto } from 'node:crypto';
 import { isIP } from 'node:net';
-import {
-  AuthorityKeyIdentifierExtension,
-  BasicConstraintsExtension,
-  ExtendedKeyUsage,
-  ExtendedKeyUsageExtension,
-  KeyUsageFlags,
-  KeyUsagesExtension,
-  SubjectAlternativeNameExtension,
-  SubjectKeyIdentifierExtension,
-  X509Certificate,
-  X509CertificateGenerator,
-} from '@peculiar/x509';
+
+/** Loaded only where something is issued: a replica that finds its certificate does without, and takes 4 MiB less. */
+const library = () => import('./x509.ts');
 
 /** A certificate and its key, PEM. */
 export interface Issued {
@@ -38,8 +28,9 @@ const longestCommonName = 64;
  * @param now milliseconds since 1970 @param lifetime milliseconds from now
  */
 export async function makeAuthority(now: number, lifetime: number): Promise<Issued> {
+  const x509 = await library();
   const keys = await webcrypto.subtle.generateKey(algorithm, true, usages);
-  const certificate = await X509CertificateGenerator.createSelfSigned(
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned(
     {
       name: authorityName,
       notBefore: new Date(now - backdating),
@@ -47,9 +38,9 @@ export async function makeAuthority(now: number, lifetime: number): Promise<Issu
       signingAlgorithm: algorithm,
       keys,
       extensions: [
-        new BasicConstraintsExtension(true, 0, true),
-        new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
-        await SubjectKeyIdentifierExtension.create(keys.publicKey, false, webcrypto),
+        new x509.BasicConstraintsExtension(true, 0, true),
+        new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+        await x509.SubjectKeyIdentifierExtension.create(keys.publicKey, false, webcrypto),
       ],
     },
     webcrypto,
@@ -68,11 +59,12 @@ export async function makeServing(
   now: number,
   lifetime: number,
 ): Promise<Issued> {
+  const x509 = await library();
   const keys = await webcrypto.subtle.generateKey(algorithm, true, usages);
-  const issuer = new X509Certificate(authority.certificate);
+  const issuer = new x509.X509Certificate(authority.certificate);
   const [first = 'localhost'] = names;
   const subject = first.length <= longestCommonName ? first : 'falco-federation-webhook';
-  const certificate = await X509CertificateGenerator.create(
+  const certificate = await x509.X509CertificateGenerator.create(
     {
       subject: `CN=${subject}`,
       issuer: issuer.subjectName,
@@ -82,15 +74,15 @@ export async function makeServing(
       publicKey: keys.publicKey,
       signingAlgorithm: algorithm,
       extensions: [
-        new BasicConstraintsExtension(false, undefined, true),
-        new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
-        new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth]),
-        new SubjectAlternativeNameExtension(
+        new x509.BasicConstraintsExtension(false, undefined, true),
+        new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+        new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
+        new x509.SubjectAlternativeNameExtension(
           names.map((value) => ({ type: isIP(value) === 0 ? 'dns' : 'ip', value })),
         ),
-        await SubjectKeyIdentifierExtension.create(keys.publicKey, false, webcrypto),
+        await x509.SubjectKeyIdentifierExtension.create(keys.publicKey, false, webcrypto),
         // With two authorities of one name in the bundle, this says which of them to try.
-        await AuthorityKeyIdentifierExtension.create(issuer.publicKey, false, webcrypto),
+        await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey, false, webcrypto),
       ],
     },
     webcrypto,

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { CertificateStore, StoredCertificates } from '../certificates/store.ts';
 import { prefix } from '../federation/names.ts';
 import { hasStatus } from './cluster-error.ts';

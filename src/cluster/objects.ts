@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** Objects of the API server as far as they are read here. Loose: what is written back keeps all the rest. */
 

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { distance } from 'fastest-levenshtein';
 import { LineCounter, parseDocument } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import { messageOf } from '../reasons/message-of.ts';
 import { type Settings, settingsSchema } from './schema.ts';
 

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { settingsSchema } from './schema.ts';
 
 /** The settings as JSON Schema (2020-12), for editors and for the Helm chart's values. */

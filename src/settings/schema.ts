@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /**
  * The one schema of `federation.yaml`. Validation, the `Settings` type, docs/settings.schema.json and the
