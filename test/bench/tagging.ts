@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { upstream } from '../injection/reviews.ts';
 import { median, type Section, shown } from './figures.ts';
-import { type Place, program, root } from './webhook.ts';
+import { imageEnvironment, type Place, program, root } from './webhook.ts';
 
 const upstreamRules = join(upstream, 'rules/falco_rules.yaml');
 
@@ -33,17 +33,19 @@ interface Cost {
   readonly peak: number;
 }
 
-/** What the process used is what it says itself at its end, on the first line that begins so. */
-const reporter = `data:text/javascript,process.on('exit',()=>{const u=process.resourceUsage();process.stderr.write('USED '+(u.userCPUTime+u.systemCPUTime)+' '+u.maxRSS+'\\n')})`;
+/** What the process used it says itself at its end; not by `maxRSS`, which begins with what its parent had. */
+const reporter = `data:text/javascript,import fs from 'node:fs';process.on('exit',()=>{const u=process.resourceUsage();process.stderr.write('USED '+(u.userCPUTime+u.systemCPUTime)+' '+/VmHWM:\\s*(\\d+)/.exec(fs.readFileSync('/proc/self/status','utf8'))[1]+'\\n')})`;
+
+const env = { ...process.env, ...imageEnvironment };
 
 function once({ name, args, prepare }: Process): Cost {
   prepare();
   const from = performance.now();
-  const plain = spawnSync(process.execPath, args, { encoding: 'utf8' });
+  const plain = spawnSync(process.execPath, args, { encoding: 'utf8', env });
   const wall = performance.now() - from;
   if (plain.status !== 0) throw new Error(`${name}: exit ${plain.status}\n${plain.stderr}`);
   prepare();
-  const { stderr } = spawnSync(process.execPath, ['--import', reporter, ...args], { encoding: 'utf8' });
+  const { stderr } = spawnSync(process.execPath, ['--import', reporter, ...args], { encoding: 'utf8', env });
   const [, cpu, peak] = /^USED (\d+) (\d+)$/m.exec(stderr) ?? [];
   return { name, wall, cpu: Number(cpu) / 1_000, peak: Number(peak) };
 }

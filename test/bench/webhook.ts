@@ -1,6 +1,6 @@
 /** The webhook under measurement: the built program, as the image runs it. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { makeServingCertificate } from '../../src/certificates/self-signed.ts';
@@ -8,6 +8,14 @@ import { type Started, start } from './processes.ts';
 
 export const root = resolve(import.meta.dirname, '../..');
 export const program = join(root, 'dist', 'falco-federation.mjs');
+
+/** What the image's last ENV lines say: flags of Node and of the C library's memory. */
+export const imageEnvironment: Readonly<Record<string, string>> = Object.fromEntries(
+  [...readFileSync(join(root, 'Dockerfile'), 'utf8').matchAll(/^ENV (.*)$/gm)]
+    .flatMap(([, line = '']) => line.split(' '))
+    .map((pair): [string, string] => [pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1)])
+    .filter(([name]) => name !== 'PATH'),
+);
 
 /** Builds it into an empty folder. */
 export function build(): void {
@@ -65,7 +73,7 @@ export async function serve(
       ...['--port', '0', '--health-port', '0', '--metrics-port', '0', ...flags],
     ],
     /"port":(\d+),"healthPort":(\d+),"metricsPort":(\d+)/,
-    env,
+    { ...imageEnvironment, ...env },
   );
   const [, port, healthPort, metricsPort] = match.map(Number);
   return { ...started, port: port ?? 0, healthPort: healthPort ?? 0, metricsPort: metricsPort ?? 0 };
