@@ -26,7 +26,7 @@ interface Measured extends Omit<Latencies, 'calls'> {
 const connectionCounts = [1, 8, 64];
 
 /** Answers as long as ours, of fixed content. */
-async function startFloor({ folder, certificate, key }: Place, answer: string): Promise<Server> {
+export async function startFloor({ folder, certificate, key }: Place, answer: string): Promise<Server> {
   const file = join(folder, 'answer.json');
   writeFileSync(file, answer);
   const program = join(import.meta.dirname, 'floor-server.ts');

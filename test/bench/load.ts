@@ -48,6 +48,8 @@ class Caller {
   static async open({ port, ca }: Called): Promise<Caller> {
     const socket = connect({ host: '127.0.0.1', port, ca, servername: 'localhost' });
     socket.setNoDelay(true);
+    // A second error, after the one that ends the wait, has no one else to hear it.
+    socket.on('error', () => {});
     await once(socket, 'secureConnect');
     return new Caller(socket);
   }

@@ -12,9 +12,10 @@ import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { makeServingCertificate } from '../../src/certificates/self-signed.ts';
+import { startFloor } from './admission.ts';
 import { bodies } from './bodies.ts';
 import { median, shown } from './figures.ts';
-import { load } from './load.ts';
+import { callOnce, load } from './load.ts';
 import { memory } from './processes.ts';
 import { imageEnvironment, makePlace, type Place } from './webhook.ts';
 
@@ -31,13 +32,14 @@ const slack = { resident: 1.1, latency: 1.5 };
 
 interface Sample {
   readonly resident: number;
-  /** Milliseconds for one review over 8 connections, the middle one. */
+  /** Of a review over 8 connections, the middle one, in times of what the floor takes in the same moment. */
   readonly latency: number;
 }
 
 interface Server {
   readonly child: ChildProcess;
   readonly port: number;
+  readonly floorPort: number;
   readonly place: Place;
   readonly body: string;
 }
@@ -52,12 +54,17 @@ async function startServer(place: Place): Promise<Server> {
   // Safe: the first message of soak-server.ts.
   const { port } = message as { port: number };
   const [{ body }] = await bodies(port, place.ca);
-  return { child, port, place, body };
+  const floor = await startFloor(place, await callOnce({ port, ca: place.ca, body }));
+  return { child, port, floorPort: floor.port, place, body };
 }
 
-async function sampleOf({ child, port, place, body }: Server, calls: number): Promise<Sample> {
-  const { p50 } = await load({ port, ca: place.ca, body }, 8, 3_600, (done) => done >= calls);
-  return { resident: memory(child.pid ?? 0, 'VmRSS') / 1024, latency: p50 };
+/** The floor is called right before: what else the machine does slows both. */
+async function sampleOf({ child, port, floorPort, place, body }: Server, calls: number): Promise<Sample> {
+  const middle = async (port: number): Promise<number> =>
+    (await load({ port, ca: place.ca, body }, 8, 3_600, (done) => done >= calls)).p50;
+  const floor = await middle(floorPort);
+  const webhook = await middle(port);
+  return { resident: memory(child.pid ?? 0, 'VmRSS') / 1024, latency: webhook / floor };
 }
 
 function replaceFile(path: string, text: string): void {
@@ -86,7 +93,7 @@ async function soak(server: Server, what: string, count: number, act: (at: numbe
   const each = Math.max(1, Math.floor(count / sampleCount));
   for (let done = 0; done < count; done += each) {
     for (let at = done; at < done + each; at += 1) await act(at);
-    samples.push(await sampleOf(server, 200));
+    samples.push(await sampleOf(server, 400));
   }
   return { what, count, samples };
 }
@@ -105,7 +112,7 @@ function tell({ what, count, samples }: Awaited<ReturnType<typeof soak>>): boole
     [0, 1, 2, 3].map((number) => shown(quarter(samples, number, key))).join(' ');
   console.log(
     `${count} ${what}: resident MiB by quarter ${of('resident')} (x ${shown(grown('resident'))}), ` +
-      `ms for a review ${of('latency')} (x ${shown(grown('latency'))}): ${isFlat ? 'flat' : 'NOT FLAT'}`,
+      `a review in times of the floor ${of('latency')} (x ${shown(grown('latency'))}): ${isFlat ? 'flat' : 'NOT FLAT'}`,
   );
   return isFlat;
 }
@@ -120,7 +127,7 @@ try {
   const reviews: Sample[] = [];
   for (let at = 0; at < sampleCount; at += 1) {
     await load({ port, ca, body: server.body }, 8, 3_600, (done) => done >= reviewsEach);
-    reviews.push(await sampleOf(server, 200));
+    reviews.push(await sampleOf(server, 400));
   }
   const results = [tell({ what: 'reviews', count: Number(values.reviews), samples: reviews })];
 
