@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { areRecorded, type Body, bodies } from './bodies.ts';
 import { median, type Section, shown, type Target } from './figures.ts';
 import { callOnce, type Latencies, load } from './load.ts';
+import { missingPeers, startPeers } from './peers.ts';
 import { canPin, cpuSeconds, type Started, start } from './processes.ts';
 import { type Place, serve } from './webhook.ts';
 
@@ -14,8 +15,10 @@ export interface AdmissionPlan {
 }
 
 interface Server extends Started {
-  readonly name: 'webhook' | 'floor';
+  readonly name: string;
   readonly port: number;
+  /** What is sent to it instead of the review of the round. */
+  readonly body?: string;
 }
 
 interface Measured extends Omit<Latencies, 'calls'> {
@@ -24,6 +27,7 @@ interface Measured extends Omit<Latencies, 'calls'> {
 }
 
 const connectionCounts = [1, 8, 64];
+const falcoPod = 'Falco pod, patched';
 
 /** Answers as long as ours, of fixed content. */
 export async function startFloor({ folder, certificate, key }: Place, answer: string): Promise<Server> {
@@ -40,10 +44,11 @@ export async function startFloor({ folder, certificate, key }: Place, answer: st
 async function once(
   server: Server,
   { ca }: Place,
-  { body }: Body,
+  review: Body,
   connections: number,
   seconds: number,
 ): Promise<Measured> {
+  const body = server.body ?? review.body;
   const before = cpuSeconds(server.pid);
   const { calls, ...latencies } = await load({ port: server.port, ca, body }, connections, seconds);
   return { ...latencies, cpu: ((cpuSeconds(server.pid) - before) / calls) * 1e6 };
@@ -60,9 +65,10 @@ export interface AdmissionResult {
   readonly connections: number;
   readonly webhook: Measured;
   readonly floor: Measured;
+  readonly peers: Readonly<Record<string, Measured>>;
 }
 
-/** Both servers in turns: A B A B …, after a warm-up. */
+/** The servers in turns: A B A B …, after a warm-up. */
 async function compare(
   servers: readonly Server[],
   place: Place,
@@ -70,14 +76,18 @@ async function compare(
   connections: number,
   { rounds, seconds }: AdmissionPlan,
 ): Promise<AdmissionResult> {
-  const measured: Record<Server['name'], Measured[]> = { webhook: [], floor: [] };
+  const measured: [name: string, Measured][] = [];
   for (const server of servers) await once(server, place, body, connections, seconds);
   for (let round = 0; round < rounds; round += 1) {
     for (const server of servers)
-      measured[server.name].push(await once(server, place, body, connections, seconds));
+      measured.push([server.name, await once(server, place, body, connections, seconds)]);
   }
-  const [webhook, floor] = [medians(measured.webhook), medians(measured.floor)];
-  return { body: body.name, connections, webhook, floor };
+  const of = (wanted: string) => medians(measured.filter(([name]) => name === wanted).map(([, one]) => one));
+  const peers = servers.map(({ name }) => name).filter((name) => name !== 'webhook' && name !== 'floor');
+  return {
+    ...{ body: body.name, connections, webhook: of('webhook'), floor: of('floor') },
+    peers: Object.fromEntries(peers.map((name) => [name, of(name)])),
+  };
 }
 
 export async function admission(place: Place, plan: AdmissionPlan): Promise<Section> {
@@ -87,10 +97,11 @@ export async function admission(place: Place, plan: AdmissionPlan): Promise<Sect
     for (const body of await bodies(webhook.port, place.ca)) {
       const answer = await callOnce({ port: webhook.port, ca: place.ca, body: body.body });
       const floor = await startFloor(place, answer);
-      const servers: readonly Server[] = [{ ...webhook, name: 'webhook' }, floor];
+      const peers = body.name === falcoPod ? await startPeers(place, body.body) : [];
+      const servers: readonly Server[] = [{ ...webhook, name: 'webhook' }, floor, ...peers];
       for (const connections of connectionCounts)
         results.push(await compare(servers, place, body, connections, plan));
-      await floor.stop();
+      for (const { stop } of [floor, ...peers]) await stop();
     }
   } finally {
     await webhook.stop();
@@ -116,6 +127,14 @@ function section(results: readonly AdmissionResult[]): Section {
     ],
     targets: results.flatMap(targetsOf),
     notes: [
+      ...results.flatMap(({ peers, connections, webhook }) =>
+        Object.entries(peers).map(
+          ([name, { perSecond, mean }]) =>
+            `${name}, ${connections} connections: ${shown(perSecond)} calls/s, ${shown(mean)} ms; the webhook answers ` +
+            `${shown(webhook.perSecond / perSecond)} times as many`,
+        ),
+      ),
+      ...missingPeers,
       ...(canPin ? [] : ['server and client share the cores: taskset or a second core is missing']),
       ...(areRecorded ? [] : ["the repository's own reviews, upstream's are not here (FEDERATION_UPSTREAM)"]),
     ],
@@ -125,7 +144,7 @@ function section(results: readonly AdmissionResult[]): Section {
 
 /** At 8 connections, for the pod that matters. */
 function targetsOf({ body, connections, webhook, floor }: AdmissionResult): readonly Target[] {
-  if (body !== 'Falco pod, patched' || connections !== 8) return [];
+  if (body !== falcoPod || connections !== 8) return [];
   return [
     {
       ...{ what: 'calls/s of a patched Falco pod', limit: 0.9, unit: 'x floor', atLeast: true },

@@ -20,14 +20,20 @@ export interface Latencies {
 }
 
 const endOfHead = Buffer.from('\r\n\r\n');
+const endOfChunks = Buffer.from('\r\n0\r\n\r\n');
 
 /** Bytes of the whole answer in front, or undefined while some are missing. Throws unless the status is 200. */
 function lengthOfAnswer(received: Buffer): number | undefined {
   const end = received.indexOf(endOfHead);
   if (end === -1) return undefined;
   const head = received.toString('latin1', 0, end);
-  const length = /content-length: (\d+)/i.exec(head)?.[1];
-  if (!head.startsWith('HTTP/1.1 200') || length === undefined) throw new Error(`answered: ${head}`);
+  if (!head.startsWith('HTTP/1.1 200')) throw new Error(`answered: ${head}`);
+  if (/^transfer-encoding: chunked/im.test(head)) {
+    const last = received.indexOf(endOfChunks, end);
+    return last === -1 ? undefined : last + endOfChunks.length;
+  }
+  const length = /^content-length: (\d+)/im.exec(head)?.[1];
+  if (length === undefined) throw new Error(`answered: ${head}`);
   const total = end + endOfHead.length + Number(length);
   return received.length >= total ? total : undefined;
 }
@@ -94,7 +100,10 @@ export async function callOnce(called: Called): Promise<string> {
   const caller = await Caller.open(called);
   try {
     const answer = await caller.call(requestOf(called.body));
-    return answer.toString('utf8', answer.indexOf(endOfHead) + endOfHead.length);
+    const start = answer.indexOf(endOfHead);
+    const body = answer.toString('utf8', start + endOfHead.length);
+    // JSON on one line has no line breaks of its own.
+    return answer.includes(endOfChunks, start) ? body.replaceAll(/(^|\r\n)[0-9a-f]+\r\n/g, '').trim() : body;
   } finally {
     caller.close();
   }

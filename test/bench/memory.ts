@@ -1,40 +1,17 @@
 /** Resident memory of the webhook, idle and under load, and how long a start takes. */
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { serviceAccountFolder } from '../../src/cluster/in-cluster.ts';
 import { bodies } from './bodies.ts';
 import { median, type Section, shown } from './figures.ts';
 import { load } from './load.ts';
+import { mountServiceAccount } from './mounted.ts';
 import { memory, start } from './processes.ts';
-import { type Place, type Serving, serve } from './webhook.ts';
+import { type Place, type Serving, serve, writeKubeconfig } from './webhook.ts';
 
 export interface MemoryPlan {
   readonly starts: number;
   readonly idleSeconds: number;
   readonly loadSeconds: number;
-}
-
-/** Makes the folder that a pod's service account is mounted at; false where that is not possible, or it is there. */
-function mountServiceAccount(ca: string): boolean {
-  try {
-    if (existsSync(serviceAccountFolder)) return false;
-    mkdirSync(serviceAccountFolder, { recursive: true });
-    writeFileSync(join(serviceAccountFolder, 'ca.crt'), ca);
-    writeFileSync(join(serviceAccountFolder, 'token'), 'token');
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function kubeconfig(server: string, ca: string): string {
-  return JSON.stringify({
-    'current-context': 'bench',
-    contexts: [{ name: 'bench', context: { cluster: 'bench', user: 'bench' } }],
-    clusters: [{ name: 'bench', cluster: { server, 'certificate-authority-data': btoa(ca) } }],
-    users: [{ name: 'bench', user: { token: 'token' } }],
-  });
 }
 
 /** A stand-in API server, and how the webhook is told of it: as in a pod where that can be had. */
@@ -44,15 +21,13 @@ async function startApiServer({ folder, certificate, key, ca }: Place) {
   const port = match[1] ?? '';
   const tls = ['--tls-cert', certificate, '--tls-key', key];
   if (mountServiceAccount(ca)) {
-    const remove = (): void => rmSync(serviceAccountFolder, { recursive: true });
-    process.once('exit', remove);
     return {
       ...{ stop, inPod: true, flags: tls },
       env: { KUBERNETES_SERVICE_HOST: 'localhost', KUBERNETES_SERVICE_PORT: port },
     };
   }
   const file = join(folder, 'kubeconfig');
-  writeFileSync(file, kubeconfig(`https://localhost:${port}`, ca));
+  writeKubeconfig(file, `https://localhost:${port}`, ca);
   return { stop, inPod: false, flags: [...tls, '--kubeconfig', file], env: {} };
 }
 

@@ -56,6 +56,17 @@ export async function makePlace(): Promise<Place> {
   };
 }
 
+/** For a user whose token is `token`. */
+export function writeKubeconfig(file: string, server: string, ca: string): void {
+  const config = {
+    'current-context': 'bench',
+    contexts: [{ name: 'bench', context: { cluster: 'bench', user: 'bench' } }],
+    clusters: [{ name: 'bench', cluster: { server, 'certificate-authority-data': btoa(ca) } }],
+    users: [{ name: 'bench', user: { token: 'token' } }],
+  };
+  writeFileSync(file, JSON.stringify(config));
+}
+
 export interface Serving extends Started {
   readonly port: number;
   readonly healthPort: number;
