@@ -1,6 +1,5 @@
 import type { ClusterConnection } from './connection.ts';
-import type { ClusterRequest } from './request.ts';
-import { describeResource } from './resource.ts';
+import { type ClusterRequest, describeResource } from './resource.ts';
 
 /** What came of a request that failed; the message names what was asked for, and of whom. */
 export class ClusterError extends Error {

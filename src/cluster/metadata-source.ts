@@ -2,8 +2,8 @@ import { ClusterError, hasStatus } from './cluster-error.ts';
 import type { ClusterConnection } from './connection.ts';
 import { objectList, watchLine } from './objects.ts';
 import { Expired, type ObjectMeta, type Page, type ReflectorSource, type WatchEvent } from './reflector.ts';
-import { type ClusterRequest, requestJson, requestJsonLines } from './request.ts';
-import type { Resource } from './resource.ts';
+import { requestJson, requestJsonLines } from './request.ts';
+import type { ClusterRequest, Resource } from './resource.ts';
 
 const pageSize = 500;
 

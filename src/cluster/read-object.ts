@@ -1,7 +1,8 @@
 import type { z } from 'zod';
 import { ClusterError, hasStatus } from './cluster-error.ts';
 import type { ClusterConnection } from './connection.ts';
-import { type ClusterRequest, requestJson } from './request.ts';
+import { requestJson } from './request.ts';
+import type { ClusterRequest } from './resource.ts';
 
 /**
  * Reads one object, or one list.

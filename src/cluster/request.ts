@@ -4,18 +4,7 @@ import { messageOf } from '../reasons/message-of.ts';
 import { ClusterError, refusal } from './cluster-error.ts';
 import type { Access, ClusterConnection } from './connection.ts';
 import { type Deadline, deadline } from './deadline.ts';
-import { type Resource, urlPath, userAgent, type Verb } from './resource.ts';
-
-/** One request to the API server. */
-export interface ClusterRequest {
-  readonly verb: Verb;
-  readonly resource: Resource;
-  readonly query?: Readonly<Record<string, string>>;
-  readonly body?: unknown;
-  /** Content types that are not plain JSON: how a patch is meant; which form of an object is wanted. */
-  readonly contentType?: string;
-  readonly accept?: string;
-}
+import { type ClusterRequest, urlPath, userAgent, type Verb } from './resource.ts';
 
 /** Milliseconds that the API server has for an answer. */
 export const answerTime = 10_000;

@@ -69,3 +69,14 @@ export function describeResource({ group, plural, namespace, name }: Resource): 
     ...(namespace === undefined ? [] : [`in namespace "${namespace}"`]),
   ].join(' ');
 }
+
+/** One request to the API server. */
+export interface ClusterRequest {
+  readonly verb: Verb;
+  readonly resource: Resource;
+  readonly query?: Readonly<Record<string, string>>;
+  readonly body?: unknown;
+  /** Content types that are not plain JSON: how a patch is meant; which form of an object is wanted. */
+  readonly contentType?: string;
+  readonly accept?: string;
+}

@@ -4,13 +4,13 @@ import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { messageOf } from '../reasons/message-of.ts';
 import { reasons } from '../reasons/reasons.ts';
-import { falcoBehaviour } from '../rules/falco-version.ts';
-import { falcoFileSystem, signatureOf } from '../rules/file-system.ts';
-import { follow, followStep, type Woken, wokenWords } from '../rules/follow.ts';
-import type { RulesReport } from '../rules/publication-plan.ts';
-import { publishingDisk } from '../rules/publish.ts';
-import { type TagAndPublish, tagAndPublish } from '../rules/tag-and-publish.ts';
-import { linesForPeople, logLine, terminationMessage } from '../rules/tell-report.ts';
+import { falcoBehaviour } from '../rules/configuration/falco-version.ts';
+import { falcoFileSystem, signatureOf } from '../rules/configuration/file-system.ts';
+import { follow, followStep, type Woken, wokenWords } from '../rules/publishing/follow.ts';
+import type { RulesReport } from '../rules/publishing/publication-plan.ts';
+import { publishingDisk } from '../rules/publishing/publish.ts';
+import { type TagAndPublish, tagAndPublish } from '../rules/publishing/tag-and-publish.ts';
+import { linesForPeople, logLine, terminationMessage } from '../rules/publishing/tell-report.ts';
 import { type CommandIo, couldNot, done, stopSignal, wrongUse } from './command.ts';
 
 const help = `Usage: falco-federation tag-rules --tag TAG --output FOLDER [options] [-- FALCO ARGUMENTS…]

@@ -18,11 +18,11 @@
 /* Exit statuses, as in src/commands/command.ts. */
 enum { DONE = 0, COULD_NOT = 1, WRONG_USE = 2 };
 
-/* Why tag-rules is started again; its words are in src/rules/follow.ts. */
+/* Why tag-rules is started again; its words are in src/rules/publishing/follow.ts. */
 enum woken { STARTED, CHANGED, STILL, STOPPED };
 
 /* What is watched: paths, each with the signature that it had when the rules were read (signatureOf in
-   src/rules/file-system.ts). */
+   src/rules/configuration/file-system.ts). */
 struct watched {
     const char *path;
     const char *signature;

@@ -38,7 +38,7 @@ static const uint32_t events = IN_CLOSE_WRITE | IN_ATTRIB | IN_CREATE | IN_DELET
 /* Room for two 64-bit numbers, two times in nanoseconds and what stands between them. */
 enum { SIGNATURE_SIZE = 128 };
 
-/* As signatureOf in src/rules/file-system.ts: inode, size, times in nanoseconds; or the number of the error. */
+/* As signatureOf in src/rules/configuration/file-system.ts: inode, size, times in nanoseconds; or the number of the error. */
 static void sign(const char *path, char *signature)
 {
     struct stat found;

@@ -14,7 +14,7 @@ import {
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
-import { signatureOf } from '../../src/rules/file-system.ts';
+import { signatureOf } from '../../src/rules/configuration/file-system.ts';
 import { rule } from '../rules/temporary-tree.ts';
 import { cannotCompile, compile, openFolder, script } from './compiled.ts';
 

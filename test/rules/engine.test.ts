@@ -18,12 +18,12 @@ import {
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, test } from 'node:test';
-import { effectiveRulesFiles } from '../../src/rules/effective-rules-files.ts';
-import { falcoBehaviour } from '../../src/rules/falco-version.ts';
-import { falcoFileSystem } from '../../src/rules/file-system.ts';
-import { publishingDisk } from '../../src/rules/publish.ts';
-import { rulesFilesOf } from '../../src/rules/rules-entry.ts';
-import { tagAndPublish } from '../../src/rules/tag-and-publish.ts';
+import { effectiveRulesFiles } from '../../src/rules/configuration/effective-rules-files.ts';
+import { falcoBehaviour } from '../../src/rules/configuration/falco-version.ts';
+import { falcoFileSystem } from '../../src/rules/configuration/file-system.ts';
+import { rulesFilesOf } from '../../src/rules/configuration/rules-entry.ts';
+import { publishingDisk } from '../../src/rules/publishing/publish.ts';
+import { tagAndPublish } from '../../src/rules/publishing/tag-and-publish.ts';
 import { type FalcoAnswer, type LoadedRule, runFalco, sorted } from './falco-model.ts';
 
 const output = '/etc/falco-federation';

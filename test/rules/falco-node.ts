@@ -4,11 +4,11 @@
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { posix } from 'node:path';
-import { falcoBehaviour } from '../../src/rules/falco-version.ts';
-import { type FileSystem, falcoFileSystem } from '../../src/rules/file-system.ts';
-import { followStep, type Step, type Woken } from '../../src/rules/follow.ts';
-import { type PublishingDisk, publishingDisk } from '../../src/rules/publish.ts';
-import type { TagAndPublish } from '../../src/rules/tag-and-publish.ts';
+import { falcoBehaviour } from '../../src/rules/configuration/falco-version.ts';
+import { type FileSystem, falcoFileSystem } from '../../src/rules/configuration/file-system.ts';
+import { followStep, type Step, type Woken } from '../../src/rules/publishing/follow.ts';
+import { type PublishingDisk, publishingDisk } from '../../src/rules/publishing/publish.ts';
+import type { TagAndPublish } from '../../src/rules/publishing/tag-and-publish.ts';
 import { type FalcoAnswer, runFalco } from './falco-model.ts';
 import { type Change, FalcoProcess } from './falco-process.ts';
 import { ourArguments, output, rule, temporaryFolder } from './temporary-tree.ts';

@@ -13,11 +13,11 @@ import {
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
-import { falcoBehaviour } from '../../src/rules/falco-version.ts';
-import { falcoFileSystem, signatureOf } from '../../src/rules/file-system.ts';
-import { follow } from '../../src/rules/follow.ts';
-import type { RulesReport } from '../../src/rules/publication-plan.ts';
-import { publishingDisk } from '../../src/rules/publish.ts';
+import { falcoBehaviour } from '../../src/rules/configuration/falco-version.ts';
+import { falcoFileSystem, signatureOf } from '../../src/rules/configuration/file-system.ts';
+import { follow } from '../../src/rules/publishing/follow.ts';
+import type { RulesReport } from '../../src/rules/publishing/publication-plan.ts';
+import { publishingDisk } from '../../src/rules/publishing/publish.ts';
 import { rule, temporaryFolder } from './temporary-tree.ts';
 
 /** A follower on a real folder, looking every 10 ms. */

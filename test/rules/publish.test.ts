@@ -12,11 +12,11 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { type TestContext, test } from 'node:test';
-import type { FileSystem } from '../../src/rules/file-system.ts';
-import { type PublishingDisk, publishingDisk } from '../../src/rules/publish.ts';
-import { tagAndPublish } from '../../src/rules/tag-and-publish.ts';
-import { largestParsed } from '../../src/rules/tag-in-parts.ts';
-import { largestFile } from '../../src/rules/tagged-copies.ts';
+import type { FileSystem } from '../../src/rules/configuration/file-system.ts';
+import { type PublishingDisk, publishingDisk } from '../../src/rules/publishing/publish.ts';
+import { tagAndPublish } from '../../src/rules/publishing/tag-and-publish.ts';
+import { largestFile } from '../../src/rules/publishing/tagged-copies.ts';
+import { largestParsed } from '../../src/rules/tagging/tag-in-parts.ts';
 import { falcoIn, ourArguments, output, plant, rule, runIn, type Tree } from './temporary-tree.ts';
 
 const first: Tree = {

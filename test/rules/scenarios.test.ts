@@ -14,10 +14,10 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
-import { falcoBehaviour } from '../../src/rules/falco-version.ts';
-import { falcoFileSystem, signatureOf } from '../../src/rules/file-system.ts';
-import { followStep, type Woken } from '../../src/rules/follow.ts';
-import { type PublishingDisk, publishingDisk } from '../../src/rules/publish.ts';
+import { falcoBehaviour } from '../../src/rules/configuration/falco-version.ts';
+import { falcoFileSystem, signatureOf } from '../../src/rules/configuration/file-system.ts';
+import { followStep, type Woken } from '../../src/rules/publishing/follow.ts';
+import { type PublishingDisk, publishingDisk } from '../../src/rules/publishing/publish.ts';
 import { file } from './falco-node.ts';
 import type { Change } from './falco-process.ts';
 import { type FalcoUnderTest, falcoUnderTest } from './falco-under-test.ts';

@@ -13,8 +13,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fastCheck from 'fast-check';
-import type { PublishingDisk } from '../../src/rules/publish.ts';
-import { publishingDisk } from '../../src/rules/publish.ts';
+import type { PublishingDisk } from '../../src/rules/publishing/publish.ts';
+import { publishingDisk } from '../../src/rules/publishing/publish.ts';
 import { FalcoNode, file, Killed, layouts, namesOf } from './falco-node.ts';
 import { output } from './temporary-tree.ts';
 

@@ -4,8 +4,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { largestParsed, tagInParts } from '../../src/rules/tag-in-parts.ts';
-import { tagRulesFile } from '../../src/rules/tag-rules-file.ts';
+import { largestParsed, tagInParts } from '../../src/rules/tagging/tag-in-parts.ts';
+import { tagRulesFile } from '../../src/rules/tagging/tag-rules-file.ts';
 import { upstream } from '../injection/reviews.ts';
 import { rule } from './temporary-tree.ts';
 

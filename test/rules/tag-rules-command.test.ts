@@ -6,12 +6,12 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { tagRules } from '../../src/commands/tag-rules.ts';
-import { emptyReport } from '../../src/rules/publication-plan.ts';
+import { emptyReport } from '../../src/rules/publishing/publication-plan.ts';
 import {
   linesForPeople,
   longestTerminationMessage,
   terminationMessage,
-} from '../../src/rules/tell-report.ts';
+} from '../../src/rules/publishing/tell-report.ts';
 import { rule, temporaryFolder } from './temporary-tree.ts';
 
 async function run(...argv: string[]) {

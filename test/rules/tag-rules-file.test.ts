@@ -4,8 +4,8 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type TaggedFile, tagRulesFile } from '../../src/rules/tag-rules-file.ts';
-import { parseYaml } from '../../src/rules/yaml-source.ts';
+import { type TaggedFile, tagRulesFile } from '../../src/rules/tagging/tag-rules-file.ts';
+import { parseYaml } from '../../src/yaml/falco-yaml.ts';
 
 const cases = join(import.meta.dirname, 'cases/files');
 const upstream = resolve(

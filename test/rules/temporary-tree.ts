@@ -3,10 +3,10 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after } from 'node:test';
-import { falcoBehaviour } from '../../src/rules/falco-version.ts';
-import { falcoFileSystem } from '../../src/rules/file-system.ts';
-import { publishingDisk } from '../../src/rules/publish.ts';
-import type { TagAndPublish } from '../../src/rules/tag-and-publish.ts';
+import { falcoBehaviour } from '../../src/rules/configuration/falco-version.ts';
+import { falcoFileSystem } from '../../src/rules/configuration/file-system.ts';
+import { publishingDisk } from '../../src/rules/publishing/publish.ts';
+import type { TagAndPublish } from '../../src/rules/publishing/tag-and-publish.ts';
 import { type FalcoAnswer, runFalco } from './falco-model.ts';
 
 export const output = '/etc/falco-federation';

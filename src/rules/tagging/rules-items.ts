@@ -1,6 +1,14 @@
 /** What the items of a rules file are to Falco, as far as tags and loading twice are concerned. */
 import type { YAMLMap } from 'yaml';
-import { isMap, isNull, type Node, resolve, textOf, valueUnder, type YamlDocument } from './yaml-source.ts';
+import {
+  isMap,
+  isNull,
+  type Node,
+  resolve,
+  textOf,
+  valueUnder,
+  type YamlDocument,
+} from '../../yaml/falco-yaml.ts';
 
 /**
  * - `rule`: a rule defined in full; its tags are those in the item;

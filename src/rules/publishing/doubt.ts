@@ -1,6 +1,7 @@
 /** Whether a plan is to be trusted at first sight, or may have been made while somebody was writing the rules. */
+
+import { inFolder } from '../configuration/paths.ts';
 import { dropInName, listedFolders } from './drop-in.ts';
-import { inFolder } from './paths.ts';
 import type { PlannedFile, PublicationPlan } from './publication-plan.ts';
 import { type PublishingDisk, rulesFolder } from './publish.ts';
 

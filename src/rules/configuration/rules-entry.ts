@@ -1,6 +1,6 @@
 /** What one entry of rules_files means to Falco: the files it loads from there, or why we leave it as it is. */
 import { posix } from 'node:path';
-import type { Finding } from '../reasons/reasons.ts';
+import type { Finding } from '../../reasons/reasons.ts';
 import type { RulesFilesEntry } from './effective-rules-files.ts';
 import type { FalcoBehaviour } from './falco-version.ts';
 import type { FileSystem } from './file-system.ts';

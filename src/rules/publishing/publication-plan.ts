@@ -1,13 +1,13 @@
 /** What is to be published, as a value: folders of tagged copies, the drop-in that lists them, and what to tell. */
 import { posix } from 'node:path';
-import { type Finding, reasons } from '../reasons/reasons.ts';
+import { type Finding, reasons } from '../../reasons/reasons.ts';
 import {
   type EffectiveQuestion,
   type EffectiveRulesFiles,
   effectiveRulesFiles,
   type RulesFilesEntry,
-} from './effective-rules-files.ts';
-import { type EntryContent, type RulesFile, rulesFilesOf } from './rules-entry.ts';
+} from '../configuration/effective-rules-files.ts';
+import { type EntryContent, type RulesFile, rulesFilesOf } from '../configuration/rules-entry.ts';
 import { type Copies, CopyMaker, type TaggedCopy } from './tagged-copies.ts';
 
 export interface PlannedFile {

@@ -1,11 +1,11 @@
 import type { V1Container, V1EnvVar, V1Volume } from '@kubernetes/client-node';
-import type { Identity } from '../federation/identity.ts';
-import { hubCertificatePath, hubCertificateVolume } from '../federation/names.ts';
-import type { Finding } from '../reasons/reasons.ts';
+import type { Identity } from '../../federation/identity.ts';
+import { hubCertificatePath, hubCertificateVolume } from '../../federation/names.ts';
+import type { Finding } from '../../reasons/reasons.ts';
+import { reconcileList } from '../reconcile.ts';
+import type { ContainerStep } from './container-step.ts';
 import { isUnreadable, readVariable, withEntry, withVariable } from './environment.ts';
-import type { ContainerStep } from './falcosidekick.ts';
-import { readFields, withPart } from './falcosidekick-fields.ts';
-import { reconcileList } from './reconcile.ts';
+import { readFields, withPart } from './fields.ts';
 
 const fieldsAdded = 'falcosidekick/CUSTOMFIELDS';
 const addressAdded = 'falcosidekick/WEBHOOK_ADDRESS';

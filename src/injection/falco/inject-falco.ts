@@ -1,15 +1,15 @@
 import type { V1Container, V1PodSpec, V1VolumeMount } from '@kubernetes/client-node';
-import type { Identity } from '../federation/identity.ts';
-import { falcoBehaviour } from '../rules/falco-version.ts';
-import { planFalcoArguments, withOurOptions, withoutOurOptions } from './falco-arguments.ts';
-import type { FalcoContainer } from './falco-container.ts';
-import { imageTag } from './image.ts';
-import type { Part } from './part.ts';
-import type { PodTemplate } from './pod-template.ts';
-import { reconcileInOrder, reconcileList } from './reconcile.ts';
+import type { Identity } from '../../federation/identity.ts';
+import { falcoBehaviour } from '../../rules/configuration/falco-version.ts';
+import { imageTag } from '../image.ts';
+import type { Part } from '../part.ts';
+import type { PodTemplate } from '../pod-template.ts';
+import { reconcileInOrder, reconcileList } from '../reconcile.ts';
+import { readStatus } from '../status.ts';
+import type { FalcoContainer } from './find-falco.ts';
+import { planFalcoArguments, withOurOptions, withoutOurOptions } from './our-options.ts';
 import { withoutOldCopying } from './rules-in-image.ts';
 import { leftAlone, planRulesPart, type RulesPart } from './rules-part.ts';
-import { readStatus } from './status.ts';
 
 /** Name of Falco's alert fields in the status annotation. */
 const fieldsAdded = 'falco/append_output';

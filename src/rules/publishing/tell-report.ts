@@ -1,5 +1,5 @@
 /** The report of a run for those who read it: the log, people, and the pod's status. */
-import { type Finding, reasons, sentenceOf } from '../reasons/reasons.ts';
+import { type Finding, reasons, sentenceOf } from '../../reasons/reasons.ts';
 import type { RulesReport } from './publication-plan.ts';
 
 /** The kubelet cuts a termination message off there, in the middle of the JSON. */

@@ -9,7 +9,7 @@
  * So from 0.41 the drop-in's list stands for what there is before the options, item by item: a user's
  * `-o rules_files[0]=X` then still means what it meant.
  */
-import type { Finding } from '../reasons/reasons.ts';
+import type { Finding } from '../../reasons/reasons.ts';
 import {
   absent,
   type ConfigNode,

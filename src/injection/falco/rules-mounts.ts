@@ -1,8 +1,8 @@
 import path from 'node:path';
 import type { V1Container, V1PodSpec, V1Volume, V1VolumeMount } from '@kubernetes/client-node';
-import { volumeName, volumePath } from '../federation/names.ts';
-import type { Finding } from '../reasons/reasons.ts';
-import { readFalcoArguments } from '../rules/falco-arguments.ts';
+import { volumeName, volumePath } from '../../federation/names.ts';
+import type { Finding } from '../../reasons/reasons.ts';
+import { readFalcoArguments } from '../../rules/configuration/falco-arguments.ts';
 
 /** Which of Falco's mounts the tagging containers get, so that they see Falco's rules where Falco sees them. */
 export interface RulesMounts {

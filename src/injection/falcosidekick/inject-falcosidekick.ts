@@ -1,22 +1,16 @@
 import type { V1Container } from '@kubernetes/client-node';
-import type { Identity } from '../federation/identity.ts';
-import type { Finding } from '../reasons/reasons.ts';
+import type { Identity } from '../../federation/identity.ts';
+import type { Finding } from '../../reasons/reasons.ts';
+import { imageVersion, isBefore } from '../image.ts';
+import type { Part } from '../part.ts';
+import type { PodTemplate } from '../pod-template.ts';
+import { readStatus } from '../status.ts';
+import type { ContainerStep } from './container-step.ts';
 import { readVariable, withVariable } from './environment.ts';
-import type { FalcosidekickContainer } from './falcosidekick-container.ts';
-import { readTags, withPart } from './falcosidekick-fields.ts';
-import { hubFields } from './falcosidekick-hub.ts';
-import { hubForwarding, spokeFields } from './falcosidekick-spoke.ts';
-import { imageVersion, isBefore } from './image.ts';
-import type { Part } from './part.ts';
-import type { PodTemplate } from './pod-template.ts';
-import { readStatus } from './status.ts';
-
-/** What a step makes of the container, and what is ours in it then. */
-export interface ContainerStep {
-  readonly container: V1Container;
-  readonly added: readonly string[];
-  readonly findings: readonly Finding[];
-}
+import { readTags, withPart } from './fields.ts';
+import type { FalcosidekickContainer } from './find-falcosidekick.ts';
+import { hubFields } from './hub.ts';
+import { hubForwarding, spokeFields } from './spoke.ts';
 
 /**
  * Labels that may become fields: one that is an extra Prometheus label already would stop falcosidekick

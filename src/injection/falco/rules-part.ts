@@ -1,8 +1,8 @@
 import type { V1Container, V1Volume, V1VolumeMount } from '@kubernetes/client-node';
-import type { Identity } from '../federation/identity.ts';
-import { volumeName, volumePath } from '../federation/names.ts';
-import type { Finding } from '../reasons/reasons.ts';
-import type { PodTemplate } from './pod-template.ts';
+import type { Identity } from '../../federation/identity.ts';
+import { volumeName, volumePath } from '../../federation/names.ts';
+import type { Finding } from '../../reasons/reasons.ts';
+import type { PodTemplate } from '../pod-template.ts';
 import { nothingToCopy, planCopying } from './rules-in-image.ts';
 import { rulesMounts } from './rules-mounts.ts';
 import { bringsRulesBeside, followRules, rulesArriveLater, tagRules } from './tagging-containers.ts';

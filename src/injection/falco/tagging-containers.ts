@@ -1,8 +1,8 @@
 import type { V1Container, V1PodSpec, V1SecurityContext, V1VolumeMount } from '@kubernetes/client-node';
-import type { Identity } from '../federation/identity.ts';
-import { followRulesContainer, tagRulesContainer, volumeName, volumePath } from '../federation/names.ts';
-import { imageName, imageTag, imageVersion, isBefore } from './image.ts';
-import { containersOf } from './pod-template.ts';
+import type { Identity } from '../../federation/identity.ts';
+import { followRulesContainer, tagRulesContainer, volumeName, volumePath } from '../../federation/names.ts';
+import { imageName, imageTag, imageVersion, isBefore } from '../image.ts';
+import { containersOf } from '../pod-template.ts';
 
 /** What every container of ours is made from. */
 export interface ContainerInputs {

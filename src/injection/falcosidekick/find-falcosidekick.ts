@@ -1,6 +1,6 @@
 import type { V1Container, V1PodSpec } from '@kubernetes/client-node';
-import type { Finding } from '../reasons/reasons.ts';
-import { imageName } from './image.ts';
+import type { Finding } from '../../reasons/reasons.ts';
+import { imageName } from '../image.ts';
 
 export interface FalcosidekickContainer {
   /** Index in `spec.containers`. */

@@ -1,9 +1,9 @@
-import type { Identity } from '../federation/identity.ts';
-import { volumePath } from '../federation/names.ts';
-import type { Finding } from '../reasons/reasons.ts';
-import { readFalcoArguments } from '../rules/falco-arguments.ts';
-import type { FalcoBehaviour } from '../rules/falco-version.ts';
-import { lastFolder } from '../rules/paths.ts';
+import type { Identity } from '../../federation/identity.ts';
+import { volumePath } from '../../federation/names.ts';
+import type { Finding } from '../../reasons/reasons.ts';
+import { readFalcoArguments } from '../../rules/configuration/falco-arguments.ts';
+import type { FalcoBehaviour } from '../../rules/configuration/falco-version.ts';
+import { lastFolder } from '../../rules/configuration/paths.ts';
 
 /** Folder with tagged copies of rules files that a user adds by `-o rules_files[]=…` (FACTS 1.13). */
 const ourLast = lastFolder(volumePath);

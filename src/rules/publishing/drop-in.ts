@@ -1,6 +1,6 @@
 /** The config file that makes Falco read the tagged copies. */
-import type { EffectiveRulesFiles } from './effective-rules-files.ts';
-import { escapeVariables } from './variables.ts';
+import type { EffectiveRulesFiles } from '../configuration/effective-rules-files.ts';
+import { escapeVariables } from '../configuration/variables.ts';
 
 /** Name of the one config file right in the output folder: Falco reads every file there (FACTS 1.4). */
 export const dropInName = 'federation.yaml';

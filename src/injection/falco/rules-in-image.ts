@@ -6,8 +6,8 @@ import {
   toolsVolumePath,
   volumeName,
   volumePath,
-} from '../federation/names.ts';
-import type { Finding } from '../reasons/reasons.ts';
+} from '../../federation/names.ts';
+import type { Finding } from '../../reasons/reasons.ts';
 import { configFolder, type RulesMounts } from './rules-mounts.ts';
 import { type ContainerInputs, ownContainer } from './tagging-containers.ts';
 

@@ -1,5 +1,5 @@
 /** One whole run: look, plan, publish, tell. What `tag-rules` does once. */
-import { errorCode, type FileSystem } from './file-system.ts';
+import { errorCode, type FileSystem } from '../configuration/file-system.ts';
 import {
   emptyReport,
   type Planned,

@@ -21,9 +21,9 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
+import { errorCode } from '../configuration/file-system.ts';
+import { inFolder, lastFolder } from '../configuration/paths.ts';
 import { dropInName, dropInText, listedFolders, writtenPath } from './drop-in.ts';
-import { errorCode } from './file-system.ts';
-import { inFolder, lastFolder } from './paths.ts';
 import type { PlannedFile, PlannedItem, PublicationPlan } from './publication-plan.ts';
 
 /** The writing half of the disk. Every method throws what the system says. */

@@ -6,7 +6,7 @@
  */
 
 import { closeSync, fstatSync, openSync, readdirSync, readFileSync, statSync } from 'node:fs';
-import { messageOf } from '../reasons/message-of.ts';
+import { messageOf } from '../../reasons/message-of.ts';
 
 /** What is at a path, symbolic links followed, as Falco does. */
 export type Look =

@@ -1,8 +1,8 @@
 /** Reads and tags the files of entries, within what the volume and the container's memory are meant for. */
-import type { Finding } from '../reasons/reasons.ts';
-import { type FileSystem, utf8 } from './file-system.ts';
-import type { RulesFile } from './rules-entry.ts';
-import { tagInParts } from './tag-in-parts.ts';
+import type { Finding } from '../../reasons/reasons.ts';
+import { type FileSystem, utf8 } from '../configuration/file-system.ts';
+import type { RulesFile } from '../configuration/rules-entry.ts';
+import { tagInParts } from '../tagging/tag-in-parts.ts';
 
 /**
  * All copies together: the volume's size limit is 64 MiB, and a new copy may for a moment lie beside the old one.

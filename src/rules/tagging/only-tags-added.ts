@@ -1,6 +1,14 @@
 /** The proof behind each edit: two trees are the same but for the tags that were meant to be added. */
 import { isSeq, type ParsedNode, type YAMLMap, type YAMLSeq } from 'yaml';
-import { isAlias, isMap, isNull, isScalar, type Node, textOf, type YamlDocument } from './yaml-source.ts';
+import {
+  isAlias,
+  isMap,
+  isNull,
+  isScalar,
+  type Node,
+  textOf,
+  type YamlDocument,
+} from '../../yaml/falco-yaml.ts';
 
 /** What was meant to happen to a node of the old tree. */
 export interface Change {

@@ -1,7 +1,5 @@
 /** Falco's configuration as far as it decides about rules files: values, and how `-o` options change them. */
 import { isMap, isSeq } from 'yaml';
-import { utf8 } from './file-system.ts';
-import { escapeVariables, expandVariables, type Lookup } from './variables.ts';
 import {
   isNull,
   isScalar,
@@ -11,7 +9,9 @@ import {
   resolve,
   textOf,
   type YamlDocument,
-} from './yaml-source.ts';
+} from '../../yaml/falco-yaml.ts';
+import { utf8 } from './file-system.ts';
+import { escapeVariables, expandVariables, type Lookup } from './variables.ts';
 
 export interface ConfigScalar {
   readonly kind: 'scalar';

@@ -3,7 +3,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { connect } from '../../src/cluster/connection.ts';
+import { connect } from '../../src/cluster/connect.ts';
 
 const folder = (): string => mkdtempSync(path.join(tmpdir(), 'connection-'));
 

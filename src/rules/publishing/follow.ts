@@ -5,8 +5,8 @@
  * launcher (src/launcher/follow.c), which is all that stays in memory between two steps; elsewhere the loop below.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { FileSystem } from '../configuration/file-system.ts';
 import { wouldTakeAway } from './doubt.ts';
-import type { FileSystem } from './file-system.ts';
 import { type Planned, planPublication, type RulesReport } from './publication-plan.ts';
 import { publishPlanned, reportingErrors, type TagAndPublish } from './tag-and-publish.ts';
 

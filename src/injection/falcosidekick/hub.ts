@@ -1,15 +1,9 @@
 import type { V1Container } from '@kubernetes/client-node';
-import type { Identity } from '../federation/identity.ts';
-import type { Finding } from '../reasons/reasons.ts';
+import type { Identity } from '../../federation/identity.ts';
+import type { Finding } from '../../reasons/reasons.ts';
+import type { ContainerStep } from './container-step.ts';
 import { isUnreadable, readVariable, withVariable } from './environment.ts';
-import type { ContainerStep } from './falcosidekick.ts';
-import {
-  isKeepingTemplate,
-  keepingTemplate,
-  readFields,
-  withoutFields,
-  withPart,
-} from './falcosidekick-fields.ts';
+import { isKeepingTemplate, keepingTemplate, readFields, withoutFields, withPart } from './fields.ts';
 
 const fieldsAdded = 'falcosidekick/TEMPLATEDFIELDS';
 

@@ -13,9 +13,7 @@
  *     tags: *elsewhere  ->  the list written out, if adding to it would change more than tags
  */
 import { isSeq, type ParsedNode, visit, type YAMLMap, type YAMLSeq } from 'yaml';
-import type { ReasonCode } from '../reasons/reasons.ts';
-import { type Change, onlyTagsAdded } from './only-tags-added.ts';
-import { type ItemKind, kindOfItem } from './rules-items.ts';
+import type { ReasonCode } from '../../reasons/reasons.ts';
 import {
   isAlias,
   isMap,
@@ -28,7 +26,9 @@ import {
   resolve,
   textOf,
   type YamlDocument,
-} from './yaml-source.ts';
+} from '../../yaml/falco-yaml.ts';
+import { type Change, onlyTagsAdded } from './only-tags-added.ts';
+import { type ItemKind, kindOfItem } from './rules-items.ts';
 
 /** What a user should know of one file. */
 export interface FileProblem {
