@@ -1,11 +1,11 @@
 import { networkInterfaces } from 'node:os';
 import { Server as TlsServer } from 'node:tls';
-import type { FastifyInstance } from 'fastify';
 import { type Logger, pino } from 'pino';
 import { connect } from '../cluster/index.ts';
 import { version } from '../federation/names.ts';
 import { drain } from '../server/drain.ts';
 import { buildHealth, type Check } from '../server/health.ts';
+import { listenOnAll, portOf } from '../server/listen.ts';
 import { buildMetricsServer, makeMetrics } from '../server/metrics.ts';
 import { buildWebhook, secureContext } from '../server/webhook.ts';
 import { describeProblem } from '../settings/load.ts';
@@ -37,12 +37,6 @@ Stop with Ctrl-C.
 function anyAddress(): string {
   const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
   return addresses.some(({ family }) => family === 'IPv6') ? '::' : '0.0.0.0';
-}
-
-/** The port that a server got: the one asked for, or the system's choice for 0. */
-function portOf(server: FastifyInstance, asked: number): number {
-  const address = server.server.address();
-  return typeof address === 'object' && address !== null ? address.port : asked;
 }
 
 async function run(flags: ServeFlags, first: Settings, io: CommandIo): Promise<number> {
@@ -82,21 +76,30 @@ async function run(flags: ServeFlags, first: Settings, io: CommandIo): Promise<n
   const metricsServer = buildMetricsServer(metrics);
 
   const host = flags.host ?? (flags.local ? '127.0.0.1' : anyAddress());
-  await webhook.listen({ host, port: flags.port });
-  await health.listen({ host, port: flags.healthPort });
-  await metricsServer.listen({ host, port: flags.metricsPort });
+  const listeners = {
+    webhook: { server: webhook, host, port: flags.port, flag: '--port' },
+    health: { server: health, host, port: flags.healthPort, flag: '--health-port' },
+    metrics: { server: metricsServer, host, port: flags.metricsPort, flag: '--metrics-port' },
+  };
+  try {
+    await listenOnAll(Object.values(listeners));
+  } catch (error) {
+    // What goes on watching would keep the process alive.
+    for (const stop of [settings.stop, namespaces.stop]) stop();
+    throw error;
+  }
   // For new connections only; those that are open go on (FACTS 5).
   const stopCertificate = certificate.follow((pair) => {
     if (webhook.server instanceof TlsServer) webhook.server.setSecureContext(secureContext(pair));
   });
-  const port = portOf(webhook, flags.port);
+  const port = portOf(listeners.webhook);
   logger.info(
     {
       cluster: first.cluster,
       role: first.role,
       port,
-      healthPort: portOf(health, flags.healthPort),
-      metricsPort: portOf(metricsServer, flags.metricsPort),
+      healthPort: portOf(listeners.health),
+      metricsPort: portOf(listeners.metrics),
     },
     'serving',
   );

@@ -3,9 +3,11 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import { text } from 'node:stream/consumers';
 import { describe, test } from 'node:test';
 import { makeServingCertificate } from '../../src/certificates/self-signed.ts';
 import { post } from '../server/https.ts';
@@ -182,7 +184,32 @@ describe('inject', () => {
   });
 });
 
+const anyPorts = ['--port', '0', '--health-port', '0', '--metrics-port', '0'];
+
 describe('serve', () => {
+  for (const flag of ['--port', '--health-port', '--metrics-port']) {
+    test(`a port that is taken: exit 1, ${flag} and the remedy told`, async () => {
+      const other = createServer().listen(0, '127.0.0.1');
+      await once(other, 'listening');
+      const address = other.address();
+      const taken = String(typeof address === 'object' ? address?.port : undefined);
+      const cwd = mkdtempSync(path.join(tmpdir(), 'serve-'));
+      const child = spawn(
+        process.execPath,
+        [program, 'serve', '--local', '--settings', settings, ...anyPorts, flag, taken],
+        { cwd, stdio: ['ignore', 'ignore', 'pipe'] },
+      );
+      const [told, [status]] = await Promise.all([text(child.stderr), once(child, 'exit')]);
+      other.close();
+      assert.equal(status, 1);
+      assert.equal(
+        told,
+        `falco-federation serve: cannot listen on 127.0.0.1 port ${taken} (${flag}): EADDRINUSE, another program ` +
+          `listens there; stop it, or choose another port with ${flag}\n`,
+      );
+    });
+  }
+
   test('bad settings: exit 1, the place told', () => {
     const file = path.join(mkdtempSync(path.join(tmpdir(), 'serve-')), 'federation.yaml');
     writeFileSync(file, 'cluster: a\nrole: leaf\n');
@@ -234,15 +261,15 @@ users: [{name: a, user: {token: x}}]
       [
         ...[program, 'serve', '--settings', settings, '--kubeconfig', kubeconfig, '--host', '127.0.0.1'],
         ...['--tls-cert', path.join(folder, 'tls.crt'), '--tls-key', path.join(folder, 'tls.key')],
-        ...['--port', '0', '--health-port', '0', '--metrics-port', '0'],
+        ...anyPorts,
       ],
       { stdio: ['ignore', 'pipe', 'inherit'] },
     );
     let port = 0;
     let healthPort = 0;
     let metricsPort = 0;
-    for await (const text of createInterface({ input: child.stdout })) {
-      const line = JSON.parse(text);
+    for await (const one of createInterface({ input: child.stdout })) {
+      const line = JSON.parse(one);
       if (line.msg !== 'serving') continue;
       ({ port, healthPort, metricsPort } = line);
       break;
@@ -276,7 +303,7 @@ users: [{name: a, user: {token: x}}]
     };
     const firstCa = await write();
     const args = ['--settings', settings, '--tls-cert', cert, '--tls-key', key, '--host', '127.0.0.1'];
-    const child = spawn(process.execPath, [program, 'serve', ...args, '--port', '0', '--health-port', '0'], {
+    const child = spawn(process.execPath, [program, 'serve', ...args, ...anyPorts], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
@@ -306,7 +333,7 @@ users: [{name: a, user: {token: x}}]
   test('--local prints the request to try, with the port it got', async () => {
     const child = spawn(
       process.execPath,
-      [program, 'serve', '--local', '--settings', settings, '--port', '0', '--health-port', '0'],
+      [program, 'serve', '--local', '--settings', settings, ...anyPorts],
       { cwd: mkdtempSync(path.join(tmpdir(), 'serve-')), stdio: ['ignore', 'pipe', 'inherit'] },
     );
     let output = '';
