@@ -138,41 +138,39 @@ test('termination messages fit, whatever there is to tell', () => {
   assert.equal(linesForPeople(report).length, 201);
 });
 
-/** Runs the command in a process of its own, as another user where this one is root. */
+/**
+ * Runs the command in a process of its own, as another user where this one is root. That user may not be able to read
+ * the program, as where a clone lies in /root: so root loads it.
+ */
 function runApart(flags: readonly string[]) {
   const module = join(import.meta.dirname, '../../src/commands/tag-rules.ts');
   const script = `const { tagRules } = await import(${JSON.stringify(module)});
+    if (process.getuid() === 0) {
+      process.setgroups([]);
+      process.setgid(65532);
+      process.setuid(65532);
+    }
     process.exitCode = await tagRules(process.argv.slice(1), process);`;
-  const user = process.getuid?.() === 0 ? { uid: 65532, gid: 65532 } : {};
-  const options = { encoding: 'utf8', ...user } as const;
-  return spawnSync(process.execPath, ['--input-type=module', '-e', script, '--', ...flags], options);
+  return spawnSync(process.execPath, ['--input-type=module', '-e', script, '--', ...flags], {
+    encoding: 'utf8',
+  });
 }
 
-test('as a user who may not read: the entry stays, and Falco keeps its own rules', (t) => {
+test('as a user who may not read: the entry stays, and Falco keeps its own rules', () => {
   const { at, flags } = plant();
   chmodSync(at('rules.yaml'), 0);
   chmodSync(at('out'), 0o777);
   const { status, stdout, stderr } = runApart(flags);
-  if (stdout === '') {
-    t.diagnostic(
-      `left out: another user cannot run the command here: ${stderr.split('\n').find((line) => line.includes('rror'))}`,
-    );
-    return;
-  }
   assert.equal(status, 0, stderr);
   assert.equal(JSON.parse(stdout).code, 'rules_none_tagged');
   assert.match(stderr, /rules_entry_unreadable: .*rules\.yaml: EACCES/);
   assert(!existsSync(at('out/federation.yaml')));
 });
 
-test('as a user who may not write: nothing half done', (t) => {
+test('as a user who may not write: nothing half done', () => {
   const { at, flags } = plant();
   chmodSync(at('out'), 0o555);
   const { status, stdout, stderr } = runApart([...flags, '--on-failure', 'fail']);
-  if (stdout === '') {
-    t.diagnostic('left out: another user cannot run the command here');
-    return;
-  }
   assert.equal(status, 1, stderr);
   assert.equal(JSON.parse(stdout).code, 'rules_output_unwritable');
   assert.equal(statSync(at('out')).nlink, 2);
