@@ -40,7 +40,7 @@ export interface PublicationPlan {
 export interface RulesReport {
   /** What it came to. */
   readonly outcome: Finding;
-  /** Entries of the list, and how many of them are tagged folders now. */
+  /** Entries of the list, and how many of them are folders of copies now. */
   readonly entries: number;
   readonly taggedEntries: number;
   /** Files copied, rules in them that carry tags, rules that got a tag, and that had it. */
