@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import type { ReasonCode } from '../../src/reasons/reasons.ts';
 import { signatureOf } from '../../src/rules/configuration/file-system.ts';
 import { followStep } from '../../src/rules/publishing/follow.ts';
@@ -127,6 +128,85 @@ for (const { when, tree, changes, code, counts } of rows) {
   });
 }
 
+/** What may stand in a file: its rules are named after it, so that no other file defines them again. */
+const pieces = {
+  plain: (name: string) => rule(`plain ${name}`),
+  had: (name: string) => rule(`had ${name}`, 'staging'),
+  untaggable: (name: string) => untaggable.replace('Shared', `shared ${name}`),
+  lists: () => lists,
+} as const;
+
+const content = fc.uniqueArray(fc.constantFrom('plain', 'had', 'untaggable', 'lists'), { maxLength: 3 });
+
+interface Entry {
+  readonly is: 'file' | 'missing' | 'unreadable' | 'ignored' | 'added' | 'put in';
+  readonly content: readonly (keyof typeof pieces)[];
+}
+
+const entry: fc.Arbitrary<Entry> = fc.record({
+  is: fc.constantFrom('file', 'file', 'missing', 'unreadable', 'ignored', 'added', 'put in'),
+  content,
+});
+
+/** The tree, arguments and file system that the entries stand for; a file of its own for each. */
+function planted(entries: readonly Entry[]) {
+  const named = entries.map((one, index) => ({
+    ...one,
+    path: `${index}.${one.is === 'ignored' ? 'txt' : 'yaml'}`,
+  }));
+  const present = named.filter(({ is }) => is !== 'missing');
+  const listed = named.filter(({ is }) => is !== 'added');
+  const root = plant({
+    'falco.yaml': listing(
+      'always.yaml',
+      ...listed.map((one) => (one.is === 'put in' ? 'replaced.yaml' : one.path)),
+    ),
+    'always.yaml': lists,
+    ...Object.fromEntries(
+      present.map((one) => [
+        one.path,
+        one.content.map((piece) => pieces[piece](one.path)).join('') || '# none\n',
+      ]),
+    ),
+  });
+  const options = named.flatMap(({ is, path }) => {
+    if (is === 'added') return [`rules_files[]=/etc/falco/${path}`];
+    const index = listed.findIndex((one) => one.path === path) + 1;
+    return is === 'put in' ? [`rules_files[${index}]=/etc/falco/${path}`] : [];
+  });
+  const last = entries.some(({ is }) => is === 'added') ? [`rules_files[]=${output}/last`] : [];
+  const { fileSystem } = runIn(root);
+  const hidden = named.filter(({ is }) => is === 'unreadable').map(({ path }) => `/etc/falco/${path}`);
+  const read: typeof fileSystem.read = (path, limit) =>
+    hidden.includes(path) ? { is: 'unreadable', why: 'EACCES' } : fileSystem.read(path, limit);
+  return { root, falcoArguments: optionsOf(...options, ...last), fileSystem: { ...fileSystem, read } };
+}
+
+test('whatever is there, the outcome holds for the rules that Falco then has', () => {
+  fc.assert(
+    fc.property(fc.array(entry, { maxLength: 4 }), (entries) => {
+      const { root, ...changes } = planted(entries);
+      const report = tagAndPublish(runIn(root, changes));
+      const { exit, rules } = falcoIn(root, changes.falcoArguments);
+      assert.equal(exit, 0);
+      const without = rules.filter(({ tags }) => !tags.includes('staging'));
+      const seen = report.kept.every(({ code }) => code !== 'rules_entry_unreadable');
+      if (seen) {
+        const counts = [report.tagged + report.alreadyTagged, report.untagged];
+        assert.deepEqual(counts, [rules.length - without.length, without.length]);
+      }
+      const holds: Partial<Record<ReasonCode, boolean>> = {
+        rules_tagged: rules.length > 0 && without.length === 0,
+        rules_tagged_in_part: report.tagged + report.alreadyTagged > 0 && (!seen || without.length > 0),
+        rules_none_tagged: report.tagged + report.alreadyTagged === 0 && (!seen || without.length > 0),
+        rules_none_there: seen && rules.length === 0,
+      };
+      assert.equal(holds[report.outcome.code], true, report.outcome.code);
+    }),
+    { numRuns: 200 },
+  );
+});
+
 test('one entry that cannot be read makes the line a warning, and the code another', () => {
   const root = plant({ 'a.yaml': rule('A'), 'b.yaml': rule('B') });
   const report = tagAndPublish(runIn(root, { fileSystem: unreadable(root, '/etc/falco/b.yaml') }));
@@ -188,6 +268,8 @@ test('a follower that keeps what was published says so, and only then', () => {
   assert.equal(kept?.outcome.code, 'rules_none_seen');
   assert.deepEqual(kept?.findings, [{ code: 'rules_former_kept', detail: `${output}/federation.yaml` }]);
   assert.deepEqual(falcoIn(root).rules, [{ name: 'A', tags: ['own', 'staging'] }]);
+  plant({ 'falco.yaml': 'rules_files: [\n' }, root);
+  assert.deepEqual(step()?.findings, kept?.findings);
   rmSync(`${root}${output}/federation.yaml`);
   assert.deepEqual(step()?.findings, []);
 });

@@ -17,7 +17,7 @@ import { type Finding, reasons } from '../../reasons/reasons.ts';
 
 /** What the outcome depends on. */
 export interface Reached {
-  /** Rules of copies: those that got a tag, that had all, and that have not. */
+  /** Rules that Falco loads: those that got a tag, that had all, and that have not. */
   readonly tagged: number;
   readonly alreadyTagged: number;
   readonly untagged: number;

@@ -43,7 +43,7 @@ export interface RulesReport {
   /** Entries of the list, and how many of them are folders of copies now. */
   readonly entries: number;
   readonly taggedEntries: number;
-  /** Files copied, rules in them that carry tags, rules that got a tag, and that had it. */
+  /** Files copied, rules in them and in files that options add, rules that got a tag, and that had it. */
   readonly files: number;
   readonly rules: number;
   readonly tagged: number;
@@ -93,8 +93,8 @@ class Planning {
   private readonly copies: TaggedCopy[] = [];
   private readonly kept: Finding[] = [];
   private readonly findings: Finding[] = [];
-  /** Rules without every tag in files that are not copied. */
-  private untaggedBeside = 0;
+  /** What would be copies of files that Falco reads as they are, because an option adds them. */
+  private readonly beside: TaggedCopy[] = [];
 
   constructor(question: PlanQuestion, effective: EffectiveRulesFiles) {
     this.question = question;
@@ -149,8 +149,8 @@ class Planning {
     for (const file of content.files) {
       const looked = maker.copiesOf([file]);
       const copy = looked.is === 'copies' ? looked.copies[0] : undefined;
+      if (copy !== undefined) this.beside.push(copy);
       if (copy?.untagged === 0 && copy.tagged === 0 && copy.findings.length === 0) continue;
-      this.untaggedBeside += (copy?.untagged ?? 0) + (copy?.tagged ?? 0);
       this.findings.push({ code: 'rules_added_untagged', detail: file.path });
     }
   }
@@ -183,16 +183,17 @@ class Planning {
   }
 
   private report(taggedEntries: number, last: number): RulesReport {
-    const sum = (value: (copy: TaggedCopy) => number) =>
-      this.copies.reduce((total, copy) => total + value(copy), 0);
+    const { copies, beside } = this;
+    const sum = (of: readonly TaggedCopy[], value: (copy: TaggedCopy) => number) =>
+      of.reduce((total, copy) => total + value(copy), 0);
     const counted = {
       entries: this.effective.entries.length,
       taggedEntries,
-      files: this.copies.length,
-      rules: sum((copy) => copy.rules),
-      tagged: sum((copy) => copy.tagged),
-      alreadyTagged: sum((copy) => copy.alreadyTagged),
-      untagged: sum((copy) => copy.untagged) + this.untaggedBeside,
+      files: copies.length,
+      rules: sum([...copies, ...beside], ({ rules }) => rules),
+      tagged: sum(copies, ({ tagged }) => tagged),
+      alreadyTagged: sum([...copies, ...beside], ({ alreadyTagged }) => alreadyTagged),
+      untagged: sum(copies, ({ untagged }) => untagged) + sum(beside, (one) => one.untagged + one.tagged),
       copiedAsTheyWere: this.copies.filter((copy) => copy.asItWas).length,
       kept: this.kept,
       findings: [...this.findings, ...this.copies.flatMap((copy) => copy.findings)],
@@ -219,7 +220,7 @@ function loadsNothing(content: EntryContent): boolean {
 
 /** An outcome about paths names them. */
 function detailed(code: Finding['code'], entries: readonly RulesFilesEntry[]): Finding {
-  const paths = entries.map(({ path }) => path).join(', ');
+  const paths = entries.map(({ written }) => written).join(', ');
   return ['rules_none_seen', 'rules_none_there', 'rules_none_tagged'].includes(code)
     ? { code, detail: paths }
     : { code };
