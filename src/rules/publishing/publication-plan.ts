@@ -42,7 +42,7 @@ export interface RulesReport {
   readonly outcome: Finding;
   /** Entries of the list, and how many of them are folders of copies now. */
   readonly entries: number;
-  readonly taggedEntries: number;
+  readonly copiedEntries: number;
   /** Files copied, rules in them and in files that options add, rules that got a tag, and that had it. */
   readonly files: number;
   readonly rules: number;
@@ -74,7 +74,7 @@ export const nothing: PublicationPlan = { dropIn: undefined, last: [] };
 
 export function emptyReport(outcome: Finding): RulesReport {
   return {
-    ...{ outcome, entries: 0, taggedEntries: 0, files: 0, rules: 0, tagged: 0, alreadyTagged: 0 },
+    ...{ outcome, entries: 0, copiedEntries: 0, files: 0, rules: 0, tagged: 0, alreadyTagged: 0 },
     ...{ untagged: 0, copiedAsTheyWere: 0, kept: [], findings: [] },
   };
 }
@@ -182,13 +182,13 @@ class Planning {
     return copy?.loadsTwice === true ? copy : undefined;
   }
 
-  private report(taggedEntries: number, last: number): RulesReport {
+  private report(copiedEntries: number, last: number): RulesReport {
     const { copies, beside } = this;
     const sum = (of: readonly TaggedCopy[], value: (copy: TaggedCopy) => number) =>
       of.reduce((total, copy) => total + value(copy), 0);
     const counted = {
       entries: this.effective.entries.length,
-      taggedEntries,
+      copiedEntries,
       files: copies.length,
       rules: sum([...copies, ...beside], ({ rules }) => rules),
       tagged: sum(copies, ({ tagged }) => tagged),
@@ -202,7 +202,7 @@ class Planning {
     const following = this.question.following === true;
     const code = outcomeOf({
       ...counted,
-      published: taggedEntries + last > 0,
+      published: copiedEntries + last > 0,
       unwatched: following && !watched,
     });
     const outcome = detailed(code, this.effective.all);
