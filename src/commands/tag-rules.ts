@@ -85,6 +85,7 @@ function asRun(settings: Settings, io: CommandIo): TagAndPublish {
     lookup: (name) => settings.falcoEnv.get(name) ?? io.env[name],
     output: settings.output,
     tags: settings.tags,
+    following: settings.follow,
   };
 }
 
@@ -190,6 +191,8 @@ function wrongIn(values: Values): string | undefined {
   if (output === undefined) return '--output is missing';
   if (!output.startsWith('/'))
     return `--output ${output}: must be a whole path, Falco reads it from elsewhere`;
+  if (/\.ya?ml/.test(output))
+    return `--output ${output}: Falco loads no rules from a folder named .yaml or .yml`;
   if (config !== undefined && !config.startsWith('/')) return `--config ${config}: must be a whole path`;
   const onFailure = values['on-failure'] ?? 'ignore';
   return ['ignore', 'fail'].includes(onFailure)

@@ -207,6 +207,32 @@ const table = {
     severity: 'done',
     sentence: 'The rules were tagged and published.',
   },
+  rules_tagged_in_part: {
+    severity: 'warning',
+    sentence: 'Rules were tagged and published, but others stay untagged, or may.',
+    remedy: 'See what is said of each file and entry.',
+  },
+  rules_none_there: {
+    severity: 'skipped',
+    sentence: 'The rules files that can be seen define no rules, so there is nothing to tag.',
+  },
+  rules_watch_off: {
+    severity: 'warning',
+    sentence:
+      'Falco does not look for changes (watch_config_files is off): what is tagged while it runs counts from its next start.',
+    remedy: 'Set watch_config_files: true, or restart Falco after each change of its rules.',
+  },
+  rules_watch_off_before_start: {
+    severity: 'skipped',
+    sentence:
+      'Falco does not look for changes (watch_config_files is off): it reads what is tagged now when it starts, and nothing later.',
+  },
+  rules_former_kept: {
+    severity: 'warning',
+    sentence: 'What was published before stays in force: without it Falco would have no rules file at all.',
+    remedy:
+      'Put the rules files back, or correct the configuration; they are tagged as soon as they are there.',
+  },
   rules_left_to_argument: {
     severity: 'skipped',
     sentence: 'Falco is given rules files with -r and then ignores rules_files, so nothing was tagged.',
@@ -271,8 +297,8 @@ const table = {
   },
   rules_none_tagged: {
     severity: 'error',
-    sentence: 'No rules file could be tagged; Falco runs its own rules.',
-    remedy: 'See what is said of each entry.',
+    sentence: 'There are rules files, but none of their rules could be tagged.',
+    remedy: 'See what is said of each file and entry.',
   },
   rules_entry_missing: {
     severity: 'skipped',
@@ -280,12 +306,13 @@ const table = {
   },
   rules_entry_empty: {
     severity: 'skipped',
-    sentence: 'A listed folder holds no rules files; the entry stays as it was.',
+    sentence: 'A listed folder holds no rules files that Falco loads; the entry stays as it was.',
+    remedy: 'Name rules files .yaml or .yml; with the same ending earlier in the path Falco leaves them out.',
   },
   rules_entry_ignored: {
     severity: 'skipped',
     sentence: 'A listed file is none that Falco loads; the entry stays as it was.',
-    remedy: 'Name rules files .yaml or .yml.',
+    remedy: 'Name rules files .yaml or .yml; with the same ending earlier in the path Falco leaves them out.',
   },
   rules_entry_relative: {
     severity: 'warning',
@@ -352,12 +379,13 @@ const table = {
   },
   rules_output_unwritable: {
     severity: 'error',
-    sentence: 'The tagged rules could not be written; what was published before stays in force.',
+    sentence:
+      'The tagged rules could not be written; Falco keeps what was published before, or else its own rules.',
     remedy: 'See that the output folder exists, is writable for user 65532 and has space.',
   },
   rules_tagging_failed: {
     severity: 'error',
-    sentence: 'Something went wrong that should not; Falco runs its own rules.',
+    sentence: 'Something went wrong that should not; nothing was changed for Falco.',
     remedy: 'Please report it with the log.',
   },
 } as const satisfies Record<string, Reason>;

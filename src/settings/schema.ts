@@ -124,7 +124,7 @@ const rules = z
       .enum(['ignore', 'fail'])
       .default('ignore')
       .describe(
-        'When the rules cannot be tagged: `ignore` lets Falco start with its own rules, `fail` keeps the pod from starting.',
+        'When none of the rules can be tagged: `ignore` lets Falco start with its own rules, `fail` keeps the pod from starting.',
       ),
     image: z
       .string()

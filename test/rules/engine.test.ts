@@ -24,7 +24,7 @@ import { falcoFileSystem } from '../../src/rules/configuration/file-system.ts';
 import { rulesFilesOf } from '../../src/rules/configuration/rules-entry.ts';
 import { publishingDisk } from '../../src/rules/publishing/publish.ts';
 import { tagAndPublish } from '../../src/rules/publishing/tag-and-publish.ts';
-import { type FalcoAnswer, type LoadedRule, runFalco, sorted } from './falco-model.ts';
+import { type FalcoAnswer, type LoadedRule, runFalco, sorted, watches } from './falco-model.ts';
 
 const output = '/etc/falco-federation';
 const repository = join(import.meta.dirname, '../..');
@@ -106,6 +106,8 @@ function ourFiles(one: Case): readonly string[] | string {
   const asked = question(one, one.args);
   const list = effectiveRulesFiles(asked);
   if (list.is === 'left_alone') return list.finding.code;
+  const run = { root: one.root, args: one.args, env: one.env, old: one.version < '0.41' };
+  assert.equal(list.watched, watches(run), 'whether Falco looks for changes');
   return list.all.flatMap((entry) => {
     const content = rulesFilesOf(asked.fileSystem, entry, asked.behaviour);
     return content.is === 'files' ? content.files.map((file) => file.path) : [];

@@ -191,8 +191,23 @@ function plain(node: unknown, env: FalcoRun['env'] | undefined): Value {
 }
 
 function readPairs(run: FalcoRun, path: string): [string, Value][] {
-  const [root] = parse(readFileSync(join(run.root, path), 'utf8'));
+  const root = readRoot(run, path);
   return isMap(root) ? root.items.map(({ key, value }) => [String(key), plain(value, run.env)]) : [];
+}
+
+/** What a config file holds: a text in the main file stops Falco, as a list with items does in an included one. */
+function readRoot(run: FalcoRun, path: string): Node | undefined {
+  const [root] = parse(readFileSync(join(run.root, path), 'utf8'));
+  const isMain = path === (valuesOf(run, '-c').at(-1) ?? defaultConfig);
+  if (isMain && isScalar(root) && plain(root, undefined) !== null) throw new Error('a text');
+  if (!isMain && isSeq(root) && root.items.length > 0) throw new Error('a list');
+  return root;
+}
+
+/** Whether Falco looks for what changes. */
+export function watches(run: FalcoRun): boolean {
+  const value = configOf(run).get('watch_config_files');
+  return typeof value !== 'string' || !/^(?:[nN]|[nN]o|NO|[oO]ff|OFF|[fF]alse|FALSE)$/.test(value);
 }
 
 function kind(run: FalcoRun, path: string): 'file' | 'folder' | undefined {
@@ -211,7 +226,8 @@ function filesAt(run: FalcoRun, entry: string): string[] {
   const what = kind(run, entry);
   if (what === undefined) return [];
   const files = what === 'folder' ? regularFiles(run, entry) : [entry];
-  return files.filter((file) => run.old === true || /\.ya?ml$/.test(file));
+  // Each ending counts where the path has it for the first time.
+  return files.filter((file) => run.old || /^(?:(?!\.yaml).)*\.yaml$|^(?:(?!\.yml).)*\.yml$/.test(file));
 }
 
 function loadRules(run: FalcoRun, files: readonly string[]): FalcoAnswer {

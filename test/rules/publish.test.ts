@@ -50,7 +50,7 @@ test('what is published: folders in the list’s order, one config file, modes t
   process.umask(umask);
   assert.deepEqual(report.outcome, { code: 'rules_tagged' });
   assert.deepEqual(
-    [report.entries, report.taggedEntries, report.files, report.rules, report.tagged, report.alreadyTagged],
+    [report.entries, report.copiedEntries, report.files, report.rules, report.tagged, report.alreadyTagged],
     [3, 3, 4, 5, 5, 0],
   );
   assert.deepEqual(published(root), [

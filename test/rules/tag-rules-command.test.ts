@@ -1,6 +1,6 @@
 /** The command as the init container runs it: flags, exit status, summary, and never in Falco's way. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { type StdioOptions, spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -57,6 +57,7 @@ test('wrong use: status 2 and a message that names the flag', async () => {
     ['--tag', ['--tag', 'a\nb', '--output', '/out']],
     ['--output', ['--tag', 'a']],
     ['--output', ['--tag', 'a', '--output', 'out']],
+    ['--output', ['--tag', 'a', '--output', '/rules.yaml.d']],
     ['--config', ['--tag', 'a', '--output', '/out', '--config', 'falco.yaml']],
     ['--on-failure', ['--tag', 'a', '--output', '/out', '--on-failure', 'maybe']],
     ['--falco-env', ['--tag', 'a', '--output', '/out', '--falco-env', 'NAME']],
@@ -142,7 +143,7 @@ test('termination messages fit, whatever there is to tell', () => {
  * Runs the command in a process of its own, as another user where this one is root. That user may not be able to read
  * the program, as where a clone lies in /root: so root loads it.
  */
-function runApart(flags: readonly string[]) {
+function runApart(flags: readonly string[], env: NodeJS.ProcessEnv = process.env) {
   const module = join(import.meta.dirname, '../../src/commands/tag-rules.ts');
   const script = `const { tagRules } = await import(${JSON.stringify(module)});
     if (process.getuid() === 0) {
@@ -151,9 +152,9 @@ function runApart(flags: readonly string[]) {
       process.setuid(65532);
     }
     process.exitCode = await tagRules(process.argv.slice(1), process);`;
-  return spawnSync(process.execPath, ['--input-type=module', '-e', script, '--', ...flags], {
-    encoding: 'utf8',
-  });
+  const stdio: StdioOptions = ['pipe', 'pipe', 'pipe', 'pipe'];
+  const options = { encoding: 'utf8', env, stdio } as const;
+  return spawnSync(process.execPath, ['--input-type=module', '-e', script, '--', ...flags], options);
 }
 
 test('as a user who may not read: the entry stays, and Falco keeps its own rules', () => {
@@ -182,4 +183,22 @@ test('a flag that only another version knows does not hold Falco back where fail
   assert.equal(status, 0);
   assert.match(stderr, /--from-the-future/);
   assert.equal((await run(...flags, '--from-the-future', '--on-failure', 'fail')).status, 2);
+});
+
+test('a step of following, and a run before the start, where Falco does not look for changes', (t) => {
+  const { at, flags } = plant();
+  for (const path of [at('out'), at('.')]) chmodSync(path, 0o777);
+  writeFileSync(at('falco.yaml'), `watch_config_files: False\nrules_files:\n  - ${at('rules.yaml')}\n`);
+  const step = runApart([...flags, '--follow'], { ...process.env, FALCO_FEDERATION_WOKEN: 'start' });
+  if (step.stdout === '') {
+    t.diagnostic('left out: another user cannot run the command here');
+    return;
+  }
+  assert.equal(step.status, 0, step.stderr);
+  const { level, code, tagged } = JSON.parse(step.stdout);
+  assert.deepEqual([level, code, tagged], [40, 'rules_watch_off', 1]);
+  assert.match(step.stderr, /^tag-rules: rules_watch_off: .*watch_config_files/);
+  assert.equal(JSON.parse(readFileSync(at('message'), 'utf8')).code, 'rules_watch_off');
+  const before = runApart(flags);
+  assert.deepEqual([JSON.parse(before.stdout).code, before.stderr], ['rules_tagged', '']);
 });

@@ -65,11 +65,16 @@ function isShapedLikeOurFields(option: string): boolean {
 }
 
 function planRules(
-  parsed: { readonly rulesArgument: boolean },
+  { rulesArgument }: { readonly rulesArgument: string | undefined },
   users: readonly ReturnType<typeof splitOption>[],
   behaviour: FalcoBehaviour,
 ): { tagRules: boolean; lastKey?: string; findings: Finding[] } {
-  if (parsed.rulesArgument) return { tagRules: false, findings: [{ code: 'rules_given_by_argument' }] };
+  if (rulesArgument !== undefined) {
+    return {
+      tagRules: false,
+      findings: [{ code: 'rules_given_by_argument', detail: `-r ${rulesArgument}` }],
+    };
+  }
   const ruled = users.filter(({ key }) => /^(rules_files?|config_files)$/.test(key));
   // FACTS 1.13: where the key is no list at that moment, our `[]` stops Falco.
   const whole = ruled.find(({ rest }) => !rest.startsWith('['));

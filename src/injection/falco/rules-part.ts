@@ -2,6 +2,7 @@ import type { V1Container, V1Volume, V1VolumeMount } from '@kubernetes/client-no
 import type { Identity } from '../../federation/identity.ts';
 import { volumeName, volumePath } from '../../federation/names.ts';
 import type { Finding } from '../../reasons/reasons.ts';
+import { watchTurnedOff } from '../../rules/configuration/watch-config-files.ts';
 import type { PodTemplate } from '../pod-template.ts';
 import { nothingToCopy, planCopying } from './rules-in-image.ts';
 import { rulesMounts } from './rules-mounts.ts';
@@ -61,12 +62,17 @@ export function planRulesPart(
   const tagging = { ...inputs, falcoArgs, mounts: [...copy.mounts, ...seen.mounts] };
   const alongside = identity.rules.startup === 'alongside';
   const later = identity.rules.follow && (rulesArriveLater(spec) || seen.anyConfigMapFolder);
+  const follows = alongside || later;
+  const unwatched: Finding[] =
+    follows && watchTurnedOff(falcoArgs)
+      ? [{ code: 'rules_watch_off', detail: `container ${falco.name}` }]
+      : [];
   return {
     volumes: [volume, ...copy.volumes],
     mounts: [{ name: volumeName, mountPath: volumePath, readOnly: true }],
     init: alongside ? [] : [...copy.init, tagRules(tagging)],
     // Alongside, the side container does the first tagging too.
-    side: alongside || later ? [followRules(tagging)] : [],
-    findings,
+    side: follows ? [followRules(tagging)] : [],
+    findings: [...findings, ...unwatched],
   };
 }

@@ -53,10 +53,15 @@ export function literalScalar(text: string): ConfigScalar {
 }
 
 /** Only these keys of a config file matter here; the rest is not even converted. */
-export const keysThatMatter: ReadonlySet<string> = new Set(['config_files', 'rules_files', 'rules_file']);
+export const keysThatMatter: ReadonlySet<string> = new Set([
+  ...['config_files', 'rules_files', 'rules_file', 'watch_config_files'],
+]);
 
 export type ConfigContent =
   | { readonly is: 'pairs'; readonly pairs: readonly (readonly [string, ConfigNode])[] }
+  /** No mapping: what that means depends on which config file it is. */
+  | { readonly is: 'text' }
+  | { readonly is: 'list' }
   | { readonly is: 'broken'; readonly why: string };
 
 /**
@@ -71,7 +76,9 @@ export function readConfigContent(bytes: Uint8Array, lookup: Lookup): ConfigCont
   const document = source.documents[0];
   const root = document?.contents ?? null;
   if (document === undefined || isNull(root)) return { is: 'pairs', pairs: [] };
-  if (!isMap(root)) return { is: 'broken', why: 'not a mapping' };
+  // An empty list has no items to stumble over.
+  if (isSeq(root)) return root.items.length === 0 ? { is: 'pairs', pairs: [] } : { is: 'list' };
+  if (!isMap(root)) return { is: 'text' };
   const pairs = root.items.flatMap(({ key, value }) => {
     const name = keyName(key, document) ?? '';
     return keysThatMatter.has(name) ? [[name, convert(value, document, lookup, 0)] as const] : [];

@@ -12,8 +12,10 @@
 import type { Finding } from '../../reasons/reasons.ts';
 import {
   absent,
+  type ConfigContent,
   type ConfigNode,
   type ConfigRefusal,
+  type ConfigScalar,
   readConfigContent,
   readOption,
   setAt,
@@ -23,6 +25,7 @@ import type { FalcoBehaviour } from './falco-version.ts';
 import type { FileSystem } from './file-system.ts';
 import { inFolder, lastFolder, samePath } from './paths.ts';
 import type { Lookup } from './variables.ts';
+import { isTurnedOff, watchKey } from './watch-config-files.ts';
 
 /** Where Falco finds its configuration unless told otherwise. */
 export const defaultConfigFile = '/etc/falco/falco.yaml';
@@ -53,6 +56,8 @@ export interface EffectiveRulesFiles {
   readonly all: readonly RulesFilesEntry[];
   /** The arguments ask for our folder of copies behind all that is added. */
   readonly lastAskedFor: boolean;
+  /** Falco notices what changes while it runs. */
+  readonly watched: boolean;
 }
 
 export interface LeftAlone {
@@ -86,7 +91,8 @@ function leftAlone(code: Finding['code'], detail?: string): LeftAlone {
 
 function refusalByArguments(given: FalcoArguments, behaviour: FalcoBehaviour): LeftAlone | undefined {
   if (!behaviour.readsDropIns) return leftAlone('rules_falco_too_old');
-  if (given.rulesArgument) return leftAlone('rules_left_to_argument');
+  if (given.rulesArgument !== undefined)
+    return leftAlone('rules_left_to_argument', `-r ${given.rulesArgument}`);
   const unexpanded = given.unexpanded[0];
   if (unexpanded !== undefined) return leftAlone('rules_argument_not_expanded', unexpanded);
   const whole = given.options.find((option) => /^rules_files?=/.test(option));
@@ -95,6 +101,8 @@ function refusalByArguments(given: FalcoArguments, behaviour: FalcoBehaviour): L
 
 interface Include {
   readonly path: string;
+  /** The path as it stands in the configuration. */
+  readonly written: string;
   readonly strategy: 'append' | 'override' | 'add-only' | 'replace';
   readonly unknown: readonly string[];
 }
@@ -104,34 +112,35 @@ type Keys = ReadonlyMap<string, ConfigNode>;
 class Configuration {
   private readonly question: EffectiveQuestion;
   private readonly given: FalcoArguments;
+  /** The file that Falco reads first. */
+  private readonly main: string;
   private keys = new Map<string, ConfigNode>();
 
   constructor(question: EffectiveQuestion, given: FalcoArguments) {
     this.question = question;
     this.given = given;
+    this.main = given.configFile ?? question.configFile ?? defaultConfigFile;
   }
 
   answer(): EffectiveRulesFiles | LeftAlone {
-    const main = this.given.configFile ?? this.question.configFile ?? defaultConfigFile;
     return (
-      this.loadMain(main) ??
-      (this.question.behaviour.optionsAfterDropIns ? this.newOrder(main) : this.oldOrder(main))
+      this.loadMain() ?? (this.question.behaviour.optionsAfterDropIns ? this.newOrder() : this.oldOrder())
     );
   }
 
-  private newOrder(main: string): EffectiveRulesFiles | LeftAlone {
+  private newOrder(): EffectiveRulesFiles | LeftAlone {
     const { options } = this.given;
     const failed =
       this.applyOptions(options.filter((option) => option.startsWith('config_files'))) ??
-      this.mergeIncludes(main);
+      this.mergeIncludes();
     if (failed !== undefined) return failed;
     const before = new Map(this.keys);
     return this.applyOptions(options) ?? this.compare(before, this.keys);
   }
 
-  private oldOrder(main: string): EffectiveRulesFiles | LeftAlone {
+  private oldOrder(): EffectiveRulesFiles | LeftAlone {
     return (
-      this.applyOptions(this.given.options) ?? this.mergeIncludes(main) ?? this.compare(this.keys, this.keys)
+      this.applyOptions(this.given.options) ?? this.mergeIncludes() ?? this.compare(this.keys, this.keys)
     );
   }
 
@@ -139,17 +148,19 @@ class Configuration {
     return this.keys.get(key) ?? absent;
   }
 
-  private loadMain(main: string): LeftAlone | undefined {
-    const content = this.readConfig(main);
+  private loadMain(): LeftAlone | undefined {
+    const content = this.readConfig(this.main);
     if ('finding' in content) return content;
+    if (content.is === 'text')
+      return leftAlone('rules_config_refused', `${this.main}: a bare text, not a mapping`);
+    // Falco makes a mapping of a list, with numbers for keys.
+    if (content.is === 'list') return undefined;
     // The first of two equal keys counts.
     for (const [key, value] of [...content.pairs].reverse()) this.keys.set(key, value);
     return undefined;
   }
 
-  private readConfig(
-    path: string,
-  ): { readonly pairs: readonly (readonly [string, ConfigNode])[] } | LeftAlone {
+  private readConfig(path: string): Exclude<ConfigContent, { is: 'broken' }> | LeftAlone {
     const read = this.question.fileSystem.read(path, largestConfigFile);
     if (read.is === 'too_large') return leftAlone('rules_config_unreadable', `${path}: too large`);
     if (read.is === 'unreadable') return leftAlone('rules_config_unreadable', `${path}: ${read.why}`);
@@ -168,17 +179,22 @@ class Configuration {
     return undefined;
   }
 
-  private mergeIncludes(main: string): LeftAlone | undefined {
+  private mergeIncludes(): LeftAlone | undefined {
     const includes = this.includes();
-    if (!Array.isArray(includes)) return leftAlone('rules_config_refused', `config_files: ${includes.why}`);
+    if (!Array.isArray(includes)) return this.refused(`config_files: ${includes.why}`);
     const ours = includes.findIndex((include) => this.isOurs(include.path));
     if (ours !== -1 && ours < includes.length - 1)
       return leftAlone('rules_config_after_ours', includes.at(-1)?.path);
     for (const include of includes) {
-      const failed = this.isOurs(include.path) ? undefined : this.mergeInclude(include, main);
+      const failed = this.isOurs(include.path) ? undefined : this.mergeInclude(include);
       if (failed !== undefined) return failed;
     }
     return undefined;
+  }
+
+  /** What Falco stops with: the main file, and what is wrong in it or in what options make of it. */
+  private refused(why: string): LeftAlone {
+    return leftAlone('rules_config_refused', `${this.main}: ${why}`);
   }
 
   private isOurs(path: string): boolean {
@@ -197,12 +213,11 @@ class Configuration {
     return includes;
   }
 
-  private mergeInclude(include: Include, main: string): LeftAlone | undefined {
-    const { path, unknown } = include;
+  private mergeInclude(include: Include): LeftAlone | undefined {
+    const { path, written, unknown } = include;
     if (unknown.length > 0)
-      return leftAlone('rules_config_variable_unknown', `${path}: ${unknown.join(', ')}`);
-    if (samePath(path, main))
-      return leftAlone('rules_config_refused', `config_files names the main file ${main}`);
+      return leftAlone('rules_config_variable_unknown', `${written}: ${unknown.join(', ')}`);
+    if (samePath(path, this.main)) return this.refused('config_files names this file itself');
     if (!path.startsWith('/'))
       return leftAlone('rules_config_unreadable', `${path}: relative to a folder not known here`);
     const files = this.configFilesAt(path);
@@ -234,6 +249,9 @@ class Configuration {
   private mergeFile(file: string, include: Include): LeftAlone | undefined {
     const content = this.readConfig(file);
     if ('finding' in content) return content;
+    // With no more than a warning from Falco (FACTS 1.17).
+    if (content.is === 'text') return undefined;
+    if (content.is === 'list') return leftAlone('rules_config_refused', `${file}: a list, not a mapping`);
     for (const [key, value] of content.pairs) {
       if (key === 'config_files')
         return leftAlone('rules_config_refused', `config_files in included ${file}`);
@@ -245,26 +263,26 @@ class Configuration {
   }
 
   private compare(before: Keys, after: Keys): EffectiveRulesFiles | LeftAlone {
-    if (bothKeys(before) || bothKeys(after))
-      return leftAlone('rules_config_refused', 'both rules_files and rules_file are set');
+    if (bothKeys(before) || bothKeys(after)) return this.refused('both rules_files and rules_file are set');
     const key = isSet(after, 'rules_file') ? 'rules_file' : 'rules_files';
     const listed = listOf(before.get(key) ?? absent);
     const final = listOf(after.get(key) ?? absent);
-    if ('why' in listed) return leftAlone('rules_config_refused', `${key}: ${listed.why}`);
-    if ('why' in final) return leftAlone('rules_config_refused', `${key}: ${final.why}`);
-    return this.list(key, listed.items, final.items);
+    if ('why' in listed) return this.refused(`${key}: ${listed.why}`);
+    if ('why' in final) return this.refused(`${key}: ${final.why}`);
+    return this.list(key, listed.items, final.items, !isTurnedOff(after.get(watchKey) ?? absent));
   }
 
   private list(
     key: EffectiveRulesFiles['key'],
     listed: readonly ConfigNode[],
     final: readonly ConfigNode[],
+    watched: boolean,
   ): EffectiveRulesFiles | LeftAlone {
     const isLast = (node: ConfigNode) =>
       node.kind === 'scalar' && samePath(node.text, lastFolder(this.question.output));
     const theirs = (nodes: readonly ConfigNode[]) => nodes.filter((node) => !isLast(node));
     const all = theirs(final);
-    if (all.length === 0) return leftAlone('rules_none_listed');
+    if (all.length === 0) return leftAlone('rules_none_listed', this.main);
     const unwritable = [...listed, ...all].find(
       (node) => node.kind === 'scalar' && node.written === undefined,
     );
@@ -280,21 +298,26 @@ class Configuration {
         .map(toEntry),
       all: all.map(toEntry),
       lastAskedFor: final.findLastIndex(isLast) === final.length - 1,
+      watched,
     };
   }
 }
 
 function readInclude(node: ConfigNode, behaviour: FalcoBehaviour): Include | ConfigRefusal {
   const plain = behaviour.optionsAfterDropIns ? 'append' : 'replace';
-  if (node.kind === 'scalar') return { path: node.text, strategy: plain, unknown: node.unknown };
-  if (node.kind === 'null') return { path: 'null', strategy: plain, unknown: [] };
+  if (node.kind === 'scalar') return { ...pathOf(node), strategy: plain, unknown: node.unknown };
+  if (node.kind === 'null') return { path: 'null', written: 'null', strategy: plain, unknown: [] };
   if (node.kind !== 'map' || !behaviour.optionsAfterDropIns)
     return { kind: 'refused', why: 'an item is not a path' };
   const path = node.entries.get('path');
   if (path?.kind !== 'scalar') return { kind: 'refused', why: 'an item has no path' };
   const strategy = node.entries.get('strategy');
   const unknown = [...path.unknown, ...(strategy?.kind === 'scalar' ? strategy.unknown : [])];
-  return { path: path.text, strategy: strategyOf(strategy), unknown };
+  return { ...pathOf(path), strategy: strategyOf(strategy), unknown };
+}
+
+function pathOf({ text, written = text }: ConfigScalar): Pick<Include, 'path' | 'written'> {
+  return { path: text, written };
 }
 
 /** Unknown strategies mean append (FACTS 1.13). */

@@ -4,8 +4,8 @@ export interface FalcoArguments {
   readonly configFile: string | undefined;
   /** Values of `-o`, `--option`, in order: `key=value`. */
   readonly options: readonly string[];
-  /** Whether `-r` is there: Falco then ignores rules_files (FACTS 1.6). */
-  readonly rulesArgument: boolean;
+  /** The first `-r FILE`, '' where nothing follows it: Falco then ignores rules_files (FACTS 1.6). */
+  readonly rulesArgument: string | undefined;
   /** Arguments that matter here and still hold a `$(NAME)` that Kubernetes did not expand. */
   readonly unexpanded: readonly string[];
 }
@@ -42,7 +42,8 @@ export function readFalcoArguments(args: readonly string[]): FalcoArguments {
       .flatMap((one) => (one.name === '' ? [one.value ?? ''] : []))
       .filter((value) => unexpandedVariable.test(value)),
   ];
-  return { configFile, options, rulesArgument: given.some((one) => one.name === 'r'), unexpanded };
+  const rules = given.find((one) => one.name === 'r');
+  return { configFile, options, rulesArgument: rules && (rules.value ?? ''), unexpanded };
 }
 
 /** An option of ours or of any other key may hold whatever it likes. */

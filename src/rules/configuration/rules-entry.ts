@@ -19,7 +19,8 @@ export type EntryContent =
 
 /**
  * Lists the rules files behind an entry in Falco's order: the file itself, or the folder's regular files by name,
- * links followed, sub-folders (a ConfigMap's `..data` too) left out; from 0.41 only .yaml and .yml (FACTS 1.13).
+ * links followed, sub-folders (a ConfigMap's `..data` too) left out; from 0.41 only .yaml and .yml (FACTS 1.13),
+ * by the whole path.
  */
 export function rulesFilesOf(
   fileSystem: FileSystem,
@@ -41,10 +42,11 @@ export function rulesFilesOf(
 function filesInFolder(fileSystem: FileSystem, folder: string, behaviour: FalcoBehaviour): EntryContent {
   const listing = fileSystem.list(folder);
   if (listing.is === 'unreadable') return kept('rules_entry_unreadable', `${folder}: ${listing.why}`);
-  const notUtf8 = listing.notUtf8.find((name) => isLoaded(name, behaviour));
+  const isLoadedFrom = (name: string) => isLoaded(inFolder(folder, name), behaviour);
+  const notUtf8 = listing.notUtf8.find(isLoadedFrom);
   if (notUtf8 !== undefined) return kept('rules_entry_name_not_utf8', inFolder(folder, notUtf8));
   const files: RulesFile[] = [];
-  for (const name of listing.names.filter((one) => isLoaded(one, behaviour))) {
+  for (const name of listing.names.filter(isLoadedFrom)) {
     const path = inFolder(folder, name);
     const look = fileSystem.look(path);
     if (look.is === 'unreadable') return kept('rules_entry_unreadable', `${path}: ${look.why}`);
@@ -53,9 +55,19 @@ function filesInFolder(fileSystem: FileSystem, folder: string, behaviour: FalcoB
   return files.length === 0 ? kept('rules_entry_empty', folder) : { is: 'files', files };
 }
 
-/** Endings count as they are written: .YAML is not one. */
+/**
+ * Endings count as they are written (.YAML is not one), and only where they stand nowhere before in the path, its
+ * folders included (FACTS 1.17): each is looked for from the front, so
+ *
+ *     /a/x.yaml  /a/x.yml.yaml  /a.yml.d/x.yaml  /set.yaml/x.yml    are loaded
+ *     /a/x.yaml.yaml  /a.yaml.d/x.yaml  /set.yaml/x.yaml            are not
+ */
 function isLoaded(path: string, behaviour: FalcoBehaviour): boolean {
-  return !behaviour.onlyYamlEndings || path.endsWith('.yaml') || path.endsWith('.yml');
+  if (!behaviour.onlyYamlEndings) return true;
+  return ['.yaml', '.yml'].some((ending) => {
+    const first = path.indexOf(ending);
+    return first !== -1 && first === path.length - ending.length;
+  });
 }
 
 function kept(code: Finding['code'], detail: string): EntryContent {

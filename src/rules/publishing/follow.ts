@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { FileSystem } from '../configuration/file-system.ts';
 import { wouldTakeAway } from './doubt.ts';
 import { type Planned, planPublication, type RulesReport } from './publication-plan.ts';
-import { publishPlanned, reportingErrors, type TagAndPublish } from './tag-and-publish.ts';
+import { keptAsBefore, publishPlanned, reportingErrors, type TagAndPublish } from './tag-and-publish.ts';
 
 /** Why a step is done: at the start, after a change, or because nothing has changed for the time that was asked for. */
 export const wokenWords = ['start', 'changed', 'still'] as const;
@@ -51,7 +51,7 @@ export function followStep(run: TagAndPublish, signature: Signature, woken: Woke
       within = doubtFor;
       return undefined;
     }
-    return isToBeKept(planned) ? planned.report : publishPlanned(run, planned);
+    return isToBeKept(planned) ? keptAsBefore(run, planned.report) : publishPlanned(run, planned);
   });
   if (report?.outcome.code === 'rules_output_unwritable') within = retryAfter;
   return { report, seen, within };
@@ -62,7 +62,8 @@ export function followStep(run: TagAndPublish, signature: Signature, woken: Woke
  * where Falco would find something there, if only an empty folder: with none of it left Falco would not start.
  */
 function isToBeKept({ plan, report }: Planned): boolean {
-  return plan.dropIn === undefined && !report.kept.some(({ code }) => code === 'rules_entry_empty');
+  const startsWithout = plan.last.length > 0 || report.kept.some(({ code }) => code === 'rules_entry_empty');
+  return plan.dropIn === undefined && !startsWithout;
 }
 
 /** A file system that notes what is asked of it, each path's signature first: a later change cannot be missed. */

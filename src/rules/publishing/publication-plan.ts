@@ -1,6 +1,6 @@
 /** What is to be published, as a value: folders of tagged copies, the drop-in that lists them, and what to tell. */
 import { posix } from 'node:path';
-import { type Finding, reasons } from '../../reasons/reasons.ts';
+import type { Finding } from '../../reasons/reasons.ts';
 import {
   type EffectiveQuestion,
   type EffectiveRulesFiles,
@@ -8,6 +8,7 @@ import {
   type RulesFilesEntry,
 } from '../configuration/effective-rules-files.ts';
 import { type EntryContent, type RulesFile, rulesFilesOf } from '../configuration/rules-entry.ts';
+import { outcomeOf } from './outcome.ts';
 import { type Copies, CopyMaker, type TaggedCopy } from './tagged-copies.ts';
 
 export interface PlannedFile {
@@ -39,14 +40,16 @@ export interface PublicationPlan {
 export interface RulesReport {
   /** What it came to. */
   readonly outcome: Finding;
-  /** Entries of the list, and how many of them are tagged folders now. */
+  /** Entries of the list, and how many of them are folders of copies now. */
   readonly entries: number;
-  readonly taggedEntries: number;
-  /** Files copied, rules in them that carry tags, rules that got a tag, and that had it. */
+  readonly copiedEntries: number;
+  /** Files copied, rules in them and in files that options add, rules that got a tag, and that had it. */
   readonly files: number;
   readonly rules: number;
   readonly tagged: number;
   readonly alreadyTagged: number;
+  /** Rules that Falco loads without every tag, as far as can be told: of copies, and of files that options add. */
+  readonly untagged: number;
   /** Files copied without a change because nothing could be added to them. */
   readonly copiedAsTheyWere: number;
   /** Entries that stay in the list as they were, with why. */
@@ -62,6 +65,8 @@ export interface Planned {
 
 export interface PlanQuestion extends EffectiveQuestion {
   readonly tags: readonly string[];
+  /** Falco runs, or may: what is published must be noticed by it. */
+  readonly following?: boolean;
 }
 
 /** Nothing published: Falco runs its own rules. */
@@ -69,8 +74,8 @@ export const nothing: PublicationPlan = { dropIn: undefined, last: [] };
 
 export function emptyReport(outcome: Finding): RulesReport {
   return {
-    ...{ outcome, entries: 0, taggedEntries: 0, files: 0, rules: 0, tagged: 0, alreadyTagged: 0 },
-    ...{ copiedAsTheyWere: 0, kept: [], findings: [] },
+    ...{ outcome, entries: 0, copiedEntries: 0, files: 0, rules: 0, tagged: 0, alreadyTagged: 0 },
+    ...{ untagged: 0, copiedAsTheyWere: 0, kept: [], findings: [] },
   };
 }
 
@@ -88,6 +93,8 @@ class Planning {
   private readonly copies: TaggedCopy[] = [];
   private readonly kept: Finding[] = [];
   private readonly findings: Finding[] = [];
+  /** What would be copies of files that Falco reads as they are, because an option adds them. */
+  private readonly beside: TaggedCopy[] = [];
 
   constructor(question: PlanQuestion, effective: EffectiveRulesFiles) {
     this.question = question;
@@ -123,31 +130,46 @@ class Planning {
    * longest tail of them is copied in which every file is a full definition of all it names.
    */
   private lastFiles(): PlannedFile[] {
-    const untagged = this.effective.replacing.map((entry) => entry.path);
-    const tail = this.safeTail(untagged);
+    const uncopied = [...this.effective.replacing];
+    const tail = this.safeTail(uncopied);
     this.copies.push(...tail);
-    for (const path of untagged) this.findings.push({ code: 'rules_added_untagged', detail: path });
+    for (const entry of uncopied) this.tellUntagged(entry);
     return tail.map((copy, index) => ({ ...copy, name: `${numbered(index, copy.name)}.yaml` }));
   }
 
-  private safeTail(untagged: string[]): TaggedCopy[] {
+  /** Counts the rules of an entry that Falco reads as it is, and tells of it unless they carry the tags. */
+  private tellUntagged(entry: RulesFilesEntry): void {
+    const content = this.contentOf(entry);
+    if (content.is === 'kept') {
+      if (!loadsNothing(content)) this.findings.push({ code: 'rules_added_untagged', detail: entry.path });
+      return;
+    }
+    // Apart from the copies, whose total is limited.
+    const maker = new CopyMaker(this.question.fileSystem, this.question.tags);
+    for (const file of content.files) {
+      const looked = maker.copiesOf([file]);
+      const copy = looked.is === 'copies' ? looked.copies[0] : undefined;
+      if (copy !== undefined) this.beside.push(copy);
+      if (copy?.untagged === 0 && copy.tagged === 0 && copy.findings.length === 0) continue;
+      this.findings.push({ code: 'rules_added_untagged', detail: file.path });
+    }
+  }
+
+  private safeTail(uncopied: RulesFilesEntry[]): TaggedCopy[] {
     const tail: TaggedCopy[] = [];
     let safe = this.effective.lastAskedFor;
     for (const entry of [...this.effective.added].reverse()) {
       const content = this.contentOf(entry);
       if (content.is === 'kept') {
-        // Nothing is loaded from there; where we cannot tell, it may be a change to what came before.
-        const loadsNothing = ['rules_entry_missing', 'rules_entry_empty', 'rules_entry_ignored'].includes(
-          content.finding.code,
-        );
-        safe &&= loadsNothing;
-        if (!loadsNothing) untagged.push(entry.path);
+        // Where we cannot tell what is loaded, it may be a change to what came before.
+        safe &&= loadsNothing(content);
+        uncopied.push(entry);
         continue;
       }
       for (const file of [...content.files].reverse()) {
         const copy = safe ? this.copyForLast(file) : undefined;
         safe = copy !== undefined;
-        if (copy === undefined) untagged.push(file.path);
+        if (copy === undefined) uncopied.push({ ...entry, path: file.path });
         else tail.unshift(copy);
       }
     }
@@ -160,35 +182,58 @@ class Planning {
     return copy?.loadsTwice === true ? copy : undefined;
   }
 
-  private report(taggedEntries: number, last: number): RulesReport {
-    const sum = (value: (copy: TaggedCopy) => number) =>
-      this.copies.reduce((total, copy) => total + value(copy), 0);
-    return {
-      outcome: { code: taggedEntries + last > 0 ? 'rules_tagged' : this.whyNone() },
+  private report(copiedEntries: number, last: number): RulesReport {
+    const { copies, beside } = this;
+    const sum = (of: readonly TaggedCopy[], value: (copy: TaggedCopy) => number) =>
+      of.reduce((total, copy) => total + value(copy), 0);
+    const counted = {
       entries: this.effective.entries.length,
-      taggedEntries,
-      files: this.copies.length,
-      rules: sum((copy) => copy.rules),
-      tagged: sum((copy) => copy.tagged),
-      alreadyTagged: sum((copy) => copy.alreadyTagged),
+      copiedEntries,
+      files: copies.length,
+      rules: sum([...copies, ...beside], ({ rules }) => rules),
+      tagged: sum(copies, ({ tagged }) => tagged),
+      alreadyTagged: sum([...copies, ...beside], ({ alreadyTagged }) => alreadyTagged),
+      untagged: sum(copies, ({ untagged }) => untagged) + sum(beside, (one) => one.untagged + one.tagged),
       copiedAsTheyWere: this.copies.filter((copy) => copy.asItWas).length,
       kept: this.kept,
       findings: [...this.findings, ...this.copies.flatMap((copy) => copy.findings)],
     };
-  }
-
-  /** Files that are not there yet, or not visible, are no failure; files that we cannot read are. */
-  private whyNone(): Finding['code'] {
-    const failed = this.kept.some(({ code }) => reasons[code].severity === 'warning');
-    return failed ? 'rules_none_tagged' : 'rules_none_seen';
+    const { watched } = this.effective;
+    const following = this.question.following === true;
+    const code = outcomeOf({
+      ...counted,
+      published: copiedEntries + last > 0,
+      unwatched: following && !watched,
+    });
+    const outcome = detailed(code, this.effective.all);
+    if (watched || code === 'rules_watch_off') return { outcome, ...counted };
+    const unwatched: Finding = { code: following ? 'rules_watch_off' : 'rules_watch_off_before_start' };
+    return { outcome, ...counted, findings: [...counted.findings, unwatched] };
   }
 }
 
-/** `02-rules.d`: no character that a path or a reader could stumble over, no longer than a name may be. */
+/** Nothing is there that Falco would load. */
+function loadsNothing(content: EntryContent): boolean {
+  const codes: readonly string[] = ['rules_entry_missing', 'rules_entry_empty', 'rules_entry_ignored'];
+  return content.is === 'kept' && codes.includes(content.finding.code);
+}
+
+/** An outcome about paths names them. */
+function detailed(code: Finding['code'], entries: readonly RulesFilesEntry[]): Finding {
+  const paths = entries.map(({ written }) => written).join(', ');
+  return ['rules_none_seen', 'rules_none_there', 'rules_none_tagged'].includes(code)
+    ? { code, detail: paths }
+    : { code };
+}
+
+/**
+ * `02-rules.d`: no character that a path or a reader could stumble over, no longer than a name may be, and nothing in
+ * it that would keep Falco from loading a file below it (FACTS 1.17).
+ */
 function numbered(index: number, name: string): string {
   const plain = name
     .replace(/\.ya?ml$/, '')
-    .replace(/[^A-Za-z0-9._-]/g, '_')
+    .replace(/[^A-Za-z0-9._-]|\.(?=ya?ml)/g, '_')
     .slice(0, 100);
   return `${String(index).padStart(2, '0')}-${plain === '' ? 'rules' : plain}`;
 }

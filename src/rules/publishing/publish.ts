@@ -105,7 +105,7 @@ function leaveWorkClear(publishing: Publishing): void {
 class Publishing {
   changed = false;
   /** What was being done when it failed. */
-  doing = '';
+  doing: string;
   private readonly disk: PublishingDisk;
   private readonly output: string;
   private readonly work: string;
@@ -114,6 +114,7 @@ class Publishing {
   constructor(disk: PublishingDisk, output: string) {
     this.disk = disk;
     this.output = output;
+    this.doing = `look at ${output}`;
     this.work = inFolder(output, 'work');
     this.rules = rulesFolder(output);
   }
@@ -192,6 +193,7 @@ class Publishing {
   }
 
   private fileHolds(path: string, bytes: Buffer): boolean {
+    this.doing = `read ${path}`;
     return this.disk.kind(path) === 'file' && this.disk.read(path).equals(bytes);
   }
 
@@ -205,6 +207,7 @@ class Publishing {
   }
 
   private namesIn(folder: string): readonly string[] {
+    this.doing = `list ${folder}`;
     return this.disk.kind(folder) === 'folder' ? this.disk.names(folder) : [];
   }
 

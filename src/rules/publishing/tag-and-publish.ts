@@ -1,5 +1,8 @@
 /** One whole run: look, plan, publish, tell. What `tag-rules` does once. */
-import { errorCode, type FileSystem } from '../configuration/file-system.ts';
+import { messageOf } from '../../reasons/message-of.ts';
+import type { FileSystem } from '../configuration/file-system.ts';
+import { inFolder } from '../configuration/paths.ts';
+import { dropInName } from './drop-in.ts';
 import {
   emptyReport,
   type Planned,
@@ -22,11 +25,18 @@ export function tagAndPublish(run: TagAndPublish): RulesReport {
   return reportingErrors(() => publishPlanned(run, planPublication(run)));
 }
 
-/** Publishes, and reports what it came to. */
+/** Publishes, and reports what it came to: of what could not be written, nothing is tagged. */
 export function publishPlanned(run: TagAndPublish, { plan, report }: Planned): RulesReport {
   const publication = publish(run.disk, run.output, plan);
   if (publication.is === 'published') return report;
-  return { ...report, outcome: { code: 'rules_output_unwritable', detail: publication.why } };
+  return emptyReport({ code: 'rules_output_unwritable', detail: publication.why });
+}
+
+/** The report of a look after which nothing is published, with a word about what was before. */
+export function keptAsBefore({ disk, output }: TagAndPublish, report: RulesReport): RulesReport {
+  const dropIn = inFolder(output, dropInName);
+  if (disk.kind(dropIn) === undefined) return report;
+  return { ...report, findings: [...report.findings, { code: 'rules_former_kept', detail: dropIn }] };
 }
 
 /** What `attempt` returns, or a report of what it has thrown. */
@@ -34,6 +44,6 @@ export function reportingErrors<Result>(attempt: () => Result): Result | RulesRe
   try {
     return attempt();
   } catch (error) {
-    return emptyReport({ code: 'rules_tagging_failed', detail: errorCode(error) });
+    return emptyReport({ code: 'rules_tagging_failed', detail: messageOf(error) });
   }
 }

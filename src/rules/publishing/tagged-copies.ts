@@ -23,6 +23,8 @@ export interface TaggedCopy {
   readonly rules: number;
   readonly tagged: number;
   readonly alreadyTagged: number;
+  /** Rules that carry not every tag, as far as can be told. */
+  readonly untagged: number;
   /** The bytes are those of the source, because nothing could be added to it. */
   readonly asItWas: boolean;
   /** Falco would refuse it. */
@@ -66,7 +68,7 @@ export class CopyMaker {
 
   private copyOf(file: RulesFile, bytes: Buffer): TaggedCopy {
     const plain = (code: Finding['code'], detail: string): TaggedCopy => ({
-      ...{ name: file.name, source: file.path, bytes, rules: 0, tagged: 0, alreadyTagged: 0 },
+      ...{ name: file.name, source: file.path, bytes, rules: 0, tagged: 0, alreadyTagged: 0, untagged: 0 },
       ...{ asItWas: true, isBroken: true, loadsTwice: false, findings: [{ code, detail }] },
     });
     const text = utf8(bytes);
@@ -76,6 +78,7 @@ export class CopyMaker {
     return {
       ...{ name: file.name, source: file.path, bytes: asItWas ? bytes : Buffer.from(tagged.text) },
       ...{ rules: tagged.rules, tagged: tagged.tagged, alreadyTagged: tagged.alreadyTagged },
+      untagged: tagged.untagged,
       ...{ asItWas: asItWas && tagged.problems.length > 0, loadsTwice: tagged.loadsTwice },
       isBroken: tagged.problems.some(({ code }) => refused.has(code)),
       findings: tagged.problems.map(({ code, line, detail }) => ({

@@ -69,7 +69,10 @@ const forAll: ReadonlySet<string> = new Set([
 function tagOne(text: string, tags: readonly string[]): TaggedFile {
   if (!isTooLargeToParse(text)) return tagRulesFile(text, tags);
   const problem: FileProblem = { code: 'rules_file_too_large_to_tag', line: 1, detail: 'in one piece' };
-  return { text, rules: 0, tagged: 0, alreadyTagged: 0, problems: [problem], loadsTwice: false };
+  return {
+    ...{ text, rules: 0, tagged: 0, alreadyTagged: 0, untagged: 0 },
+    ...{ problems: [problem], loadsTwice: false },
+  };
 }
 
 /** Tags a rules file's text like `tagRulesFile`, in parts where it is long. Never throws. */
@@ -93,6 +96,7 @@ export function tagInParts(text: string, tags: readonly string[]): TaggedFile {
     rules: sum(({ rules }) => rules),
     tagged: sum(({ tagged }) => tagged),
     alreadyTagged: sum(({ alreadyTagged }) => alreadyTagged),
+    untagged: sum(({ untagged }) => untagged),
     problems,
     loadsTwice: results.every(({ loadsTwice }) => loadsTwice),
   };

@@ -47,6 +47,8 @@ export interface TaggedFile {
   readonly tagged: number;
   /** How many of them had every tag before. */
   readonly alreadyTagged: number;
+  /** How many of them carry not every tag now, as far as can be told. */
+  readonly untagged: number;
   readonly problems: readonly FileProblem[];
   /** Every item is a full definition: Falco may load the file again after itself (DESIGN, Falco pods 1). */
   readonly loadsTwice: boolean;
@@ -91,7 +93,7 @@ export function tagRulesFile(text: string, tags: readonly string[]): TaggedFile 
 }
 
 function untouched(text: string, problems: FileProblem[], rules = 0, loadsTwice = false): TaggedFile {
-  return { text, rules, tagged: 0, alreadyTagged: 0, problems, loadsTwice };
+  return { text, rules, tagged: 0, alreadyTagged: 0, untagged: rules, problems, loadsTwice };
 }
 
 class Tagging {
@@ -141,7 +143,10 @@ class Tagging {
       problems.push({ code: 'rules_file_edit_unproven', line: 1, detail: 'the text is left as it was' });
       return untouched(this.original, problems, rules, loadsTwice);
     }
-    return { text, rules, tagged, alreadyTagged, problems, loadsTwice };
+    return {
+      ...{ text, rules, tagged, alreadyTagged, untagged: rules - tagged - alreadyTagged },
+      ...{ problems, loadsTwice },
+    };
   }
 
   /** Reads the edited text again: it must differ by exactly the tags that were meant. */
