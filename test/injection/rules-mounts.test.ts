@@ -3,6 +3,7 @@ import { describe, test } from 'node:test';
 import type { V1Container, V1Pod, V1PodSpec, V1Volume, V1VolumeMount } from '@kubernetes/client-node';
 import fastJsonPatch from 'fast-json-patch';
 import { injectObject } from '../../src/admission/inject-object.ts';
+import { readStatus } from '../../src/injection/status.ts';
 import { assertAcceptable, settingsFrom } from './pods.ts';
 import { recordedReviews } from './reviews.ts';
 
@@ -45,13 +46,15 @@ function injected(pod: V1Pod, settings = 'cluster: staging\n') {
   const parsed = settingsFrom(settings);
   const { patch, findings } = injectObject(pod, 'Pod', parsed, undefined);
   const after = fastJsonPatch.applyPatch(structuredClone(pod), [...patch], true).newDocument;
-  assert.ok(after.spec);
-  assertAcceptable(after.spec);
+  const { metadata, spec } = after;
+  assert.ok(metadata && spec);
+  assertAcceptable(spec);
   assert.deepEqual(injectObject(after, 'Pod', parsed, undefined).patch, [], 'a second injection');
-  const all = [...(after.spec.initContainers ?? []), ...after.spec.containers];
+  const all = [...(spec.initContainers ?? []), ...spec.containers];
   const mountsOf = (name: string) => all.find((one) => one.name === name)?.volumeMounts ?? [];
   return {
-    spec: after.spec,
+    spec,
+    added: readStatus({ metadata, spec })?.added ?? [],
     names: all.map(({ name }) => name),
     follows: all.some(({ name }) => name === follower),
     mounted: mountsOf(tagger).map(({ mountPath }) => mountPath),
@@ -145,6 +148,16 @@ describe('the follower is there wherever rules can change while Falco runs', () 
       injected(podWith([{ at: '/etc/falco/falco.yaml', of: configMap, subPath: 'f' }])).follows,
       false,
     );
+  });
+
+  test('our own follower, left in a template, is nobody who writes', () => {
+    const yaml: Mount = { at: '/etc/falco/falco.yaml', of: configMap, subPath: 'falco.yaml' };
+    const { spec } = injected(podWith([yaml, { at: '/etc/falco/rules.d', of: configMap }]));
+    const left = spec.containers.filter(({ name }) => name === follower);
+    assert.equal(left[0]?.volumeMounts?.find(({ name }) => name === 'etc')?.readOnly, undefined);
+    const without = podWith([yaml], { containers: left, volumes: spec.volumes?.slice(2) ?? [] });
+    const { added } = injected(without);
+    assert.ok(!added.includes(`container/${follower}`), added.join(' '));
   });
 
   test('not where the settings say so', () => {

@@ -63,7 +63,7 @@ export function writtenBeside(spec: V1PodSpec, falco: V1Container): ReadonlySet<
   const sidecars = (spec.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === 'Always');
   // Our own mounts are writable where the runtime must make a mount point (FACTS 4.8); we write nothing there.
   const beside = [...sidecars, ...spec.containers].filter(
-    (one) => one !== falco && one.name !== followRulesContainer,
+    ({ name }) => name !== falco.name && name !== followRulesContainer,
   );
   const mounts = beside.flatMap(({ volumeMounts }) => volumeMounts ?? []);
   return new Set(mounts.filter(({ readOnly }) => readOnly !== true).map(({ name }) => name));
