@@ -204,6 +204,13 @@ describe('which mounts the tagging containers get', () => {
       'left out',
       { at: '/site', of: { hostPath: { path: '/var/lib/falco-rules' } } },
     ],
+    ['a host folder of a site', 'left out', { at: '/site', of: { hostPath: { path: '/etc/site' } } }],
+    ['a Secret in a folder of a site', 'left out', { at: '/etc/site', of: secret }],
+    [
+      'a host folder of a site below',
+      'mounted',
+      { at: '/etc/falco/site', of: { hostPath: { path: '/etc' } } },
+    ],
     // Named by an argument.
     ['a named Secret', 'mounted', { at: '/site', of: secret }, '-o', 'rules_files[]=/site'],
     [
@@ -267,6 +274,7 @@ describe('which mounts the tagging containers get', () => {
     ['a socket', 'nothing', { at: '/site', of: { hostPath: { path: '/srv/x', type: 'Socket' } } }],
     ['the node’s root', 'nothing', { at: '/rootfs', of: { hostPath: { path: '/' } } }],
     ['the node’s clock', 'nothing', { at: '/etc/localtime', of: { hostPath: { path: '/etc/localtime' } } }],
+    ['the images', 'nothing', { at: '/images', of: { hostPath: { path: '/var/lib/containerd/io' } } }],
     ['the kernel’s modules', 'nothing', { at: '/lib/modules', of: { hostPath: { path: '/lib/modules' } } }],
     [
       'the audit log',

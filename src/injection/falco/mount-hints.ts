@@ -20,8 +20,18 @@ const otherFile = /\.(pem|crt|cer|key|csr|p12|pfx|jks|sock|so|json|conf|log)$/i;
 const rulesWord = /rule/i;
 const keysWord =
   /(?<![a-z])(m?tls|ssl|pki|certs?|certificates?|ca|keys?|tokens?|secrets?|credentials?|creds?|passwords?|auth|ssh|gpg|spiffe|vault|kubeconfigs?)(?![a-z])/i;
-/** Parts of a system, whether of the node or of the image. */
-const systemPlace = /^\/((etc|boot|lib|lib64|bin|sbin|usr|var|run|dev|proc|sys|root|tmp|cgroup)(\/|$)|$)/;
+/** Parts of a system, whether of the node or of the image; what a site has made for itself lies beside them. */
+const systemPlace = new RegExp(
+  [
+    /^\/(etc|var|var\/lib|opt|mnt)?$/,
+    /^\/(boot|lib|lib64|bin|sbin|usr|run|dev|proc|sys|root|tmp|cgroup|var\/(run|log|spool))(\/|$)/,
+    /^\/var\/lib\/(docker|containerd|containers|crio|kubelet|cni|rancher|etcd)(\/|$)/,
+    /^\/etc\/(localtime|timezone|machine-id|os-release|passwd|group|hostname|hosts|resolv\.conf)$/,
+    /^\/etc\/(ssl|pki|ca-certificates|kubernetes|docker|containerd|containers|crio|cni|selinux|audit)(\/|$)/,
+  ]
+    .map(({ source }) => source)
+    .join('|'),
+);
 
 /** Whether there are no rules for certain. */
 export function isNeverRules(mount: V1VolumeMount): boolean {
@@ -57,9 +67,8 @@ function hintOfFiles(volume: V1Volume | undefined): Hint {
 
 function isOfSystem(place: string, volume: V1Volume | undefined): boolean {
   if (/^(Socket|CharDevice|BlockDevice)$/.test(fieldOf(volume?.hostPath, 'type'))) return true;
-  return [place, fieldOf(volume?.hostPath, 'path')].some(
-    (one) => systemPlace.test(one) && !/falco/i.test(one),
-  );
+  const host = fieldOf(volume?.hostPath, 'path');
+  return systemPlace.test(place) || (host !== '' && systemPlace.test(host));
 }
 
 /** What people name things by. The words of the volume's own fields (`secret`, `key`) say nothing. */

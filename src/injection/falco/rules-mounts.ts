@@ -57,7 +57,7 @@ type Fate = 'mounted' | 'left_out' | 'not_rules';
  * | below /etc/falco, says rules     | mounted | mounted | mounted  | mounted  |
  * | below /etc/falco, says nothing   | mounted | mounted | mounted  | left out |
  * | elsewhere, says rules or nothing | mounted | mounted | left out | left out |
- * | says system                      | mounted | mounted | –        | –        |
+ * | elsewhere, says system           | mounted | mounted | –        | –        |
  * | says keys                        | mounted | –       | –        | –        |
  */
 function fateOf(mount: V1VolumeMount, volume: V1Volume | undefined, named: readonly string[]): Fate {
@@ -79,9 +79,10 @@ function fateByContent(mount: V1VolumeMount, volume: V1Volume | undefined): Fate
   const hint = hintOf(mount, volume);
   if (hint === 'keys') return 'not_rules';
   if (holds === 'files') return 'mounted';
-  if (hint === 'system') return 'not_rules';
-  const isOfFalco = isAtOrBelow(placeOf(mount), configFolder);
-  return isOfFalco && (hint === 'rules' || holds === 'host') ? 'mounted' : 'left_out';
+  if (isAtOrBelow(placeOf(mount), configFolder)) {
+    return hint === 'rules' || holds === 'host' ? 'mounted' : 'left_out';
+  }
+  return hint === 'system' ? 'not_rules' : 'left_out';
 }
 
 /** falco.yaml itself and the folder of its drop-ins hold configuration only. */
