@@ -28,6 +28,10 @@ export const volumePath = '/etc/falco-federation';
 export const toolsVolumeName = 'falco-federation-tools';
 export const toolsVolumePath = '/falco-federation-tools';
 
+/** Empty volume where a service account's token would be mounted in our containers, and that place. */
+export const noTokenVolumeName = 'falco-federation-no-token';
+export const tokenPath = '/var/run/secrets/kubernetes.io/serviceaccount';
+
 export const placeCopierContainer = 'falco-federation-place-copier';
 export const copyRulesContainer = 'falco-federation-copy-rules';
 export const tagRulesContainer = 'falco-federation-tag-rules';

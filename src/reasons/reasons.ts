@@ -130,8 +130,10 @@ const table = {
   },
   mount_left_out: {
     severity: 'warning',
-    sentence: "One of Falco's mounts cannot be given to the tagging container; rules there are not tagged.",
-    remedy: 'Use subPath instead of subPathExpr.',
+    sentence:
+      "One of Falco's mounts is not given to the tagging container; if rules lie there, they are not tagged.",
+    remedy:
+      'Mount rules at /etc/falco/rules.d or as a .yaml file below /etc/falco, or name their path in an argument of Falco (-o rules_files[]=…); use subPath instead of subPathExpr.',
   },
   volume_name_taken: {
     severity: 'warning',

@@ -108,7 +108,7 @@ const rules = z
       .enum(['init', 'alongside'])
       .default('init')
       .describe(
-        '`init`: an init container tags the rules before Falco starts. `alongside`: a plain container does it while Falco already runs; nothing of ours can then hold Falco back, at the price of some seconds of untagged alerts.',
+        '`init`: an init container tags the rules before Falco starts. `alongside`: a plain container does it while Falco already runs; nothing of ours can then hold Falco back, at the price of some seconds of untagged alerts. In pods that end (Jobs) always `init`.',
       ),
     inImage: z
       .enum(['copy', 'leave'])
@@ -119,7 +119,9 @@ const rules = z
     follow: z
       .boolean()
       .default(true)
-      .describe('Keep tagging when falcoctl, the operator or a ConfigMap brings new rules.'),
+      .describe(
+        "Keep tagging while Falco runs, wherever something can bring new rules: any volume under Falco's rules but a subPath of a ConfigMap, Secret or projected volume, and an emptyDir that only Falco can write. Never in pods that end (Jobs).",
+      ),
     onFailure: z
       .enum(['ignore', 'fail'])
       .default('ignore')
@@ -133,20 +135,20 @@ const rules = z
       .describe('Image of the injected containers, of the same version as the webhook.'),
     resources: resources
       .default({
-        requests: { cpu: '10m', memory: '64Mi' },
+        requests: { cpu: '100m', memory: '64Mi' },
         limits: { cpu: '500m', memory: '256Mi' },
       })
       .describe(
-        'Resources of the injected init containers. Keep both parts: quotas and limit ranges ask for them.',
+        'Resources of the injected init containers. A pod asks for the larger of what its largest init container and all its containers together ask for, so up to what Falco asks for (the chart: 100m) the request costs nothing; with less, a busy node takes long to tag, and Falco waits. Keep both parts: quotas and limit ranges ask for them.',
       ),
     // Its launcher waits in a megabyte or two; the limit is for the moments in which Node tags.
     followResources: resources
       .default({
-        requests: { cpu: '1m', memory: '16Mi' },
+        requests: { cpu: '10m', memory: '16Mi' },
         limits: { cpu: '500m', memory: '256Mi' },
       })
       .describe(
-        'Resources of the injected side container, which sleeps until rules change. Keep both parts here too.',
+        "Resources of the injected side container, which sleeps until rules change. Its request adds to the pod's; it decides how long new rules stay untagged on a busy node. Keep both parts here too.",
       ),
   })
   .describe('Rule tagging in Falco pods.');

@@ -36,6 +36,8 @@ export interface ControlPlane {
   readonly tryKubectl: (args: readonly string[], input?: string) => Promise<KubectlResult>;
   /** A kubeconfig file of a ServiceAccount, with a token of an hour. */
   readonly serviceAccountKubeconfig: (namespace: string, name: string) => Promise<string>;
+  /** All that kube-apiserver has written to its log. */
+  readonly apiServerLog: () => string;
   /** As a crash: killed, and started again on the same port. Resolves when it is ready. */
   readonly restartApiServer: () => Promise<void>;
   /** Kills all of it. The folder stays, with the logs. */
@@ -252,6 +254,7 @@ export async function startControlPlane(folder: string): Promise<ControlPlane> {
         writeKubeconfig(file, { url, caFile: files.caFile, token });
         return file;
       },
+      apiServerLog: () => readFileSync(files.log('kube-apiserver'), 'utf8'),
       restartApiServer: async () => {
         await programs.get('kube-apiserver')?.kill();
         await startApi();

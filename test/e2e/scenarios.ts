@@ -6,6 +6,7 @@ import { describe, test } from 'node:test';
 import type { V1Pod } from '@kubernetes/client-node';
 import jsonPatch from 'fast-json-patch';
 import { injectObject } from '../../src/admission/inject-object.ts';
+import { tokenPath } from '../../src/federation/names.ts';
 import type { Settings } from '../../src/settings/schema.ts';
 import { settingsFrom } from '../injection/pods.ts';
 import { recordedReviews } from '../injection/reviews.ts';
@@ -355,6 +356,38 @@ export function testScenarios(scene: () => Scene): void {
     assert.equal(await controlPlane.kubectl(['diff', '--server-side', '-f', '-'], text), '');
   });
 
+  test('each pod is sent once: nothing that others must complete is in what we add (FACTS 4.15)', async () => {
+    const { api, controlPlane, installation } = scene();
+    const saidBefore = controlPlane.apiServerLog().length;
+    const namespace = await newNamespace(optedIn);
+    const pods = await apply(own, namespace);
+    const calls = decisionsIn(installation, namespace);
+    console.log(`${pods.length} pods were sent ${calls} times`);
+    assert.equal(calls, pods.length);
+    const falco = pods.find((pod) => namesOf(pod).includes('falco'));
+    const tokens = allContainers(falco ?? assert.fail('no Falco')).map(({ name, volumeMounts }) => [
+      name,
+      volumeMounts?.find(({ mountPath }) => mountPath === tokenPath)?.name.replace(/-\w+$/, ''),
+    ]);
+    assert.deepEqual(Object.fromEntries(tokens), {
+      'falcoctl-artifact-install': 'kube-api-access',
+      'falco-federation-tag-rules': 'falco-federation-no',
+      falco: 'kube-api-access',
+      'falcoctl-artifact-follow': 'kube-api-access',
+      'falco-federation-follow-rules': 'falco-federation-no',
+    });
+    // Rules in Falco's image: the containers that copy them are ours too.
+    const inImage = {
+      metadata: { name: 'falco-alone' },
+      spec: { containers: [{ name: 'falco', image: 'falco:0.44.1', args: ['/usr/bin/falco'] }] },
+    };
+    assert.equal((await api.call('POST', `/api/v1/namespaces/${namespace}/pods`, inImage)).status, 201);
+    assert.equal(decisionsIn(installation, namespace), calls + 1);
+    // A second answer about the same pod has another reason in its audit annotations.
+    const said = controlPlane.apiServerLog().slice(saidBefore);
+    assert.doesNotMatch(said, /Failed to set admission audit annotation inject\.falco-federation\.io/);
+  });
+
   test('pods that are neither Falco nor falcosidekick never reach the webhook', async () => {
     const { api, installation } = scene();
     const namespace = await newNamespace(optedIn);
@@ -370,6 +403,14 @@ export function testScenarios(scene: () => Scene): void {
     assert.equal(code, 201);
     assert.equal(decided(), before);
   });
+}
+
+/** How many pods of a namespace the replicas were asked about. */
+function decisionsIn(installation: Installation, namespace: string): number {
+  return installation
+    .replicas()
+    .flatMap(({ log }) => log)
+    .filter((line) => line.msg === 'decision' && line.namespace === namespace && line.kind === 'Pod').length;
 }
 
 /** Our own chart with `podLabels` on falcosidekick. */

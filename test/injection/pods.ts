@@ -28,13 +28,20 @@ const falcoArgs = fc.array(
 const mounts = fc.uniqueArray(
   fc.record(
     {
-      name: fc.constantFrom('rulesfiles-install-dir', 'falco-yaml', 'mine', 'host'),
+      name: fc.constantFrom('rulesfiles-install-dir', 'falco-yaml', 'mine', 'host', 'keys', 'claim', 'teams'),
       mountPath: fc.constantFrom(
         '/etc/falco',
         '/etc/falco/',
         '/etc/falco/falco.yaml',
         '/etc/falco/rules.d',
+        '/etc/falco/falco.pem',
+        '/etc/falco/site',
+        '/etc/falco/site/more',
+        '/etc',
+        '/var',
+        '/run/secrets',
         '/rules',
+        '/rules/more',
         '/host/etc',
         '/usr/share/falco/plugins',
       ),
@@ -43,7 +50,7 @@ const mounts = fc.uniqueArray(
     },
     { requiredKeys: ['name', 'mountPath'] },
   ),
-  { selector: ({ mountPath }) => mountPath.replace(/\/$/, ''), maxLength: 5 },
+  { selector: ({ mountPath }) => mountPath.replace(/\/$/, ''), maxLength: 7 },
 );
 
 const environment = fc.array(
@@ -137,32 +144,39 @@ export const podTemplates: fc.Arbitrary<PodTemplate> = fc
       { nil: undefined },
     ),
     withVolumes: fc.boolean(),
+    restartPolicy: fc.constantFrom(undefined, 'Always', 'Never'),
   })
-  .map(({ ours, falco, falcosidekick, before, after, initContainers, metadata, withVolumes }) => {
-    const containers = [
-      ...before,
-      ...(ours === 'falco' || ours === 'both' ? [falco] : []),
-      ...(ours === 'falcosidekick' || ours === 'both' ? [falcosidekick] : []),
-      ...after,
-    ];
-    const volumes = [
-      { name: 'rulesfiles-install-dir', emptyDir: {} },
-      { name: 'falco-yaml', configMap: { name: 'falco' } },
-      { name: 'mine', configMap: { name: 'mine' } },
-      { name: 'host', hostPath: { path: '/etc' } },
-    ];
-    // As from the API server: plain objects, nothing shared, nothing undefined.
-    return JSON.parse(
-      JSON.stringify({
-        ...(metadata === undefined ? {} : { metadata }),
-        spec: {
-          containers: containers.length > 0 ? containers : [{ name: 'web', image: 'nginx' }],
-          ...(initContainers === undefined ? {} : { initContainers }),
-          ...(withVolumes || ours !== 'neither' ? { volumes } : {}),
-        },
-      }),
-    );
-  });
+  .map(
+    ({ ours, falco, falcosidekick, before, after, initContainers, metadata, withVolumes, restartPolicy }) => {
+      const containers = [
+        ...before,
+        ...(ours === 'falco' || ours === 'both' ? [falco] : []),
+        ...(ours === 'falcosidekick' || ours === 'both' ? [falcosidekick] : []),
+        ...after,
+      ];
+      const volumes = [
+        { name: 'rulesfiles-install-dir', emptyDir: {} },
+        { name: 'falco-yaml', configMap: { name: 'falco' } },
+        { name: 'mine', configMap: { name: 'mine' } },
+        { name: 'host', hostPath: { path: '/etc' } },
+        { name: 'keys', secret: { secretName: 'keys' } },
+        { name: 'claim', persistentVolumeClaim: { claimName: 'mine' } },
+        { name: 'teams', projected: { sources: [{ configMap: { name: 'blue' } }] } },
+      ];
+      // As from the API server: plain objects, nothing shared, nothing undefined.
+      return JSON.parse(
+        JSON.stringify({
+          ...(metadata === undefined ? {} : { metadata }),
+          spec: {
+            restartPolicy,
+            containers: containers.length > 0 ? containers : [{ name: 'web', image: 'nginx' }],
+            ...(initContainers === undefined ? {} : { initContainers }),
+            ...(withVolumes || ours !== 'neither' ? { volumes } : {}),
+          },
+        }),
+      );
+    },
+  );
 
 export const settingsTexts = fc.constantFrom(
   'cluster: staging\nhub: {address: "https://hub.example"}\n',
@@ -216,6 +230,29 @@ function assertMounts(container: V1Container, spec: V1PodSpec, checkAll: boolean
   }
 }
 
+/** What a pod of ours must not have if it is to end, and what a runtime could not create (FACTS 4.8). */
+function assertEnds(spec: V1PodSpec): void {
+  if (spec.restartPolicy === undefined || spec.restartPolicy === 'Always') return;
+  assert.ok(!spec.containers.some(({ name }) => name.startsWith('falco-federation-')), 'it never ends');
+}
+
+/** kubelet's own volumes are read-only whatever the mount says: nothing of ours may lie below one. */
+function assertOurMountPoints(container: V1Container, spec: V1PodSpec): void {
+  const mounts = container.volumeMounts ?? [];
+  for (const ours of mounts.filter(({ name }) => name.startsWith('falco-federation'))) {
+    for (const { name, mountPath, readOnly } of mounts) {
+      if (!ours.mountPath.startsWith(`${mountPath.replace(/\/$/, '')}/`)) continue;
+      const volume = spec.volumes?.find((one) => one.name === name);
+      assert.ok(
+        !readOnly && !volume?.configMap && !volume?.secret && !volume?.projected,
+        `below ${mountPath}`,
+      );
+    }
+  }
+  const token = mounts.find(({ mountPath }) => mountPath.endsWith('/serviceaccount'))?.name;
+  if (container.name.startsWith('falco-federation-')) assert.equal(token, 'falco-federation-no-token');
+}
+
 /** A command from a volume keeps the pod from starting if nothing has put it there, and a copy must come before its use. */
 function assertOrder(spec: V1PodSpec): void {
   const ours = ['place-copier', 'copy-rules', 'tag-rules'].map((name) => `falco-federation-${name}`);
@@ -227,6 +264,7 @@ function assertOrder(spec: V1PodSpec): void {
 /** What the API server, the runtime and PodSecurity "restricted" ask of what we add (FACTS 4, 5). */
 export function assertAcceptable(spec: V1PodSpec): void {
   assertOrder(spec);
+  assertEnds(spec);
   const all = [...(spec.initContainers ?? []), ...spec.containers];
   assertUnique(
     all.map(({ name }) => name),
@@ -239,6 +277,7 @@ export function assertAcceptable(spec: V1PodSpec): void {
   for (const container of all) {
     const ours = container.name.startsWith('falco-federation-');
     assertMounts(container, spec, ours);
+    assertOurMountPoints(container, spec);
     if (!ours) continue;
     const { securityContext, resources } = container;
     assert.equal(securityContext?.allowPrivilegeEscalation, false);

@@ -185,15 +185,11 @@ test('a flag that only another version knows does not hold Falco back where fail
   assert.equal((await run(...flags, '--from-the-future', '--on-failure', 'fail')).status, 2);
 });
 
-test('a step of following, and a run before the start, where Falco does not look for changes', (t) => {
+test('a step of following, and a run before the start, where Falco does not look for changes', () => {
   const { at, flags } = plant();
   for (const path of [at('out'), at('.')]) chmodSync(path, 0o777);
   writeFileSync(at('falco.yaml'), `watch_config_files: False\nrules_files:\n  - ${at('rules.yaml')}\n`);
   const step = runApart([...flags, '--follow'], { ...process.env, FALCO_FEDERATION_WOKEN: 'start' });
-  if (step.stdout === '') {
-    t.diagnostic('left out: another user cannot run the command here');
-    return;
-  }
   assert.equal(step.status, 0, step.stderr);
   const { level, code, tagged } = JSON.parse(step.stdout);
   assert.deepEqual([level, code, tagged], [40, 'rules_watch_off', 1]);

@@ -8,7 +8,8 @@ import {
   volumePath,
 } from '../../federation/names.ts';
 import type { Finding } from '../../reasons/reasons.ts';
-import { configFolder, type RulesMounts } from './rules-mounts.ts';
+import { configFolder } from './places.ts';
+import type { RulesMounts } from './rules-mounts.ts';
 import { type ContainerInputs, ownContainer } from './tagging-containers.ts';
 
 /**
@@ -45,7 +46,7 @@ export function planCopying(inputs: ContainerInputs, seen: RulesMounts): CopyPar
   const { startup, inImage } = identity.rules;
   if (startup !== 'init' || inImage !== 'copy') return left();
   // What the image has in its place would be published instead of what Falco sees there.
-  if (seen.unseenBelow !== undefined) return left(`, whose mount ${seen.unseenBelow} has a subPathExpr`);
+  if (seen.unseenBelow !== undefined) return left(`, whose mount ${seen.unseenBelow} is left out`);
   // A template that something else completes later.
   if (!falco.image) return left(', which has no image yet');
   const tools = (spec.volumes ?? []).find(({ name }) => name === toolsVolumeName);

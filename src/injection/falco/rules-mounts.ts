@@ -1,8 +1,11 @@
 import path from 'node:path';
 import type { V1Container, V1PodSpec, V1Volume, V1VolumeMount } from '@kubernetes/client-node';
-import { volumeName, volumePath } from '../../federation/names.ts';
+import { tokenPath, volumeName, volumePath } from '../../federation/names.ts';
 import type { Finding } from '../../reasons/reasons.ts';
 import { readFalcoArguments } from '../../rules/configuration/falco-arguments.ts';
+import { hintOf, isNeverRules, isRulesPlace } from './mount-hints.ts';
+import { configFolder, isAtOrBelow, placeOf } from './places.ts';
+import { canChange, kindOf, writtenBeside } from './volume-kinds.ts';
 
 /** Which of Falco's mounts the tagging containers get, so that they see Falco's rules where Falco sees them. */
 export interface RulesMounts {
@@ -13,36 +16,9 @@ export interface RulesMounts {
   readonly rulesInImage: boolean;
   /** Falco's mount below /etc/falco that ours lack, if any: a copy of the image would show other files there. */
   readonly unseenBelow: string | undefined;
-  /** Whether a ConfigMap is mounted as a folder: its content can change while Falco runs. */
-  readonly anyConfigMapFolder: boolean;
+  /** Whether something else than Falco can bring rules, or configuration that lists some, while Falco runs. */
+  readonly canChange: boolean;
   readonly findings: readonly Finding[];
-}
-
-export const configFolder = '/etc/falco';
-
-/** Folders of the chart's Falco pod that never hold rules or configuration. */
-const neverRules = [
-  '/etc/falco/certs',
-  '/usr',
-  '/root',
-  '/host',
-  '/dev',
-  '/proc',
-  '/sys',
-  '/tmp',
-  '/run',
-  '/var/run',
-];
-
-/** Where the runtime mounts it: `/etc//falco/` is /etc/falco. */
-function placeOf({ mountPath }: V1VolumeMount): string {
-  // Asked of each mount against each other: most paths are plain, and then this is all there is to do.
-  return /\/[./]|\/$|^[^/]/.test(mountPath) ? path.posix.resolve('/', mountPath) : mountPath;
-}
-
-function isAtOrBelow(place: string, folder: string): boolean {
-  if (!place.startsWith(folder)) return false;
-  return place.length === folder.length || folder === '/' || place.charAt(folder.length) === '/';
 }
 
 /** Paths that the arguments name: `-c`, and the values of `-o rules_files…`. */
@@ -50,23 +26,63 @@ function pathsInArguments(args: readonly string[]): readonly string[] {
   const { configFile, options } = readFalcoArguments(args);
   const rules = options.filter((option) => /^(rules_files?|config_files)\b/.test(option));
   const paths = rules.flatMap((option) => /\/[^"\s]*/.exec(option)?.[0] ?? []);
-  return [...(configFile === undefined ? [] : [configFile]), ...paths];
-}
-
-/** Secrets, host folders and the like are given to our container only where Falco's settings point to them. */
-function isPlainVolume(volume: V1Volume | undefined): boolean {
-  return (
-    volume !== undefined &&
-    Boolean(volume.configMap ?? volume.emptyDir ?? volume.persistentVolumeClaim ?? volume.image ?? volume.csi)
+  return [...(configFile === undefined ? [] : [configFile]), ...paths].map((one) =>
+    path.posix.resolve('/', one),
   );
 }
 
-function isWanted(mount: V1VolumeMount, volume: V1Volume | undefined, named: readonly string[]): boolean {
+/** Whether a named path is in the mount, or the mount is a file in a named folder. */
+function isNamed(mount: V1VolumeMount, named: readonly string[]): boolean {
   const place = placeOf(mount);
-  if (isAtOrBelow(place, volumePath) || mount.name === volumeName) return false;
-  if (named.some((one) => isAtOrBelow(one, place))) return true;
-  if (neverRules.some((folder) => isAtOrBelow(place, folder))) return false;
-  return isAtOrBelow(place, configFolder) || isAtOrBelow(configFolder, place) || isPlainVolume(volume);
+  return named.some(
+    (one) => isAtOrBelow(one, place) || (isRulesPlace(mount) && path.posix.dirname(place) === one),
+  );
+}
+
+/** Both names of the place: /var/run is a link to /run in most images. */
+const tokenPlaces = [tokenPath, tokenPath.slice('/var'.length)];
+
+/** `left_out`: rules may lie there, and ours do not get it. */
+type Fate = 'mounted' | 'left_out' | 'not_rules';
+
+/**
+ * What becomes of a mount of Falco's. Secrets and the node's files go into our containers only where rules lie for
+ * certain; keys never do (`hintOf` tells what path and names say).
+ *
+ * | mount                            | texts   | files   | host     | secrets  |
+ * | -------------------------------- | ------- | ------- | -------- | -------- |
+ * | named by an argument of Falco    | mounted | mounted | mounted  | mounted  |
+ * | /etc/falco itself, or above it   | mounted | mounted | mounted  | mounted  |
+ * | certs, `.pem`, /host, /proc, …   | –       | –       | –        | –        |
+ * | below /etc/falco, says rules     | mounted | mounted | mounted  | mounted  |
+ * | below /etc/falco, says nothing   | mounted | mounted | mounted  | left out |
+ * | elsewhere, says rules or nothing | mounted | mounted | left out | left out |
+ * | elsewhere, says system           | mounted | mounted | –        | –        |
+ * | says keys                        | mounted | –       | –        | –        |
+ */
+function fateOf(mount: V1VolumeMount, volume: V1Volume | undefined, named: readonly string[]): Fate {
+  const place = placeOf(mount);
+  if (isAtOrBelow(place, volumePath) || mount.name === volumeName) return 'not_rules';
+  const isOfArguments = isNamed(mount, named);
+  // Ours lies there: below somebody else's it could keep the container from starting (FACTS 4.8).
+  if (tokenPlaces.some((token) => isAtOrBelow(token, place) || isAtOrBelow(place, token))) {
+    return isOfArguments ? 'left_out' : 'not_rules';
+  }
+  if (isOfArguments || isAtOrBelow(configFolder, place)) return 'mounted';
+  if (isNeverRules(mount)) return 'not_rules';
+  return fateByContent(mount, volume);
+}
+
+function fateByContent(mount: V1VolumeMount, volume: V1Volume | undefined): Fate {
+  const { holds } = kindOf(volume);
+  if (holds === 'texts') return 'mounted';
+  const hint = hintOf(mount, volume);
+  if (hint === 'keys') return 'not_rules';
+  if (holds === 'files') return 'mounted';
+  if (isAtOrBelow(placeOf(mount), configFolder)) {
+    return hint === 'rules' || holds === 'host' ? 'mounted' : 'left_out';
+  }
+  return hint === 'system' ? 'not_rules' : 'left_out';
 }
 
 /** falco.yaml itself and the folder of its drop-ins hold configuration only. */
@@ -74,6 +90,9 @@ function canHoldRules(mount: V1VolumeMount): boolean {
   const place = placeOf(mount);
   return place !== `${configFolder}/falco.yaml` && place !== `${configFolder}/config.d`;
 }
+
+/** Mounts of our own in the tagging containers. */
+const ourPlaces = [volumePath, tokenPath];
 
 /**
  * Our copy of one of Falco's mounts.
@@ -84,7 +103,8 @@ function canHoldRules(mount: V1VolumeMount): boolean {
  */
 function copyOf(mount: V1VolumeMount, all: readonly V1VolumeMount[]): V1VolumeMount {
   const place = placeOf(mount);
-  const parent = all.some((other) => other !== mount && isAtOrBelow(placeOf(other), place));
+  const others = all.filter((other) => other !== mount).map(placeOf);
+  const parent = [...others, ...ourPlaces].some((other) => isAtOrBelow(other, place));
   return {
     name: mount.name,
     mountPath: mount.mountPath,
@@ -97,20 +117,19 @@ function copyOf(mount: V1VolumeMount, all: readonly V1VolumeMount[]): V1VolumeMo
 export function rulesMounts(spec: V1PodSpec, falco: V1Container, args: readonly string[]): RulesMounts {
   const volumes = new Map((spec.volumes ?? []).map((volume) => [volume.name, volume]));
   const named = pathsInArguments(args);
-  const wanted = (falco.volumeMounts ?? []).filter((mount) =>
-    isWanted(mount, volumes.get(mount.name), named),
-  );
+  const all = falco.volumeMounts ?? [];
+  const fates = new Map(all.map((mount) => [mount, fateOf(mount, volumes.get(mount.name), named)]));
   // subPathExpr takes variables from the container's own environment, which ours does not share: a variable
   // that is missing would keep the container, and with it Falco, from being created.
-  const visible = wanted.filter((mount) => !mount.subPathExpr);
-  const leftOut = wanted.filter((mount) => mount.subPathExpr);
-  const ruled = visible.filter(canHoldRules);
+  const visible = all.filter((mount) => fates.get(mount) === 'mounted' && !mount.subPathExpr);
+  const leftOut = all.filter((mount) => fates.get(mount) !== 'not_rules' && !visible.includes(mount));
+  const written = writtenBeside(spec, falco);
   return {
     mounts: visible.map((mount) => copyOf(mount, visible)),
-    anyRules: ruled.length > 0,
-    rulesInImage: !(falco.volumeMounts ?? []).some((mount) => isAtOrBelow(configFolder, placeOf(mount))),
+    anyRules: visible.some(canHoldRules),
+    rulesInImage: !all.some((mount) => isAtOrBelow(configFolder, placeOf(mount))),
     unseenBelow: leftOut.find((mount) => isAtOrBelow(placeOf(mount), configFolder))?.mountPath,
-    anyConfigMapFolder: ruled.some((mount) => !mount.subPath && volumes.get(mount.name)?.configMap),
+    canChange: visible.some((mount) => canChange(mount, kindOf(volumes.get(mount.name)), written)),
     findings: leftOut.map((mount) => ({ code: 'mount_left_out', detail: mount.mountPath })),
   };
 }

@@ -1,12 +1,14 @@
-import type { V1Container, V1Volume, V1VolumeMount } from '@kubernetes/client-node';
+import type { V1Container, V1PodSpec, V1Volume, V1VolumeMount } from '@kubernetes/client-node';
 import type { Identity } from '../../federation/identity.ts';
-import { volumeName, volumePath } from '../../federation/names.ts';
+import { noTokenVolumeName, volumeName, volumePath } from '../../federation/names.ts';
 import type { Finding } from '../../reasons/reasons.ts';
 import { watchTurnedOff } from '../../rules/configuration/watch-config-files.ts';
 import type { PodTemplate } from '../pod-template.ts';
+import { isAtOrBelow, placeOf } from './places.ts';
 import { nothingToCopy, planCopying } from './rules-in-image.ts';
 import { rulesMounts } from './rules-mounts.ts';
-import { bringsRulesBeside, followRules, rulesArriveLater, tagRules } from './tagging-containers.ts';
+import { bringsRulesBeside, followRules, noToken, tagRules } from './tagging-containers.ts';
+import { kindOf } from './volume-kinds.ts';
 
 /**
  * tag-rules writes at most 16 MiB, twice over while it replaces them, and the copy of an image's rules is at most
@@ -14,11 +16,33 @@ import { bringsRulesBeside, followRules, rulesArriveLater, tagRules } from './ta
  */
 const volume: V1Volume = { name: volumeName, emptyDir: { sizeLimit: '64Mi' } };
 
-/** Whether the pod has something of its own under our volume's name or at our path. */
-function isPlaceTaken({ spec }: PodTemplate, falco: V1Container): boolean {
-  const named = (spec.volumes ?? []).find(({ name }) => name === volumeName);
-  const mounted = (falco.volumeMounts ?? []).find(({ mountPath }) => mountPath === volumePath);
-  return (named !== undefined && !named.emptyDir) || (mounted !== undefined && mounted.name !== volumeName);
+/** What of the pod's own is in the way of our volumes and mounts; `undefined` for nothing. */
+function inOurWay({ spec }: PodTemplate, falco: V1Container): string | undefined {
+  const volumes = new Map((spec.volumes ?? []).map((one) => [one.name, one]));
+  const taken = [volumeName, noTokenVolumeName].find(
+    (name) => volumes.has(name) && !volumes.get(name)?.emptyDir,
+  );
+  if (taken !== undefined) return `volume ${taken}`;
+  const mounts = falco.volumeMounts ?? [];
+  const mounted = mounts.find((mount) => mount.mountPath === volumePath && mount.name !== volumeName);
+  if (mounted !== undefined) return volumePath;
+  // The runtime could not make our mount point in it, and Falco would never be created (FACTS 4.8).
+  const above = mounts.find(
+    (mount) =>
+      placeOf(mount) !== volumePath &&
+      isAtOrBelow(volumePath, placeOf(mount)) &&
+      (mount.readOnly === true || kindOf(volumes.get(mount.name)).readOnly),
+  );
+  return above && `${above.mountPath}, which is read-only`;
+}
+
+/**
+ * Settings for this pod. One that ends would not if something of ours went on for ever in it, so there the rules are
+ * tagged before Falco starts, and that is all.
+ */
+function forPod(identity: Identity, { restartPolicy }: V1PodSpec): Identity {
+  const ends = typeof restartPolicy === 'string' && restartPolicy !== 'Always';
+  return ends ? { ...identity, rules: { ...identity.rules, startup: 'init', follow: false } } : identity;
 }
 
 /** What tagging the rules adds to a pod; all empty where they are left alone. */
@@ -45,14 +69,14 @@ export function leftAlone(findings: readonly Finding[]): RulesPart {
 export function planRulesPart(
   template: PodTemplate,
   falco: V1Container,
-  identity: Identity,
+  settings: Identity,
   falcoArgs: readonly string[],
 ): RulesPart {
   const { spec } = template;
+  const identity = forPod(settings, spec);
   const seen = rulesMounts(spec, falco, falcoArgs);
-  if (isPlaceTaken(template, falco)) {
-    return leftAlone([...seen.findings, { code: 'volume_name_taken', detail: volumePath }]);
-  }
+  const taken = inOurWay(template, falco);
+  if (taken !== undefined) return leftAlone([...seen.findings, { code: 'volume_name_taken', detail: taken }]);
   const inputs = { identity, spec, falco };
   const inImage = seen.rulesInImage && !bringsRulesBeside(spec);
   const planned = inImage ? planCopying(inputs, seen) : nothingToCopy;
@@ -61,14 +85,13 @@ export function planRulesPart(
   if (!seen.anyRules && copy === nothingToCopy) return leftAlone(findings);
   const tagging = { ...inputs, falcoArgs, mounts: [...copy.mounts, ...seen.mounts] };
   const alongside = identity.rules.startup === 'alongside';
-  const later = identity.rules.follow && (rulesArriveLater(spec) || seen.anyConfigMapFolder);
-  const follows = alongside || later;
+  const follows = alongside || (identity.rules.follow && seen.canChange);
   const unwatched: Finding[] =
     follows && watchTurnedOff(falcoArgs)
       ? [{ code: 'rules_watch_off', detail: `container ${falco.name}` }]
       : [];
   return {
-    volumes: [volume, ...copy.volumes],
+    volumes: [volume, noToken.volume, ...copy.volumes],
     mounts: [{ name: volumeName, mountPath: volumePath, readOnly: true }],
     init: alongside ? [] : [...copy.init, tagRules(tagging)],
     // Alongside, the side container does the first tagging too.

@@ -1,6 +1,19 @@
-import type { V1Container, V1PodSpec, V1SecurityContext, V1VolumeMount } from '@kubernetes/client-node';
+import type {
+  V1Container,
+  V1PodSpec,
+  V1SecurityContext,
+  V1Volume,
+  V1VolumeMount,
+} from '@kubernetes/client-node';
 import type { Identity } from '../../federation/identity.ts';
-import { followRulesContainer, tagRulesContainer, volumeName, volumePath } from '../../federation/names.ts';
+import {
+  followRulesContainer,
+  noTokenVolumeName,
+  tagRulesContainer,
+  tokenPath,
+  volumeName,
+  volumePath,
+} from '../../federation/names.ts';
 import { imageName, imageTag, imageVersion, isBefore } from '../image.ts';
 import { containersOf } from '../pod-template.ts';
 
@@ -60,6 +73,16 @@ function environmentFlags(falco: V1Container): string[] {
   );
 }
 
+/**
+ * Nothing, where a service account's token would be: ours need none, and ServiceAccount admission adds it to every
+ * container that has no mount there, also to those that we add; the pod is then sent a second time (FACTS 4.15).
+ */
+export const noToken: { readonly volume: V1Volume; readonly mount: V1VolumeMount } = {
+  // A volume of its own: a folder for it in the other one would come to be in a folder that Falco may watch already.
+  volume: { name: noTokenVolumeName, emptyDir: { sizeLimit: '1Mi' } },
+  mount: { name: noTokenVolumeName, mountPath: tokenPath, readOnly: true },
+};
+
 /** What a container of ours runs, with what. */
 type OwnPart = Required<Pick<V1Container, 'name' | 'image' | 'args' | 'volumeMounts'>> &
   Pick<V1Container, 'command' | 'workingDir'> & { readonly resources: Identity['rules']['resources'] };
@@ -75,7 +98,7 @@ export function ownContainer({ spec, falco }: ContainerInputs, part: OwnPart): V
     // Safe: the settings' schema allows nothing but what V1ResourceRequirements holds.
     resources: resources as NonNullable<V1Container['resources']>,
     securityContext: restrictedSecurityContext(spec),
-    volumeMounts,
+    volumeMounts: [...volumeMounts, noToken.mount],
   };
 }
 
@@ -119,16 +142,6 @@ export function tagRules(inputs: TaggingInputs): V1Container {
 export function followRules(inputs: TaggingInputs): V1Container {
   const { followResources: resources } = inputs.identity.rules;
   return taggingContainer(inputs, { name: followRulesContainer, resources, flags: ['--follow'] });
-}
-
-/** Whether something in the pod brings rules after the start: falcoctl's follow, or the operator (FACTS 2.9). */
-export function rulesArriveLater(spec: V1PodSpec): boolean {
-  const follows = spec.containers.some(
-    (container) =>
-      container.name === 'falcoctl-artifact-follow' ||
-      (isFalcoctl(container) && (container.args ?? []).includes('follow')),
-  );
-  return follows || bringsRulesBeside(spec);
 }
 
 /** Whether falco-operator's native sidecar is there, whose rules come at any time. */
