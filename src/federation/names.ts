@@ -17,7 +17,13 @@ export const labelsAnnotation = `${prefix}labels`;
 /** Annotation `a,b` that overrides `tags`. */
 export const tagsAnnotation = `${prefix}tags`;
 
-/** Annotation written on every pod changed: JSON with version, cluster, settings hash, what was added. */
+/**
+ * Annotation that says which Falco an image holds, `0.44.1`: for images by digest, with numbers of their own, or
+ * without any (`latest`), whose tags do not tell what Falco understands.
+ */
+export const falcoVersionAnnotation = `${prefix}falco-version`;
+
+/** Annotation written on every pod changed: JSON with version, cluster, settings hash, what was added and found. */
 export const statusAnnotation = `${prefix}status`;
 
 /** Volume in a Falco pod, and where every container sees it. */
