@@ -8,6 +8,9 @@ export const prefix = 'falco-federation.io/';
 /** On a namespace `enabled` opts in (the API server selects by it); on a pod `disabled` opts that pod out. */
 export const injectLabel = `${prefix}inject`;
 
+/** Namespaces that the webhook configurations leave out whatever their labels: they must start without us. */
+export const neverInjected: readonly string[] = ['kube-system', 'falco-federation'];
+
 /** Written as a label on every pod changed, and read as an annotation that overrides `cluster`. */
 export const clusterKey = `${prefix}cluster`;
 

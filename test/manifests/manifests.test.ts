@@ -15,7 +15,7 @@ import type {
 } from '@kubernetes/client-node';
 import jsonPatch, { type Operation } from 'fast-json-patch';
 import { help, readFlags, type ServeFlags } from '../../src/commands/serve/flags.ts';
-import { injectLabel, version } from '../../src/federation/names.ts';
+import { injectLabel, neverInjected, version } from '../../src/federation/names.ts';
 import {
   callsFalco,
   falcoImages,
@@ -334,9 +334,7 @@ describe('the webhooks', () => {
     for (const webhook of [pods, workloads]) {
       assert.deepEqual(webhook?.namespaceSelector, {
         matchLabels: { [injectLabel]: 'enabled' },
-        matchExpressions: [
-          { key: 'kubernetes.io/metadata.name', operator: 'NotIn', values: ['kube-system', namespace] },
-        ],
+        matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'NotIn', values: neverInjected }],
       });
     }
     assert.deepEqual(pods?.objectSelector, {
