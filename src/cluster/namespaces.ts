@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { injectLabel, prefix } from '../federation/names.ts';
+import { injectLabel, neverInjected, prefix } from '../federation/names.ts';
 import type { ClusterConnection } from './connection.ts';
 import { metadataSource } from './metadata-source.ts';
 import { type ObjectMeta, reflect } from './reflector.ts';
@@ -19,6 +19,9 @@ export interface WatchedNamespaces {
   readonly known: () => number;
   readonly stop: () => void;
 }
+
+/** Those that the webhook configuration selects (manifests/base/webhook-configuration.yaml), and no others. */
+const optedIn = `${injectLabel}=enabled,kubernetes.io/metadata.name notin (${neverInjected.join(',')})`;
 
 /** Shared by all namespaces that say nothing, which are nearly all. */
 const none: Annotations = Object.freeze({});
@@ -47,7 +50,7 @@ export function watchNamespaces(
   };
   const stopped = new AbortController();
   void reflect(
-    metadataSource(connection, namespaces, `${injectLabel}=enabled`),
+    metadataSource(connection, namespaces, optedIn),
     {
       replace: (objects) => {
         known = new Map(objects.map((object) => [object.name, annotationsOf(object)]));

@@ -3,6 +3,7 @@ import type { Finding } from '../reasons/reasons.ts';
 import { labelKey, labelValue, type Settings, settingsSchema, tag } from '../settings/schema.ts';
 import {
   clusterKey,
+  falcoVersionAnnotation,
   injectLabel,
   labelsAnnotation,
   prefix,
@@ -20,6 +21,8 @@ export interface Identity {
   readonly tags: readonly string[];
   readonly rules: Settings['rules'];
   readonly hub: Settings['hub'];
+  /** Version of Falco where an annotation says it: `0.44.1`; it counts before the image's tag. */
+  readonly falcoVersion?: string;
   /** Twelve hexadecimal digits that change when anything above does. */
   readonly hash: string;
 }
@@ -30,6 +33,7 @@ interface Overrides {
   cluster?: string;
   labels?: Record<string, string>;
   tags?: string[];
+  falcoVersion?: string;
 }
 
 type Parsed<T> = { ok: true; value: T } | { ok: false; why: string };
@@ -70,6 +74,13 @@ function parseLabels(text: string): Parsed<Record<string, string>> {
   return { ok: true, value: labels };
 }
 
+function parseFalcoVersion(text: string): Parsed<string> {
+  const version = /^v?(\d+\.\d+(?:\.\d+)?(?:-[0-9A-Za-z.-]+)?)$/.exec(text.trim())?.[1];
+  return version === undefined
+    ? { ok: false, why: "it must be Falco's own version, such as 0.44.1" }
+    : { ok: true, value: version };
+}
+
 const parsers = {
   [clusterKey]: (text: string, into: Overrides) => {
     const parsed = parseCluster(text);
@@ -86,10 +97,20 @@ const parsers = {
     if (parsed.ok) into.tags = parsed.value;
     return parsed;
   },
+  [falcoVersionAnnotation]: (text: string, into: Overrides) => {
+    const parsed = parseFalcoVersion(text);
+    if (parsed.ok) into.falcoVersion = parsed.value;
+    return parsed;
+  },
 };
 
 function isOverride(key: string): key is keyof typeof parsers {
   return Object.hasOwn(parsers, key);
+}
+
+/** A value as it is told: an annotation may be as long as a book. */
+function shown(text: string): string {
+  return text.length > 100 ? `${text.slice(0, 99)}…` : text;
 }
 
 /** Reads one object's annotations; what is wrong becomes a finding and changes nothing. */
@@ -107,7 +128,10 @@ function readOverrides(annotations: Annotations, where: string, findings: Findin
     }
     const parsed = parsers[key](text, overrides);
     if (!parsed.ok) {
-      findings.push({ code: 'annotation_invalid', detail: `${key}=${text} on the ${where}: ${parsed.why}` });
+      findings.push({
+        code: 'annotation_invalid',
+        detail: `${key}=${shown(text)} on the ${where}: ${parsed.why}`,
+      });
     }
   }
   return overrides;
@@ -123,6 +147,7 @@ function identityFrom(settings: Settings, overrides: Overrides): Omit<Identity, 
     tags: overrides.tags ?? settings.tags ?? (tag.safeParse(cluster).success ? [cluster] : []),
     rules: settings.rules,
     hub: settings.hub,
+    ...(overrides.falcoVersion === undefined ? {} : { falcoVersion: overrides.falcoVersion }),
   };
 }
 

@@ -8,6 +8,9 @@ export const prefix = 'falco-federation.io/';
 /** On a namespace `enabled` opts in (the API server selects by it); on a pod `disabled` opts that pod out. */
 export const injectLabel = `${prefix}inject`;
 
+/** Namespaces that the webhook configurations leave out whatever their labels: they must start without us. */
+export const neverInjected: readonly string[] = ['kube-system', 'falco-federation'];
+
 /** Written as a label on every pod changed, and read as an annotation that overrides `cluster`. */
 export const clusterKey = `${prefix}cluster`;
 
@@ -17,7 +20,13 @@ export const labelsAnnotation = `${prefix}labels`;
 /** Annotation `a,b` that overrides `tags`. */
 export const tagsAnnotation = `${prefix}tags`;
 
-/** Annotation written on every pod changed: JSON with version, cluster, settings hash, what was added. */
+/**
+ * Annotation that says which Falco an image holds, `0.44.1`: for images by digest, with numbers of their own, or
+ * without any (`latest`), whose tags do not tell what Falco understands.
+ */
+export const falcoVersionAnnotation = `${prefix}falco-version`;
+
+/** Annotation written on every pod changed: JSON with version, cluster, settings hash, what was added and found. */
 export const statusAnnotation = `${prefix}status`;
 
 /** Volume in a Falco pod, and where every container sees it. */

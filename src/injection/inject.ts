@@ -10,7 +10,7 @@ import { injectFalcosidekick } from './falcosidekick/inject-falcosidekick.ts';
 import type { Part } from './part.ts';
 import { patchBetween } from './patch.ts';
 import type { PodTemplate } from './pod-template.ts';
-import { statusFor } from './status.ts';
+import { readStatus, statusFor } from './status.ts';
 
 /** What became of a pod template. */
 export interface Injection {
@@ -29,20 +29,28 @@ function isFinding(value: object): value is Finding {
 }
 
 /** The template with our label and status annotation. */
-function withMetadata(template: PodTemplate, identity: Identity, added: readonly string[]): PodTemplate {
+function withMetadata(template: PodTemplate, cluster: string, status: string): PodTemplate {
   const { metadata } = template;
-  const status = statusFor(identity, added);
   const { labels, annotations } = metadata ?? {};
-  if (labels?.[clusterKey] === identity.cluster && annotations?.[statusAnnotation] === status)
-    return template;
+  if (labels?.[clusterKey] === cluster && annotations?.[statusAnnotation] === status) return template;
   return {
     ...template,
     metadata: {
       ...metadata,
-      labels: { ...labels, [clusterKey]: identity.cluster },
+      labels: { ...labels, [clusterKey]: cluster },
       annotations: { ...annotations, [statusAnnotation]: status },
     },
   };
+}
+
+/**
+ * Codes that an earlier injection found and that still hold: those of the same settings with the same outcome. What it
+ * did away with itself (a custom field of the user's) cannot be seen a second time.
+ */
+function codesBefore(template: PodTemplate, identity: Identity, added: readonly string[]): readonly string[] {
+  const before = readStatus(template);
+  const isSame = before?.settings === identity.hash && before.added.join() === added.join();
+  return isSame ? before.findings : [];
 }
 
 interface Found {
@@ -86,8 +94,13 @@ function injectParts(template: PodTemplate, found: Found, identity: Identity): P
  * The webhook and `falco-federation inject` both call this. Applying it to its own result gives an empty patch.
  *
  * @param template as `readPodTemplate` returns it
+ * @param foundBefore what was found while the identity was worked out: the status annotation names it too
  */
-export function inject(template: PodTemplate, identity: Identity): Injection {
+export function inject(
+  template: PodTemplate,
+  identity: Identity,
+  foundBefore: readonly Finding[] = [],
+): Injection {
   const unchanged = (reason: Finding, findings: readonly Finding[] = []): Injection => ({
     reason,
     findings,
@@ -110,7 +123,10 @@ export function inject(template: PodTemplate, identity: Identity): Injection {
     const [first, ...others] = part.findings;
     return unchanged(first ?? { code: 'nothing_to_add' }, others);
   }
-  const result = withMetadata(part.template, identity, part.added);
+  const codes = [...foundBefore, ...part.findings].map(({ code }) => code);
+  const before = codesBefore(template, identity, part.added);
+  const status = statusFor(identity, part.added, [...codes, ...before]);
+  const result = withMetadata(part.template, identity.cluster, status);
   const patch = [...cleared.operations, ...patchBetween(start, result)];
   return patch.length === 0
     ? unchanged({ code: 'already_injected' }, part.findings)

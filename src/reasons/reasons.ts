@@ -75,8 +75,8 @@ const table = {
   // Which container is Falco, and what its arguments allow.
   falco_ambiguous: {
     severity: 'warning',
-    sentence: 'More than one container looks like Falco, so none was changed.',
-    remedy: 'Leave one container named falco or with a Falco image in the pod.',
+    sentence: 'Several containers look equally like Falco, so none was changed.',
+    remedy: 'Let one container alone be named falco, have a Falco image and start /usr/bin/falco.',
   },
   falcosidekick_ambiguous: {
     severity: 'warning',
@@ -88,11 +88,30 @@ const table = {
     sentence: 'Falco is started by something that does not hand its arguments on, so they were not changed.',
     remedy: 'Start Falco directly: command or args that begin with /usr/bin/falco.',
   },
+  falco_only_looks: {
+    severity: 'skipped',
+    sentence: 'Falco checks or prints something here and ends, so there is nothing to federate.',
+  },
+  falco_image_command_unknown: {
+    severity: 'warning',
+    sentence:
+      'Falco is started by a command in its image that is not known here and that arguments would replace, so it was not changed.',
+    remedy:
+      "Write args out, beginning with /usr/bin/falco; for an image of falcosecurity's by digest or latest the annotation falco-federation.io/falco-version does too.",
+  },
   falco_too_old: {
     severity: 'warning',
     sentence:
       'This Falco is older than 0.38 and reads no additional configuration files, so it was not changed.',
-    remedy: 'Upgrade Falco to 0.41 or later.',
+    remedy:
+      'Upgrade Falco to 0.41 or later; where the image has a number of its own, say which Falco it is by the annotation falco-federation.io/falco-version.',
+  },
+  falco_version_unknown: {
+    severity: 'warning',
+    sentence:
+      'The image does not say which Falco it holds; it was taken for 0.41 or later, an older one may not start.',
+    remedy:
+      'Say it by the annotation falco-federation.io/falco-version on the pod or namespace, or by a tag.',
   },
   falco_without_extra_fields: {
     severity: 'warning',
@@ -196,12 +215,12 @@ const table = {
   annotation_unknown: {
     severity: 'warning',
     sentence: 'An annotation of falco-federation.io/ is not known and has no effect.',
-    remedy: 'Known are falco-federation.io/cluster, /labels and /tags.',
+    remedy: 'Known are falco-federation.io/cluster, /labels, /tags and /falco-version.',
   },
   annotation_invalid: {
     severity: 'warning',
     sentence: 'An annotation was ignored because its value is not allowed.',
-    remedy: 'docs/settings.md has the rules for cluster, labels and tags.',
+    remedy: 'docs/settings.md has the rules for each annotation.',
   },
 
   // What tag-rules did.

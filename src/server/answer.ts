@@ -24,10 +24,19 @@ export function refuse(logger: Logger, status: number, message: string): HttpAns
   return { status, body: JSON.stringify({ reason, message, remedy: reasons[reason].remedy }) };
 }
 
-/** One line for each decision; names and codes only, so never a secret of a pod. */
+/** Findings whose detail is about us or about annotations of ours: others may quote a pod's values. */
+const told: ReadonlySet<ReasonCode> = new Set([
+  'internal_error',
+  'review_malformed',
+  'annotation_invalid',
+  'annotation_unknown',
+]);
+
+/** One line for each decision; names and codes only, but for our own annotations, so never a secret of a pod. */
 function logDecision(logger: Logger, decision: Decision, milliseconds: number): void {
   const { request, reason, findings } = decision;
   const severities = [reason, ...findings].map(({ code }) => reasons[code].severity);
+  const details = findings.filter(({ code }) => told.has(code)).map(({ detail }) => detail);
   const level = severities.includes('error') ? 'error' : severities.includes('warning') ? 'warn' : 'info';
   logger[level](
     {
@@ -38,11 +47,9 @@ function logDecision(logger: Logger, decision: Decision, milliseconds: number): 
       operation: request?.operation,
       ...(request?.dryRun ? { dryRun: true } : {}),
       reason: reason.code,
-      // Only our own messages: a finding's detail may quote a pod's values.
-      ...(reason.code === 'internal_error' || reason.code === 'review_malformed'
-        ? { detail: reason.detail }
-        : {}),
+      ...(told.has(reason.code) ? { detail: reason.detail } : {}),
       ...(findings.length === 0 ? {} : { findings: findings.map(({ code }) => code) }),
+      ...(details.length === 0 ? {} : { details }),
       ms: Math.round(milliseconds * 100) / 100,
     },
     'decision',

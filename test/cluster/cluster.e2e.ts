@@ -92,6 +92,17 @@ function watching(cluster: () => Cluster): void {
     await until('room-b has opted in', () => watched.annotations('room-b') !== undefined);
   });
 
+  test('namespaces that are never injected are not counted, whatever their labels', async (t) => {
+    const { controlPlane } = cluster();
+    await controlPlane.kubectl(['label', 'namespace', 'kube-system', 'falco-federation.io/inject=enabled']);
+    t.after(() => optOut('kube-system'));
+    await make('room-a', {});
+    const watched = watch(t);
+    await until('the namespaces are listed', watched.synced);
+    assert.notEqual(watched.annotations('room-a'), undefined);
+    assert.equal(watched.annotations('kube-system'), undefined);
+  });
+
   test('what happens while the API server is away is known soon after', async (t) => {
     const { controlPlane } = cluster();
     const watched = watch(t);

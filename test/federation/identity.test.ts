@@ -33,12 +33,33 @@ describe('effective identity', () => {
     assert.deepEqual([identity.cluster, identity.labels, identity.tags], ['edge', { env: 'prod' }, ['prod']]);
   });
 
+  test("Falco's version comes from the pod before the namespace, and is part of the hash", () => {
+    const settings = settingsFrom('cluster: staging\n');
+    const namespace = { [`${p}falco-version`]: 'v0.40.0' };
+    const { identity } = effectiveIdentity(settings, namespace, { [`${p}falco-version`]: ' 0.44.1-debian ' });
+    assert.equal(identity.falcoVersion, '0.44.1-debian');
+    const ofNamespace = effectiveIdentity(settings, namespace, undefined).identity;
+    assert.equal(ofNamespace.falcoVersion, '0.40.0');
+    const none = effectiveIdentity(settings, undefined, undefined).identity;
+    assert.equal(none.falcoVersion, undefined);
+    assert.equal(new Set([identity, ofNamespace, none].map(({ hash }) => hash)).size, 3);
+  });
+
+  test('a value as long as a book is told by its beginning', () => {
+    const settings = settingsFrom('cluster: staging\n');
+    const { findings } = effectiveIdentity(settings, undefined, { [`${p}tags`]: `! ${'x'.repeat(100_000)}` });
+    assert.ok((findings[0]?.detail ?? '').length < 500);
+  });
+
   const ignored: readonly (readonly [annotation: string, value: string])[] = [
     ['cluster', '-x'],
     ['labels', 'rule=x'],
     ['labels', 'env'],
     ['labels', 'env=a:b'],
     ['tags', 'a b'],
+    ['falco-version', 'latest'],
+    ['falco-version', '44'],
+    ['falco-version', ''],
   ];
   for (const [annotation, value] of ignored) {
     test(`not allowed and so ignored: ${annotation}=${value}`, () => {

@@ -147,9 +147,12 @@ describe('what must always hold', () => {
             containers: [...first.spec.containers.map(mesh), { name: 'proxy', image: 'mesh' }],
           },
         };
-        // At most the tagging containers are told of Falco's new variable; nothing of the mesh goes.
+        // At most the tagging containers are told of Falco's new variable, and the status of its new mount; nothing of
+        // the mesh goes.
         const { patch } = injected(frozen(meshed), settings);
-        for (const { path } of patch) assert.match(path, /^\/spec\/(initContainers|containers)\/\d+\/args\//);
+        const ours =
+          /^\/(?:spec\/(?:initContainers|containers)\/\d+\/args\/|metadata\/annotations\/falco-federation\.io~1status$)/;
+        for (const { path } of patch) assert.match(path, ours);
         const settled = applied(meshed, patch);
         for (const one of settled.spec.containers.slice(0, -1)) {
           assert.ok(

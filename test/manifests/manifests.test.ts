@@ -15,7 +15,15 @@ import type {
 } from '@kubernetes/client-node';
 import jsonPatch, { type Operation } from 'fast-json-patch';
 import { help, readFlags, type ServeFlags } from '../../src/commands/serve/flags.ts';
-import { injectLabel, version } from '../../src/federation/names.ts';
+import { injectLabel, neverInjected, version } from '../../src/federation/names.ts';
+import {
+  callsFalco,
+  falcoImages,
+  mayStartFalco,
+  reach,
+  separator,
+  startsFalco,
+} from '../../src/injection/falco/container-program.ts';
 import { loadSettings } from '../../src/settings/load.ts';
 import { defaultImage } from '../../src/settings/schema.ts';
 import { documentsOf, files, manifests, objectOf, textOf, valuesIn } from './files.ts';
@@ -326,9 +334,7 @@ describe('the webhooks', () => {
     for (const webhook of [pods, workloads]) {
       assert.deepEqual(webhook?.namespaceSelector, {
         matchLabels: { [injectLabel]: 'enabled' },
-        matchExpressions: [
-          { key: 'kubernetes.io/metadata.name', operator: 'NotIn', values: ['kube-system', namespace] },
-        ],
+        matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'NotIn', values: neverInjected }],
       });
     }
     assert.deepEqual(pods?.objectSelector, {
@@ -349,5 +355,16 @@ describe('the webhooks', () => {
       (webhook) => webhook?.matchConditions?.[0]?.expression,
     );
     assert.equal(ofWorkloads.replaceAll('object.spec.template.spec.', 'object.spec.'), ofPods);
+  });
+
+  test('ask by the patterns of the program, letter for letter', () => {
+    const expression = pods?.matchConditions?.[0]?.expression ?? '';
+    for (const pattern of [startsFalco, mayStartFalco, callsFalco]) {
+      assert.ok(expression.includes(`.matches( r'${pattern}')`), pattern);
+    }
+    assert.ok(expression.includes(`'(^|/)(${falcoImages.join('|')})([:@]|$)'`));
+    assert.equal(expression.split(`line.size() > ${reach} ? line.substring(0, ${reach}) : line`).length, 3);
+    const joined = `it.words.join('\\u${separator.charCodeAt(0).toString(16).padStart(4, '0')}')`;
+    assert.equal(expression.split(joined).length, 3);
   });
 });

@@ -119,10 +119,24 @@ describe('POST /mutate', () => {
       '-o',
       'rules_files[0]=hunter2',
     );
-    review.request.object.metadata.annotations = { 'falco-federation.io/tags': 'hunter2 !' };
+    review.request.object.metadata.annotations = {
+      'falco-federation.io/unknown': 'hunter2',
+      other: 'hunter2',
+    };
     await mutate(JSON.stringify(review));
     assert.match(log.join(''), /"findings":\[/);
     assert.doesNotMatch(log.join(''), /hunter2/);
+  });
+
+  test('an annotation of ours that is not allowed is in the log with its key and value', async () => {
+    log.length = 0;
+    const review = JSON.parse(example);
+    review.request.object.metadata.annotations = { 'falco-federation.io/tags': 'blue, light blue' };
+    await mutate(JSON.stringify(review));
+    const line = JSON.parse(log.find((one) => one.includes('"decision"')) ?? '{}');
+    assert.deepEqual(line.findings, ['annotation_invalid']);
+    assert.equal(line.details.length, 1);
+    assert.match(line.details[0], /^falco-federation\.io\/tags=blue, light blue on the pod: /);
   });
 
   const refused: readonly (readonly [

@@ -1,6 +1,7 @@
 import type { V1Container, V1PodSpec } from '@kubernetes/client-node';
 import type { Finding } from '../../reasons/reasons.ts';
-import { imageName } from '../image.ts';
+import { type Signs, signsOf } from './container-program.ts';
+import { lookingOption } from './only-looks.ts';
 
 /** The container that runs Falco, and the arguments that Falco itself gets. */
 export interface FalcoContainer {
@@ -9,86 +10,59 @@ export interface FalcoContainer {
   readonly container: V1Container;
   /** Falco's own arguments: what follows the program's name. */
   readonly args: readonly string[];
-  /** Whether the program's name must be written out when arguments are added (see `programOf`). */
-  readonly programImplied: boolean;
+  /** Whether the image's own command starts Falco, so that arguments would replace it. */
+  readonly byImage: boolean;
 }
 
-type Program =
-  | { readonly kind: 'falco'; readonly args: readonly string[]; readonly implied: boolean }
-  | { readonly kind: 'other' }
-  | { readonly kind: 'unclear' };
-
-const shells = new Set(['sh', 'bash', 'ash', 'dash', 'busybox']);
-
-function baseName(path: string): string {
-  return path.slice(path.lastIndexOf('/') + 1);
+interface Candidate extends Signs {
+  readonly index: number;
+  readonly container: V1Container;
 }
 
-function isFalcoImage(image: string | undefined): boolean {
-  return /^falco(-no-driver|-distroless)?$/.test(imageName(image));
+/** How many of the three signs a candidate shows. */
+function rankOf({ program, image, name }: Candidate): number {
+  return Number(program.kind === 'falco') + Number(image) + Number(name);
 }
 
-/**
- * What a container runs, as far as its command, args and image tell:
- *
- * | command      | args             | runs                                             |
- * | ------------ | ---------------- | ------------------------------------------------ |
- * | a shell      | –                | unclear: it would not hand new arguments on      |
- * | … falco …    | –                | Falco, arguments follow the word                 |
- * | entrypoint   | … falco …        | the same                                         |
- * | absent       | begin with `-`   | the image's entrypoint: Falco in a Falco image   |
- * | absent       | absent           | the image's default, which args would replace    |
- * | anything else                 || another program                                  |
- */
-function programOf(container: V1Container): Program {
-  const command = container.command ?? [];
-  const words = [...command, ...(container.args ?? [])];
-  if (shells.has(baseName(words[0] ?? ''))) {
-    return words.some((word) => /\bfalco\b/.test(word)) ? { kind: 'unclear' } : { kind: 'other' };
-  }
-  const at = words.findIndex((word) => baseName(word) === 'falco');
-  if (at >= 0) {
-    const args = words.slice(at + 1);
-    // After a bare `--` nothing that we add would be an option any more.
-    return args.includes('--') ? { kind: 'unclear' } : { kind: 'falco', args, implied: false };
-  }
-  return command.length === 0 ? programOfImage(container.image, words) : { kind: 'other' };
+function optionThatLooks({ program }: Candidate): string | undefined {
+  return program.kind === 'falco' ? lookingOption(program.args) : undefined;
 }
 
-/** What an image runs by itself, given these args. */
-function programOfImage(image: string | undefined, args: readonly string[]): Program {
-  if (args.length === 0)
-    return isFalcoImage(image) ? { kind: 'falco', args, implied: true } : { kind: 'unclear' };
-  return isFalcoImage(image) && args[0]?.startsWith('-')
-    ? { kind: 'falco', args, implied: false }
-    : { kind: 'other' };
+/** The candidates that show the most signs. */
+function foremost(candidates: readonly Candidate[]): readonly Candidate[] {
+  const rank = Math.max(...candidates.map(rankOf));
+  return candidates.filter((candidate) => rankOf(candidate) === rank);
 }
 
 /**
- * Finds Falco in a pod: by the container's name, by its image's name behind any mirror, by what it runs; never
- * by its position (FACTS 5: wrong container picked).
+ * Finds Falco in a pod by what it runs, by its image's name behind any mirror and by its own name: `signsOf` has the
+ * table. Never by its position (FACTS 5: wrong container picked). Of several that may be Falco the one with the most
+ * signs is; a Falco that only looks counts where no other is there.
  *
- * @returns the container; or the reason why none can be told; or `undefined` where there is no Falco at all
+ * @returns the container; or the reason why none is to be changed; or `undefined` where there is no Falco at all
  */
 export function findFalco(spec: V1PodSpec): FalcoContainer | Finding | undefined {
-  const candidates = spec.containers.flatMap((container, index) => {
-    const program = programOf(container);
-    const named = container.name === 'falco';
-    const looksLikeFalco =
-      program.kind === 'falco' || named || (program.kind === 'unclear' && isFalcoImage(container.image));
-    return looksLikeFalco ? [{ index, container, program }] : [];
-  });
-  const [first, second] = candidates;
-  if (first === undefined) return undefined;
-  if (second !== undefined) {
-    return {
-      code: 'falco_ambiguous',
-      detail: candidates.map(({ container }) => container.name).join(', '),
-    };
+  const candidates = spec.containers
+    .map((container, index): Candidate => ({ index, container, ...signsOf(container) }))
+    .filter(({ program }) => program.kind !== 'other');
+  const running = candidates.filter((candidate) => optionThatLooks(candidate) === undefined);
+  const [first, ...others] = foremost(running);
+  if (first === undefined) return looksOnly(candidates);
+  if (others.length > 0) {
+    const names = [first, ...others].map(({ container }) => container.name).join(', ');
+    return { code: 'falco_ambiguous', detail: names };
   }
   const { index, container, program } = first;
   if (program.kind !== 'falco') {
     return { code: 'falco_command_unclear', detail: `container ${container.name}` };
   }
-  return { index, container, args: program.args, programImplied: program.implied };
+  return { index, container, args: program.args, byImage: program.byImage };
+}
+
+function looksOnly([first]: readonly Candidate[]): Finding | undefined {
+  if (first === undefined) return undefined;
+  return {
+    code: 'falco_only_looks',
+    detail: `container ${first.container.name}: ${optionThatLooks(first)}`,
+  };
 }

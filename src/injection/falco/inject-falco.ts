@@ -1,5 +1,6 @@
 import type { V1Container, V1PodSpec, V1VolumeMount } from '@kubernetes/client-node';
 import type { Identity } from '../../federation/identity.ts';
+import type { Finding, ReasonCode } from '../../reasons/reasons.ts';
 import { falcoBehaviour } from '../../rules/configuration/falco-version.ts';
 import { imageTag } from '../image.ts';
 import type { Part } from '../part.ts';
@@ -7,6 +8,7 @@ import type { PodTemplate } from '../pod-template.ts';
 import { reconcileInOrder, reconcileList } from '../reconcile.ts';
 import { readStatus } from '../status.ts';
 import type { FalcoContainer } from './find-falco.ts';
+import { commandOfImage } from './image-command.ts';
 import { planFalcoArguments, withOurOptions, withoutOurOptions } from './our-options.ts';
 import { withoutOldCopying } from './rules-in-image.ts';
 import { leftAlone, planRulesPart, type RulesPart } from './rules-part.ts';
@@ -22,21 +24,31 @@ const fieldsAdded = 'falco/append_output';
  */
 export function injectFalco(template: PodTemplate, found: FalcoContainer, identity: Identity): Part {
   const { container } = found;
-  const behaviour = falcoBehaviour(imageTag(container.image));
-  if (!behaviour.readsDropIns) {
-    return { template, added: [], findings: [{ code: 'falco_too_old', detail: String(container.image) }] };
-  }
-  const plan = planFalcoArguments(found.args, behaviour, identity);
+  const refused = (code: ReasonCode): Part => ({
+    template,
+    added: [],
+    findings: [{ code, detail: container.image ?? 'no image' }],
+  });
+  const version = identity.falcoVersion ?? imageTag(container.image);
+  const behaviour = falcoBehaviour(version);
+  if (!behaviour.readsDropIns) return refused('falco_too_old');
+  const command = found.byImage ? commandOfImage(container.image, identity.falcoVersion) : undefined;
+  if (found.byImage && command === undefined) return refused('falco_image_command_unknown');
+  const args = command?.slice(1) ?? found.args;
+  const plan = planFalcoArguments(args, behaviour, identity);
   const oursBefore = readStatus(template)?.added.includes(fieldsAdded) === true;
   const { appendOutput, rulesFilesLast } = plan.options;
   const falcoArgs = [
-    ...withoutOurOptions(found.args, plan.options, oursBefore),
+    ...withoutOurOptions(args, plan.options, oursBefore),
     ...(rulesFilesLast === undefined ? [] : ['-o', rulesFilesLast]),
   ];
   const rules = plan.tagRules ? planRulesPart(template, container, identity, falcoArgs) : leftAlone([]);
   const isTagged = rules.volumes.length > 0;
   const options = isTagged ? plan.options : appendOutput === undefined ? {} : { appendOutput };
-  const falco = withMounts(withArguments(found, options, oursBefore), rules.mounts);
+  const falco = withMounts(
+    withArguments(container, command ?? container.args ?? [], options, oursBefore),
+    rules.mounts,
+  );
   return {
     template: { ...template, spec: withParts(template.spec, found.index, falco, rules) },
     added: [
@@ -47,8 +59,14 @@ export function injectFalco(template: PodTemplate, found: FalcoContainer, identi
       ...(options.rulesFilesLast === undefined ? [] : ['falco/rules_files']),
       ...(appendOutput === undefined ? [] : [fieldsAdded]),
     ],
-    findings: [...plan.findings, ...rules.findings],
+    findings: [...versionUnknown(version, container), ...plan.findings, ...rules.findings],
   };
+}
+
+/** A digest, `latest` and numbers of somebody's own count as a new Falco (FACTS 1.4: an older one exits). */
+function versionUnknown(version: string | undefined, { image }: V1Container): Finding[] {
+  const isFalcos = /^v?0\.\d+([.-]|$)/.test(version ?? '');
+  return isFalcos ? [] : [{ code: 'falco_version_unknown', detail: image ?? 'no image' }];
 }
 
 /** The spec with Falco as given and our volume and containers; lists that get nothing stay as they are. */
@@ -65,13 +83,13 @@ function withParts(spec: V1PodSpec, index: number, falco: V1Container, rules: Ru
   };
 }
 
+/** @param before the arguments as they are, or the image's own command, which arguments replace, written out */
 function withArguments(
-  { container, programImplied }: FalcoContainer,
+  container: V1Container,
+  before: readonly string[],
   options: Parameters<typeof withOurOptions>[1],
   oursBefore: boolean,
 ): V1Container {
-  // Where the image's default command runs Falco, arguments replace it, so they must name the program.
-  const before = programImplied ? ['/usr/bin/falco'] : (container.args ?? []);
   const args = withOurOptions(before, options, oursBefore);
   return args === before ? container : { ...container, args: [...args] };
 }

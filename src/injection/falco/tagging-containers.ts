@@ -110,7 +110,7 @@ interface TaggingPart {
 
 function taggingContainer(inputs: TaggingInputs, { name, resources, flags }: TaggingPart): V1Container {
   const { identity, falco, falcoArgs, mounts } = inputs;
-  const tag = imageTag(falco.image);
+  const tag = identity.falcoVersion ?? imageTag(falco.image);
   return ownContainer(inputs, {
     name,
     image: identity.rules.image,

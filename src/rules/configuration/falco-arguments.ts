@@ -20,7 +20,8 @@ const longOptionsWithValue: ReadonlySet<string> = new Set([
 const unexpandedVariable = /\$\([A-Za-z_.-][\w.-]*\)/;
 const keysThatMatter = /^\s*(?:rules_files?|config_files)/;
 
-interface Given {
+/** One option that is given, by the name it is given under; a free word has the name ''. */
+export interface Given {
   readonly name: string;
   readonly value: string | undefined;
 }
@@ -52,7 +53,8 @@ function hasUnexpandedKeyOrValue(option: string): boolean {
   return unexpandedVariable.test(key) || (keysThatMatter.test(key) && unexpandedVariable.test(option));
 }
 
-function* givenOptions(args: readonly string[]): Generator<Given> {
+/** Every option in Falco's arguments, in order. */
+export function* givenOptions(args: readonly string[]): Generator<Given> {
   for (let index = 0; index < args.length; index++) {
     const arg = args[index] ?? '';
     if (arg === '--') return;
