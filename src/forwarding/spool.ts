@@ -117,9 +117,16 @@ function errorNumber(error: unknown): number {
 const databaseName = 'events.db';
 const logSuffixes = ['-wal', '-shm'];
 
-/** Bytes that a row takes, roughly: with its place in the index, and the rest of a page that a long text leaves. */
+/** The longest row that SQLite keeps in one page; of a longer one a little stays there, the rest gets pages of its own. */
+const longestInPage = pageSize - 35;
+const shortestInPage = 489;
+
+/** Bytes that an event takes on disk: its part of a page, or pages of its own, and its place in the index. */
 function roomFor(size: number): number {
-  return size > 900 ? (Math.ceil(size / 4000) + 1) * pageSize * 0.6 + 100 : size + 100;
+  const row = size + 24;
+  if (row > longestInPage)
+    return Math.ceil((row - shortestInPage) / (pageSize - 4)) * pageSize + shortestInPage + 40;
+  return pageSize / Math.floor((pageSize - 12) / row) + 40;
 }
 
 interface Statements {
@@ -282,11 +289,12 @@ export class Spool {
   /** Makes room. @returns those of the new events that stay: they may themselves be of the lowest priority */
   private withRoomFor(keep: readonly NewEvent[], dropped: Map<number, number>): readonly NewEvent[] {
     let needed = keep.reduce((sum, { text }) => sum + roomFor(Buffer.byteLength(text)), 0);
+    const hasRoom = (): boolean => this.used() + needed <= this.limit - overhead;
     const drop = (priority: number): void => {
       dropped.set(priority, (dropped.get(priority) ?? 0) + 1);
     };
     const staying = [...keep];
-    while (this.used() + needed > this.limit - overhead) {
+    while (!hasRoom()) {
       const lowest = this.run.lowest.get()?.priority;
       const stored = typeof lowest === 'number' ? lowest : -1;
       const at = indexOfLowest(staying);
@@ -295,15 +303,17 @@ export class Spool {
         staying.splice(at, 1);
         needed -= roomFor(Buffer.byteLength(fresh.text));
         drop(fresh.priority);
-        continue;
-      }
-      if (stored === -1) break;
-      for (const { id } of this.run.oldestOf.all(stored)) {
-        const priority = this.remove(Number(id));
-        if (priority !== undefined) drop(priority);
-      }
+      } else if (stored === -1) break;
+      else this.dropOldest(stored, hasRoom, drop);
     }
     return staying;
+  }
+
+  private dropOldest(priority: number, hasRoom: () => boolean, drop: (priority: number) => void): void {
+    for (const { id } of this.run.oldestOf.all(priority)) {
+      if (this.remove(Number(id)) !== undefined) drop(priority);
+      if (hasRoom()) return;
+    }
   }
 
   /** The oldest event behind that of an id; undefined where none is. */
