@@ -18,6 +18,10 @@ const commands: Readonly<Record<string, { readonly what: string; readonly load: 
     what: "keep a spoke's events and bring them to the hub",
     load: async () => (await import('./commands/forward.ts')).forward,
   },
+  check: {
+    what: 'tell whether this cluster is federated, and what mends it',
+    load: async () => (await import('./commands/check.ts')).check,
+  },
   'tag-rules': {
     what: "tag Falco's rules; the injected containers run this",
     load: async () => (await import('./commands/tag-rules.ts')).tagRules,

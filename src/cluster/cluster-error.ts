@@ -28,17 +28,18 @@ function textOf(value: unknown, key: string): string {
   return typeof text === 'string' ? text : '';
 }
 
-function remedy(
-  { verb, resource: { group, plural, namespace, name } }: ClusterRequest,
-  status: number,
-): string {
+function remedy({ verb, resource }: ClusterRequest, status: number): string {
+  if ('url' in resource) return '';
+  const { group, plural, namespace, name, subresource } = resource;
   switch (status) {
     case 401:
       return '; its token or certificate is not accepted';
     case 403: {
       const where = namespace === undefined ? 'a ClusterRole' : `a Role in namespace "${namespace}"`;
-      const which = name === undefined || verb === 'create' ? '' : `, resourceNames ["${name}"]`;
-      return `; it takes ${where} with apiGroups ["${group}"], resources ["${plural}"]${which}, verbs ["${verb}"]`;
+      const isNamed = name !== undefined && verb !== 'create' && subresource === undefined;
+      const which = isNamed ? `, resourceNames ["${name}"]` : '';
+      const kind = subresource === undefined ? plural : `${plural}/${subresource.split('/', 1)[0]}`;
+      return `; it takes ${where} with apiGroups ["${group}"], resources ["${kind}"]${which}, verbs ["${verb}"]`;
     }
     default:
       return '';

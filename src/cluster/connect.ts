@@ -1,3 +1,5 @@
+import { access } from 'node:fs/promises';
+import path from 'node:path';
 import type { ClusterConnection } from './connection.ts';
 import { inCluster, serviceAccountFolder } from './in-cluster.ts';
 
@@ -20,4 +22,41 @@ export async function connect(from: {
   const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = from.env;
   if (host === undefined || host === '') return undefined;
   return await inCluster(host, port ?? '443', from.serviceAccount ?? serviceAccountFolder);
+}
+
+async function isThere(file: string): Promise<boolean> {
+  return await access(file).then(
+    () => true,
+    () => false,
+  );
+}
+
+/**
+ * The cluster that kubectl would talk to: `--kubeconfig`, the files of KUBECONFIG (those that are there), the usual
+ * file, and last the cluster that we run in. Undefined: none of them is there.
+ *
+ * @param from.home home directory of the user
+ * @throws Error that names the file at fault and the remedy
+ */
+export async function connectAsKubectl(from: {
+  readonly kubeconfig?: string | undefined;
+  readonly context?: string | undefined;
+  readonly env: NodeJS.ProcessEnv;
+  readonly home: string;
+}): Promise<ClusterConnection | undefined> {
+  const { kubeconfig, context, env, home } = from;
+  const listed = (env.KUBECONFIG ?? '').split(path.delimiter).filter((file) => file !== '');
+  const candidates = listed.length > 0 ? listed : [path.join(home, '.kube', 'config')];
+  const there = await Promise.all(candidates.map(isThere));
+  const files = kubeconfig === undefined ? candidates.filter((_, at) => there[at]) : [kubeconfig];
+  if (files.length > 0) {
+    const { fromKubeconfigs } = await import('./kubeconfig.ts');
+    return fromKubeconfigs(files, context);
+  }
+  if (context !== undefined) {
+    throw new Error(
+      `--context ${context}: there is no kubeconfig (${candidates.join(', ')}); give --kubeconfig`,
+    );
+  }
+  return await connect({ env });
 }

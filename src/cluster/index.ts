@@ -1,8 +1,23 @@
 export { certificateStore } from './certificate-store.ts';
 export { onChange } from './changes.ts';
-export { ClusterError } from './cluster-error.ts';
-export { connect } from './connect.ts';
+export { ClusterError, hasStatus } from './cluster-error.ts';
+export { connect, connectAsKubectl } from './connect.ts';
 export type { ClusterConnection } from './connection.ts';
+export {
+  type InspectedCluster,
+  type InspectedSecret,
+  inspectCluster,
+  type Permission,
+  type WorkloadKind,
+} from './inspect.ts';
+export type {
+  ContainerStatus,
+  InspectedNamespace,
+  InspectedPod,
+  InspectedWebhooks,
+  InspectedWorkload,
+} from './inspected.ts';
 export { type WatchedNamespaces, watchNamespaces } from './namespaces.ts';
 export { readyReplicas } from './ready-replicas.ts';
-export { trustPublisher } from './trust-publisher.ts';
+export type { ProxiedAnswer } from './request.ts';
+export { ourWebhooks, trustPublisher } from './trust-publisher.ts';

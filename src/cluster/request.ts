@@ -9,6 +9,9 @@ import { type ClusterRequest, urlPath, userAgent, type Verb } from './resource.t
 /** Milliseconds that the API server has for an answer. */
 export const answerTime = 10_000;
 
+/** The same for somebody behind it. */
+const proxiedTime = 5_000;
+
 /** How soon the system finds out that the other side of an idle connection is gone: this, and some ten seconds. */
 const keepAliveDelay = 30_000;
 
@@ -78,8 +81,18 @@ function whyFailed(error: unknown, signal: AbortSignal): string {
   return messageOf(error);
 }
 
-function answerDeadline(signal: AbortSignal | undefined): Deadline {
-  return deadline(signal, answerTime, `no answer within ${answerTime / 1000} s`);
+function answerDeadline(signal: AbortSignal | undefined, time = answerTime): Deadline {
+  return deadline(signal, time, `no answer within ${time / 1000} s`);
+}
+
+/** Any answer, its body yet to come. */
+async function ask(
+  connection: ClusterConnection,
+  request: ClusterRequest,
+  signal: AbortSignal,
+): Promise<IncomingMessage> {
+  const url = new URL(connection.server + urlPath(request.verb, request.resource, request.query ?? {}));
+  return await send(url, await connection.access(), request, signal);
 }
 
 /** An answer that is a success, its body yet to come. */
@@ -88,8 +101,7 @@ async function open(
   request: ClusterRequest,
   signal: AbortSignal,
 ): Promise<IncomingMessage> {
-  const url = new URL(connection.server + urlPath(request.verb, request.resource, request.query ?? {}));
-  const response = await send(url, await connection.access(), request, signal);
+  const response = await ask(connection, request, signal);
   const status = response.statusCode ?? 0;
   if (status >= 200 && status < 300) return response;
   throw refusal(connection, request, status, parsed(await bodyOf(response)));
@@ -108,6 +120,41 @@ export async function requestJson(
   const limit = answerDeadline(signal);
   try {
     return JSON.parse(await bodyOf(await open(connection, request, limit.signal)));
+  } catch (error) {
+    throw asClusterError(error, connection, request, limit.signal);
+  } finally {
+    limit.release();
+  }
+}
+
+/** What somebody behind the API server said. */
+export interface ProxiedAnswer {
+  readonly status: number;
+  readonly text: string;
+}
+
+/** The API server's own words are Status objects; who is behind it says something else. */
+function isStatus(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Reflect.get(value, 'kind') === 'Status';
+}
+
+/**
+ * Asks somebody behind the API server (`pods/proxy`), whose answer counts whatever its status.
+ *
+ * @throws ClusterError when there is no answer within 5 s, or the API server refuses or does not get through
+ */
+export async function requestProxied(
+  connection: ClusterConnection,
+  request: ClusterRequest,
+): Promise<ProxiedAnswer> {
+  const limit = answerDeadline(undefined, proxiedTime);
+  try {
+    const response = await ask(connection, request, limit.signal);
+    const status = response.statusCode ?? 0;
+    const text = await bodyOf(response);
+    const body = status >= 400 ? parsed(text) : undefined;
+    if (isStatus(body)) throw refusal(connection, request, status, body);
+    return { status, text };
   } catch (error) {
     throw asClusterError(error, connection, request, limit.signal);
   } finally {

@@ -8,12 +8,38 @@ export interface Resource {
   readonly plural: string;
   readonly namespace?: string;
   readonly name?: string;
+  /** `proxy` with the path behind it, as in `proxy/readyz`. Such a request is by name, whatever the verb. */
+  readonly subresource?: string;
+}
+
+/** What is no object: `/version`, … */
+export interface NonResource {
+  readonly url: string;
 }
 
 /** Verbs as RBAC spells them. */
 export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch';
 
 export const namespaces: Resource = { group: '', version: 'v1', plural: 'namespaces' };
+
+/** Kinds that are looked at all over the cluster, in one namespace, or by name. */
+export function core(plural: string, namespace?: string, name?: string): Resource {
+  return { group: '', version: 'v1', plural, ...place(namespace, name) };
+}
+
+export function apps(plural: string, namespace?: string, name?: string): Resource {
+  return { group: 'apps', version: 'v1', plural, ...place(namespace, name) };
+}
+
+function place(namespace: string | undefined, name: string | undefined) {
+  return { ...(namespace === undefined ? {} : { namespace }), ...(name === undefined ? {} : { name }) };
+}
+
+/** A port of a pod, through the API server. @param port number, or `https:` and number */
+export function podProxy(namespace: string, pod: string, port: string, path: string): Resource {
+  const name = port.startsWith('https:') ? `https:${pod}:${port.slice('https:'.length)}` : `${pod}:${port}`;
+  return { ...core('pods', namespace, name), subresource: `proxy/${path}` };
+}
 
 export function secret(namespace: string, name: string): Resource {
   return { group: '', version: 'v1', plural: 'secrets', namespace, name };
@@ -27,6 +53,13 @@ export function mutatingWebhookConfiguration(name: string): Resource {
     name,
   };
 }
+
+/** All of them. */
+export const mutatingWebhookConfigurations: Resource = {
+  group: 'admissionregistration.k8s.io',
+  version: 'v1',
+  plural: 'mutatingwebhookconfigurations',
+};
 
 export function endpointSlices(namespace: string): Resource {
   return { group: 'discovery.k8s.io', version: 'v1', plural: 'endpointslices', namespace };
@@ -42,14 +75,20 @@ function isByName(verb: Verb): boolean {
 }
 
 /** Path and query of a request. A list or watch of a resource with a name selects that one object. */
-export function urlPath(verb: Verb, resource: Resource, query: Readonly<Record<string, string>>): string {
-  const { group, version: apiVersion, plural, namespace, name } = resource;
+export function urlPath(
+  verb: Verb,
+  resource: Resource | NonResource,
+  query: Readonly<Record<string, string>>,
+): string {
+  if ('url' in resource) return resource.url;
+  const { group, version: apiVersion, plural, namespace, name, subresource } = resource;
   const path = [
     ...(group === '' ? ['api'] : ['apis', group]),
     apiVersion,
     ...(namespace === undefined ? [] : ['namespaces', namespace]),
     plural,
-    ...(name !== undefined && isByName(verb) ? [name] : []),
+    ...(name !== undefined && (isByName(verb) || subresource !== undefined) ? [name] : []),
+    ...(subresource === undefined ? [] : subresource.split('/')),
   ];
   const selected = name !== undefined && (verb === 'list' || verb === 'watch');
   // RBAC lets a list or watch of a named object pass only with this very selector.
@@ -62,9 +101,12 @@ export function urlPath(verb: Verb, resource: Resource, query: Readonly<Record<s
 }
 
 /** A resource as messages name it. */
-export function describeResource({ group, plural, namespace, name }: Resource): string {
+export function describeResource(resource: Resource | NonResource): string {
+  if ('url' in resource) return resource.url;
+  const { group, plural, namespace, name, subresource } = resource;
+  const kind = group === '' ? plural : `${plural}.${group}`;
   return [
-    group === '' ? plural : `${plural}.${group}`,
+    subresource === undefined ? kind : `${kind}/${subresource}`,
     ...(name === undefined ? [] : [`"${name}"`]),
     ...(namespace === undefined ? [] : [`in namespace "${namespace}"`]),
   ].join(' ');
@@ -73,7 +115,7 @@ export function describeResource({ group, plural, namespace, name }: Resource): 
 /** One request to the API server. */
 export interface ClusterRequest {
   readonly verb: Verb;
-  readonly resource: Resource;
+  readonly resource: Resource | NonResource;
   readonly query?: Readonly<Record<string, string>>;
   readonly body?: unknown;
   /** Content types that are not plain JSON: how a patch is meant; which form of an object is wanted. */

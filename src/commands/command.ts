@@ -1,10 +1,16 @@
 import type { Readable } from 'node:stream';
 
+export interface CommandOutput {
+  write(text: string): unknown;
+  /** Somebody looks at it. */
+  readonly isTTY?: boolean;
+}
+
 /** What a command may touch of the process; tests give it something else. */
 export interface CommandIo {
   readonly stdin: Readable;
-  readonly stdout: { write(text: string): unknown };
-  readonly stderr: { write(text: string): unknown };
+  readonly stdout: CommandOutput;
+  readonly stderr: CommandOutput;
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 

@@ -2,7 +2,7 @@
 import type { Logger } from 'pino';
 import type { Check } from '../server/health.ts';
 import { describeProblem } from '../settings/load.ts';
-import type { Settings } from '../settings/schema.ts';
+import { fingerprintOfSettings, type Settings } from '../settings/schema.ts';
 import { type WatchedSettings, watchSettings } from '../settings/watch.ts';
 
 /** Milliseconds between two looks at files: settings, certificates, credentials. */
@@ -27,11 +27,14 @@ export function followSettings(
   return settings;
 }
 
-/** Bad settings are no reason to stop serving: the last good ones are in force. */
+/** Bad settings are no reason to stop serving: the last good ones are in force. Which, `check` compares. */
 export function settingsCheck(file: string, settings: WatchedSettings): Check {
   const told = settings.problems().map((problem) => describeProblem(file, problem));
   return {
     ready: true,
-    detail: told.length === 0 ? 'ok' : `refused, the last good ones stay: ${told.join('; ')}`,
+    detail:
+      told.length === 0
+        ? `ok, ${fingerprintOfSettings(settings.current())}`
+        : `refused, the last good ones stay: ${told.join('; ')}`,
   };
 }

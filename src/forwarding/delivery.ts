@@ -74,7 +74,7 @@ export class Delivery {
   private atOnce: number;
   /** In a row. */
   private failures = 0;
-  private away: string | undefined;
+  private away: { readonly why: string; readonly since: Date } | undefined;
   private pausedUntil = 0;
   private probing = false;
   /** Ends the pause before the next heartbeat. */
@@ -95,7 +95,12 @@ export class Delivery {
 
   /** What is wrong with the hub; undefined while events arrive. */
   problem(): string | undefined {
-    return this.away;
+    return this.away?.why;
+  }
+
+  /** Since when that is so. */
+  problemSince(): Date | undefined {
+    return this.away?.since;
   }
 
   isTaken(id: number): boolean {
@@ -228,7 +233,7 @@ export class Delivery {
       if (outcome.is === 'delivered') break;
       const { why, after = 0 } = asFailure(outcome);
       if (this.away === undefined) this.options.onHub(why);
-      this.away = why;
+      this.away = { why, since: this.away?.since ?? new Date() };
       const { pause = defaultPause } = this.options;
       await this.pausing(Math.max(after, pause(pauses)));
     }

@@ -8,7 +8,7 @@ import type { Marks } from './complete-event.ts';
 import { Delivery } from './delivery.ts';
 import { type ForwarderMetrics, makeForwarderMetrics } from './forwarder-metrics.ts';
 import { beat, heartbeatEvent } from './heartbeat.ts';
-import { type HubClient, hubClient } from './hub-client.ts';
+import { type HubClient, hubClient, type PostOutcome } from './hub-client.ts';
 import { type CredentialsResult, noCredentials } from './hub-credentials.ts';
 import { drained, Keeper } from './keeper.ts';
 import type { ReceiverDependencies } from './receiver.ts';
@@ -30,6 +30,9 @@ export interface ForwarderOptions {
 
 const defaults = { spoolSize: '1Gi', heartbeat: '15m' };
 
+/** Milliseconds until the next heartbeat after one that did not arrive. */
+const beatAgainAfter = 60_000;
+
 /** What a hub's address is missing looks like: nothing can be posted, and everything waits. */
 const noHub: HubClient = {
   post: async () => ({
@@ -49,6 +52,9 @@ export class Forwarder {
   /** What is wrong with the credentials' files as they are now. */
   private credentialsProblem: string | undefined;
   private client: HubClient;
+  private beatAgain: NodeJS.Timeout | undefined;
+  private stopped = false;
+  private lastBeat: { readonly at: Date; readonly outcome: PostOutcome } | undefined;
 
   constructor(options: ForwarderOptions) {
     this.options = options;
@@ -113,13 +119,20 @@ export class Forwarder {
   }
 
   /** Ready is who can keep events; whether the hub takes them is only told, as another replica could not help. */
-  checks(): Readonly<Record<'spool' | 'hub' | 'credentials', Check>> {
+  checks(): Readonly<Record<'spool' | 'hub' | 'heartbeat' | 'credentials', Check>> {
     const { events, bytes } = this.keeper.waiting();
     const spool = this.keeper.problem();
     const hub = this.delivery.problem();
     return {
       spool: { ready: spool === undefined, detail: spool ?? `ok, ${events} events wait (${bytes} bytes)` },
-      hub: { ready: true, detail: hub === undefined ? 'ok' : `takes no events: ${hub}` },
+      hub: {
+        ready: true,
+        detail:
+          hub === undefined
+            ? 'ok'
+            : `takes no events since ${this.delivery.problemSince()?.toISOString()}: ${hub}`,
+      },
+      heartbeat: { ready: true, detail: this.aboutHeartbeat() },
       credentials: {
         ready: true,
         detail:
@@ -128,6 +141,15 @@ export class Forwarder {
             : `refused, the last good ones stay: ${this.credentialsProblem}`,
       },
     };
+  }
+
+  private aboutHeartbeat(): string {
+    if (this.heartbeatPeriod() === undefined) return 'off';
+    if (this.lastBeat === undefined) return 'none yet';
+    const { at, outcome } = this.lastBeat;
+    return outcome.is === 'delivered'
+      ? `ok, taken at ${at.toISOString()}`
+      : `not taken at ${at.toISOString()}: ${outcome.why}`;
   }
 
   /** Other settings are in force. */
@@ -168,6 +190,8 @@ export class Forwarder {
    */
   async stop(until: number): Promise<number> {
     this.beating.stop();
+    this.stopped = true;
+    clearTimeout(this.beatAgain);
     await drained(this.keeper, until);
     await this.delivery.stop();
     const { events } = this.keeper.waiting();
@@ -203,10 +227,17 @@ export class Forwarder {
     });
   }
 
-  /** Not kept: one that is late says nothing, and the next one comes. */
+  /** Not kept: one that is late says nothing. The next one comes, and after a failure soon. */
   private async sendHeartbeat(): Promise<void> {
-    const { is } = await this.client.post(this.heartbeat());
-    this.metrics.heartbeat(is === 'delivered');
+    clearTimeout(this.beatAgain);
+    const { client } = this;
+    const outcome = await client.post(this.heartbeat());
+    this.metrics.heartbeat(outcome.is === 'delivered');
+    // Another way to the hub has begun one of its own.
+    if (client !== this.client) return;
+    this.lastBeat = { at: new Date(), outcome };
+    if (outcome.is === 'delivered' || this.stopped) return;
+    this.beatAgain = setTimeout(() => void this.sendHeartbeat(), beatAgainAfter);
   }
 
   private newClient(): HubClient {
@@ -220,6 +251,8 @@ export class Forwarder {
   private useNewClient(): void {
     this.client = this.newClient();
     this.delivery.use(this.client);
+    const hadBeaten = this.lastBeat?.outcome.is === 'delivered';
+    if (this.heartbeatPeriod() !== undefined && !hadBeaten) void this.sendHeartbeat();
   }
 
   private tellSpool(problem: string | undefined): void {
@@ -235,7 +268,12 @@ export class Forwarder {
 
   private tellHub(problem: string | undefined): void {
     const { logger } = this.options;
-    if (problem === undefined) logger.info('the hub takes events');
-    else logger.warn({ problem }, 'the hub takes no events; they wait');
+    if (problem !== undefined) {
+      logger.warn({ problem }, 'the hub takes no events; they wait');
+      return;
+    }
+    // A heartbeat has found it out.
+    this.lastBeat = { at: new Date(), outcome: { is: 'delivered' } };
+    logger.info('the hub takes events');
   }
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import * as z from 'zod';
 
 /**
@@ -362,3 +363,8 @@ function waysMixed({ role, hub: spokesHub, forwarder: section }: Ways): [path: s
 
 /** What `federation.yaml` says, defaults filled in (but for labels and tags: see federation/identity.ts). */
 export type Settings = z.output<typeof settingsSchema>;
+
+/** Twelve hexadecimal digits that change when anything in the settings does. */
+export function fingerprintOfSettings(settings: Settings): string {
+  return createHash('sha256').update(JSON.stringify(settings)).digest('hex').slice(0, 12);
+}

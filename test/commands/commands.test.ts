@@ -319,7 +319,7 @@ users: [{name: a, user: {token: x}}]
     const ready = await fetch(`http://127.0.0.1:${healthPort}/readyz`);
     assert.match(
       await ready.text(),
-      /\[\+\] serving: ok\n\[\+\] certificate: ok, until .*\n\[\+\] settings: ok\n/,
+      /\[\+\] serving: ok\n\[\+\] certificate: ok, until .*\n\[\+\] settings: ok, [0-9a-f]{12}\n/,
     );
     const secondCa = await write();
     await said('certificate reread');

@@ -1,0 +1,187 @@
+/**
+ * A Falco pod is created as a dry run. With `failurePolicy: Ignore` the API server says nothing of a call that failed,
+ * so what went wrong is told by the time it took and by asking the replicas themselves:
+ *
+ * | the pod comes back          | replicas, asked through `pods/proxy` | told              |
+ * | --------------------------- | ------------------------------------ | ----------------- |
+ * | injected, soon              | not asked                            | well              |
+ * | injected, late              | not asked                            | slow: a warning   |
+ * | unchanged, after the timeout | one answers, late                    | slow              |
+ * | unchanged, after the timeout | none answers, or soon                | unreachable       |
+ * | unchanged, at once          | there are none, or all refuse        | refused           |
+ * | unchanged, at once          | one answers                          | not trusted, or not sent: other lines tell |
+ */
+import { randomUUID } from 'node:crypto';
+import { ClusterError, type InspectedPod } from '../cluster/index.ts';
+import { statusAnnotation } from '../federation/names.ts';
+import { messageOf } from '../reasons/message-of.ts';
+import type { Check } from './check.ts';
+import { error, type Line, ok, warning } from './line.ts';
+import { webhookName } from './names.ts';
+import { portOf } from './replica.ts';
+import type { View } from './view.ts';
+
+/** Milliseconds from which an answer is late: it takes some ten. */
+const late = 1_000;
+
+/** The webhook's timeout where the configuration does not say it; that of Kubernetes. */
+const defaultTimeout = 10;
+
+const restricted = { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } };
+
+/** A Falco that PodSecurity and quotas let pass. */
+export function probePod(namespace: string): object {
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { generateName: 'falco-federation-check-', namespace },
+    spec: {
+      automountServiceAccountToken: false,
+      securityContext: { runAsNonRoot: true, runAsUser: 65532, seccompProfile: { type: 'RuntimeDefault' } },
+      containers: [
+        {
+          name: 'falco',
+          image: 'docker.io/falcosecurity/falco:0.44.1',
+          args: ['/usr/bin/falco'],
+          securityContext: restricted,
+          resources: { requests: { cpu: '10m', memory: '16Mi' }, limits: { cpu: '100m', memory: '64Mi' } },
+        },
+      ],
+    },
+  };
+}
+
+function reviewOf(namespace: string): object {
+  return {
+    apiVersion: 'admission.k8s.io/v1',
+    kind: 'AdmissionReview',
+    request: {
+      uid: randomUUID(),
+      kind: { group: '', version: 'v1', kind: 'Pod' },
+      resource: { group: '', version: 'v1', resource: 'pods' },
+      operation: 'CREATE',
+      dryRun: true,
+      namespace,
+      object: probePod(namespace),
+    },
+  };
+}
+
+type Asked =
+  | { readonly is: 'answered'; readonly took: number }
+  | { readonly is: 'refused' | 'silent'; readonly why: string };
+
+/** Asks a replica's webhook port for the very answer that the API server wants. */
+async function askDirectly(view: View, pod: InspectedPod, namespace: string): Promise<Asked> {
+  const port = portOf(pod, 'webhook');
+  if (port === undefined) return { is: 'silent', why: 'the pod has no port named webhook' };
+  const from = performance.now();
+  try {
+    const at = await view.place();
+    await view.cluster.postToPod(at, pod.metadata.name, `https:${port}`, 'mutate', reviewOf(namespace));
+    return { is: 'answered', took: performance.now() - from };
+  } catch (failure) {
+    const why = messageOf(failure);
+    return { is: /refused|no endpoints|reset/.test(why) ? 'refused' : 'silent', why };
+  }
+}
+
+interface Missed {
+  readonly namespace: string;
+  /** Milliseconds. */
+  readonly took: number;
+  readonly timeout: number;
+}
+
+async function whyMissed(view: View, { namespace, took, timeout }: Missed): Promise<Line> {
+  const pods = await view.webhookPods();
+  const asked = await Promise.all(pods.map((pod) => askDirectly(view, pod, namespace)));
+  const at = await view.place();
+  const text = `a Falco pod in namespace ${namespace} is federated (dry run)`;
+  const logs = `kubectl --namespace ${at} logs --selector app.kubernetes.io/name=${webhookName} --tail=20`;
+  const answers = asked.filter((one) => one.is === 'answered').map((one) => one.took);
+  const [other] = asked.filter((one) => one.is !== 'answered');
+  const not = 'it is not:';
+  if (took >= timeout * 0.9) {
+    const [soonest] = answers.toSorted((a, b) => a - b);
+    if (soonest !== undefined && soonest >= late) {
+      const why = `${not} the webhook is too slow. The API server waited ${seconds(timeout)}; asked directly, a replica took ${seconds(soonest)}`;
+      return error('dry_run', text, why, `kubectl --namespace ${at} top pod; ${logs}`);
+    }
+    const directly =
+      soonest === undefined
+        ? (other?.why ?? 'there are no replicas')
+        : `a replica answers in ${seconds(soonest)}, so the way by the Service is cut`;
+    const why = `${not} the API server does not reach the webhook's port: no answer for ${seconds(timeout)} (${directly}). A firewall or a NetworkPolicy lets nothing through, or the replicas hang`;
+    return error(
+      'dry_run',
+      text,
+      why,
+      `kubectl --namespace ${at} get networkpolicy,service,endpointslices   # where the API server reaches nodes only: manifests/components/host-network`,
+    );
+  }
+  if (answers.length === 0) {
+    const why = `${not} the call was refused at once, nobody listens: ${other?.why ?? 'there are no replicas'}`;
+    return error('dry_run', text, why, `kubectl --namespace ${at} get pods,endpointslices; ${logs}`);
+  }
+  const why = `${not} the replicas answer, but the API server takes no answer from them or does not ask; see the lines on caBundle, certificate and selection`;
+  return error(
+    'dry_run',
+    text,
+    why,
+    'kubectl get --raw /metrics | grep apiserver_admission_webhook_fail_open_count',
+  );
+}
+
+function seconds(milliseconds: number): string {
+  return `${(milliseconds / 1000).toFixed(1)} s`;
+}
+
+async function inNamespace(view: View, namespace: string, timeout: number): Promise<Line | string> {
+  const from = performance.now();
+  let pod: InspectedPod;
+  try {
+    pod = await view.cluster.dryRun(namespace, probePod(namespace));
+  } catch (failure) {
+    if (failure instanceof ClusterError && failure.status === 403) return failure.message;
+    throw failure;
+  }
+  const took = performance.now() - from;
+  const text = `a Falco pod in namespace ${namespace} is federated (dry run, ${Math.round(took)} ms)`;
+  if (pod.metadata.annotations?.[statusAnnotation] === undefined) {
+    return await whyMissed(view, { namespace, took, timeout });
+  }
+  if (took < late) return ok('dry_run', text);
+  const at = await view.place();
+  const why = `it took ${seconds(took)}; after ${seconds(timeout)} the API server creates it without the webhook`;
+  return warning('dry_run', text, why, `kubectl --namespace ${at} top pod`);
+}
+
+/** Namespaces that are tried where a quota or another webhook refuses the pod. */
+const mostTried = 3;
+
+export const dryRun: Check = {
+  name: 'dry_run',
+  title: 'a Falco pod is federated (dry run)',
+  look: async (view) => {
+    const [configuration] = await view.configurations();
+    const optedIn = await view.optedIn();
+    if (configuration === undefined || optedIn.length === 0) return [];
+    const seconds = configuration.webhooks?.[0]?.timeoutSeconds ?? defaultTimeout;
+    let refusal = '';
+    for (const { metadata } of optedIn.slice(0, mostTried)) {
+      const line = await inNamespace(view, metadata.name, seconds * 1000);
+      if (typeof line !== 'string') return [line];
+      refusal = line;
+    }
+    const why = `the dry run itself was refused: ${refusal}`;
+    return [
+      warning(
+        'dry_run',
+        'a Falco pod is federated (dry run)',
+        why,
+        `kubectl auth can-i create pods --namespace ${optedIn[0]?.metadata.name}`,
+      ),
+    ];
+  },
+};

@@ -1,0 +1,96 @@
+/**
+ * A falco.yaml in which a key that our arguments add to is no list stops Falco (FACTS 1.13). The webhook cannot see it;
+ * who may read the ConfigMap can.
+ */
+import type { V1Container } from '@kubernetes/client-node';
+import { isMap, isSeq } from 'yaml';
+import { findFalco } from '../injection/falco/find-falco.ts';
+import { isNull, keyName, parseYaml, resolve } from '../yaml/falco-yaml.ts';
+import type { Check } from './check.ts';
+import type { JudgedPod } from './judge-pod.ts';
+import { error, type Line, ok } from './line.ts';
+import { groupedBy, judgedPods } from './pods.ts';
+import type { View } from './view.ts';
+
+const defaultFile = '/etc/falco/falco.yaml';
+const addedTo = ['config_files', 'append_output'] as const;
+
+/** Keys of a configuration that are there and no list: with what they are instead. */
+export function noLists(text: string): readonly { readonly key: string; readonly is: string }[] {
+  const source = parseYaml(text.replace(/^\uFEFF/, ''), 'first');
+  const document = source.is === 'documents' ? source.documents[0] : undefined;
+  const root = document?.contents;
+  if (document === undefined || !isMap(root)) return [];
+  return addedTo.flatMap((key) => {
+    // The first of two equal keys counts.
+    const pair = root.items.find((item) => keyName(item.key, document) === key);
+    if (pair === undefined) return [];
+    const value = resolve(pair.value, document);
+    if (isSeq(value)) return [];
+    return [
+      { key, is: value === null || isNull(value) ? 'empty (null)' : isMap(value) ? 'a map' : 'a plain text' },
+    ];
+  });
+}
+
+/** The file that Falco is told to read. */
+function configFile(args: readonly string[]): string {
+  const at = args.lastIndexOf('-c');
+  return (at === -1 ? undefined : args[at + 1]) ?? defaultFile;
+}
+
+interface Place {
+  readonly configMap: string;
+  readonly key: string;
+}
+
+/** Which key of which ConfigMap is mounted as a file. */
+function mountedFrom({ template }: JudgedPod, container: V1Container, file: string): Place | undefined {
+  for (const { name, mountPath, subPath } of (container.volumeMounts ?? []).toReversed()) {
+    const inFolder = file.startsWith(`${mountPath.replace(/\/$/, '')}/`);
+    if (mountPath !== file && !inFolder) continue;
+    const source = template.spec.volumes?.find((volume) => volume.name === name)?.configMap;
+    if (source?.name === undefined) continue;
+    const path = mountPath === file ? (subPath ?? '') : file.slice(mountPath.replace(/\/$/, '').length + 1);
+    const key = source.items?.find((item) => item.path === path)?.key ?? path;
+    return { configMap: source.name, key };
+  }
+  return undefined;
+}
+
+async function lookAt(view: View, namespace: string, pod: JudgedPod): Promise<readonly Line[]> {
+  const falco = findFalco(pod.template.spec);
+  if (falco === undefined || 'code' in falco) return [];
+  const file = configFile(falco.args);
+  const place = mountedFrom(pod, falco.container, file);
+  if (place === undefined) return [];
+  const text = (await view.configMap(namespace, place.configMap))?.[place.key];
+  if (text === undefined) return [];
+  const at = `namespace ${namespace}: ${file} of ${pod.workload} (ConfigMap ${place.configMap})`;
+  const wrong = noLists(text);
+  if (wrong.length === 0) return [ok('falco_configuration', `${at} takes our arguments`)];
+  const why = `Falco exits at its start: ${wrong.map(({ key, is }) => `${key} is ${is}`).join(', ')}, and our arguments add to it. Remove the key, or make it a list`;
+  return [
+    error(
+      'falco_configuration',
+      at,
+      why,
+      `kubectl --namespace ${namespace} edit configmap/${place.configMap}   # with the chart: falco.${wrong[0]?.key}`,
+    ),
+  ];
+}
+
+export const falcoConfiguration: Check = {
+  name: 'falco_configuration',
+  title: "Falco's configuration",
+  look: async (view) => {
+    const lines: Line[] = [];
+    for (const { metadata } of await view.optedIn()) {
+      const kinds = groupedBy(await judgedPods(view, metadata.name), ({ workload }) => workload);
+      for (const [pod] of kinds.values()) {
+        if (pod !== undefined) lines.push(...(await lookAt(view, metadata.name, pod)));
+      }
+    }
+    return lines;
+  },
+};

@@ -1,0 +1,101 @@
+import { injectLabel, neverInjected } from '../federation/names.ts';
+import { findFalco } from '../injection/falco/find-falco.ts';
+import { findFalcosidekick } from '../injection/falcosidekick/find-falcosidekick.ts';
+import { readPodTemplate } from '../injection/pod-template.ts';
+import type { Check } from './check.ts';
+import { counted, error, type Line, ok, some, warning } from './line.ts';
+import { isOptedIn, type NamedWorkload, type View } from './view.ts';
+
+/** Whether a workload's pods are Falco's or falcosidekick's, as the webhook tells them. */
+function isFalcos(workload: NamedWorkload): boolean {
+  const template = readPodTemplate(workload, ['spec', 'template']);
+  if (template?.metadata?.labels?.[injectLabel] === 'disabled') return false;
+  return (
+    template !== undefined && (findFalco(template.spec) ?? findFalcosidekick(template.spec)) !== undefined
+  );
+}
+
+/** Names of Falco's workloads by namespace: `daemonset/falco`. */
+async function falcosByNamespace(view: View): Promise<ReadonlyMap<string, readonly string[]>> {
+  const found = (await view.workloads()).filter(isFalcos);
+  const by = new Map<string, string[]>();
+  for (const { kind, metadata } of found) {
+    const namespace = metadata.namespace ?? '';
+    by.set(namespace, [...(by.get(namespace) ?? []), `${kind.toLowerCase()}/${metadata.name}`]);
+  }
+  return by;
+}
+
+/** Labels that were meant to opt in and do not. */
+async function misspelt(view: View): Promise<readonly Line[]> {
+  const namespaces = await view.namespaces();
+  return namespaces.flatMap(({ metadata: { name, labels, annotations } }): Line[] => {
+    const label = labels?.[injectLabel];
+    const text = `namespace ${name}`;
+    const fix = `kubectl label --overwrite namespace ${name} ${injectLabel}=enabled`;
+    if (label === 'enabled' && neverInjected.includes(name)) {
+      const why = 'has opted in, but is never injected: the cluster, and the webhook, must start without it';
+      return [warning('opting_in', text, why, `kubectl label namespace ${name} ${injectLabel}-`)];
+    }
+    if (label !== undefined && label !== 'enabled' && label !== 'disabled') {
+      return [
+        warning(
+          'opting_in',
+          text,
+          `its label ${injectLabel} is "${label}", which opts nothing in; only "enabled" does`,
+          fix,
+        ),
+      ];
+    }
+    if (label === undefined && annotations?.[injectLabel] !== undefined) {
+      return [warning('opting_in', text, `${injectLabel} is an annotation there; it must be a label`, fix)];
+    }
+    return [];
+  });
+}
+
+/** Which namespaces have opted in, and which have a Falco and have not. */
+export const optingIn: Check = {
+  name: 'opting_in',
+  title: 'which namespaces have opted in',
+  look: async (view) => {
+    const names = (await view.optedIn()).map(({ metadata }) => metadata.name);
+    const falcos = await falcosByNamespace(view);
+    const outside = [...falcos].filter(([namespace]) => !names.includes(namespace));
+    const all = await view.namespaces();
+    const lines: Line[] = [];
+    if (names.length > 0) {
+      lines.push(
+        ok(
+          'opting_in',
+          `${counted(names.length, 'namespace has', 'namespaces have')} opted in: ${some(names, 5)}`,
+        ),
+      );
+    } else if (outside.length === 0) {
+      const fix = `kubectl label namespace falco ${injectLabel}=enabled`;
+      lines.push(
+        warning('opting_in', 'namespaces that have opted in', 'there is none, and there is no Falco', fix),
+      );
+    }
+    for (const [namespace, workloads] of outside) {
+      const never = neverInjected.includes(namespace);
+      const why = never
+        ? 'it is never injected, whatever its labels; install Falco in a namespace of its own'
+        : 'it has not opted in, so its alerts do not say which cluster they are from';
+      const fix = never
+        ? `kubectl create namespace falco && kubectl label namespace falco ${injectLabel}=enabled`
+        : `kubectl label namespace ${namespace} ${injectLabel}=enabled && kubectl --namespace ${namespace} rollout restart ${workloads.join(' ')}`;
+      const text = `namespace ${namespace} has ${some(workloads)}`;
+      // Where others are in, somebody may have meant to leave this one out.
+      lines.push(
+        names.length > 0 ? warning('falco_outside', text, why, fix) : error('falco_outside', text, why, fix),
+      );
+    }
+    const empty = all.filter(isOptedIn).filter(({ metadata }) => !falcos.has(metadata.name));
+    if (empty.length > 0 && falcos.size > 0 && names.length === empty.length) {
+      const why = 'none of them has a Falco or falcosidekick; it is elsewhere';
+      lines.push(warning('opting_in', `namespaces that have opted in: ${some(names)}`, why));
+    }
+    return [...lines, ...(await misspelt(view))];
+  },
+};

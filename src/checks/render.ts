@@ -1,0 +1,36 @@
+import type { Group, Line, Mark } from './line.ts';
+
+const signs: Readonly<Record<Mark, string>> = { ok: '✓', warning: '‼', error: '✗' };
+
+/** Of a terminal: green, yellow, red. */
+const colours: Readonly<Record<Mark, number>> = { ok: 32, warning: 33, error: 31 };
+
+function lineText({ mark, text, why, fix }: Line, coloured: boolean): string {
+  const sign = coloured ? `\u001b[${colours[mark]}m${signs[mark]}\u001b[0m` : signs[mark];
+  const rest = [...(why === undefined ? [] : [why]), ...(fix === undefined ? [] : [`→ ${fix}`])];
+  return [`${sign} ${text}`, ...rest.map((one) => `    ${one.replaceAll('\n', '\n    ')}`)].join('\n');
+}
+
+/** A group as people read it; ends with a line break. */
+export function groupText({ name, lines }: Group, coloured: boolean): string {
+  return `${name}\n${'-'.repeat(name.length)}\n${lines.map((line) => lineText(line, coloured)).join('\n')}\n\n`;
+}
+
+function countOf(groups: readonly Group[], mark: Mark): number {
+  return groups.flatMap(({ lines }) => lines).filter((line) => line.mark === mark).length;
+}
+
+/** The last line. */
+export function summaryText(groups: readonly Group[]): string {
+  const [errors, warnings] = [countOf(groups, 'error'), countOf(groups, 'warning')];
+  const told = `${errors} wrong, ${warnings} to look at`;
+  if (errors > 0) return `This is not well: ${told}.\n`;
+  return warnings > 0 ? `This is well: ${told}.\n` : 'All is well.\n';
+}
+
+/** All of it for programs: JSON. */
+export function asJson(groups: readonly Group[], version: string, cluster: string | undefined): string {
+  const errors = countOf(groups, 'error');
+  const result = { version, ...(cluster === undefined ? {} : { server: cluster }), ok: errors === 0, groups };
+  return `${JSON.stringify(result, null, 2)}\n`;
+}

@@ -1,0 +1,93 @@
+import { ClusterError } from '../cluster/index.ts';
+import { messageOf } from '../reasons/message-of.ts';
+import type { Check, CheckGroup } from './check.ts';
+import { dryRun } from './dry-run.ts';
+import { falcoConfiguration } from './falco-configuration.ts';
+import { falcosidekick } from './falcosidekick.ts';
+import { forwarder } from './forwarder.ts';
+import { hubItself, hubOfSpoke } from './hub.ts';
+import { apiServer } from './kubernetes.ts';
+import { error, type Group, type Line, warning } from './line.ts';
+import { optingIn } from './opting-in.ts';
+import { permissions } from './permissions.ts';
+import { pods } from './pods.ts';
+import { servingCertificate } from './serving-certificate.ts';
+import { settings } from './settings.ts';
+import type { View } from './view.ts';
+import { webhookConfiguration } from './webhook-configuration.ts';
+import { replicasTell, versions, webhookReplicas } from './webhook-replicas.ts';
+
+/** What is looked at, in the order in which it is told. */
+const groups: readonly CheckGroup[] = [
+  { name: 'kubernetes', checks: [permissions] },
+  {
+    name: 'webhook',
+    checks: [webhookConfiguration, webhookReplicas, replicasTell, servingCertificate, versions],
+  },
+  { name: 'settings', checks: [settings] },
+  { name: 'admission', checks: [dryRun] },
+  { name: 'namespaces', checks: [optingIn, pods, falcosidekick, falcoConfiguration] },
+  { name: 'forwarder', checks: [forwarder] },
+  { name: 'hub', checks: [hubOfSpoke, hubItself] },
+];
+
+/** Names of groups, in order. */
+export const groupNames: readonly string[] = groups.map(({ name }) => name);
+
+/** What could not be looked at is not well. */
+function couldNotLook({ name, title }: Check, failure: unknown): Line {
+  const why = messageOf(failure);
+  if (failure instanceof ClusterError && failure.status === 403) {
+    return warning(
+      name,
+      title,
+      `cannot be looked at: ${why}`,
+      'kubectl apply -k manifests/check-role   # and bind it to you: docs/check.md',
+    );
+  }
+  const fix = failure instanceof ClusterError ? 'kubectl cluster-info' : undefined;
+  return error(name, title, `could not be looked at: ${why}`, fix);
+}
+
+async function look(check: Check, view: View): Promise<readonly Line[]> {
+  try {
+    return await check.look(view);
+  } catch (failure) {
+    return [couldNotLook(check, failure)];
+  }
+}
+
+export function hasErrors(found: readonly Group[]): boolean {
+  return found.some(({ lines }) => lines.some(({ mark }) => mark === 'error'));
+}
+
+/**
+ * Looks at all of it once. Groups without lines (a hub has no forwarder) are left out.
+ *
+ * @param onGroup called with each group as soon as it and those before it are done
+ */
+export async function runChecks(
+  view: View,
+  onGroup: (group: Group) => void = () => {},
+): Promise<readonly Group[]> {
+  const first = await look(apiServer, view);
+  // Without an API server all the others would say the same.
+  if (first.some(({ mark, why }) => mark === 'error' && why?.startsWith('could not'))) {
+    const group = { name: 'kubernetes', lines: first };
+    onGroup(group);
+    return [group];
+  }
+  const started = groups.map(({ name, checks }) => ({
+    name,
+    lines: Promise.all(checks.map((check) => look(check, view))),
+  }));
+  const found: Group[] = [];
+  for (const { name, lines } of started) {
+    const all = (await lines).flat();
+    const group = { name, lines: name === 'kubernetes' ? [...first, ...all] : all };
+    if (group.lines.length === 0) continue;
+    found.push(group);
+    onGroup(group);
+  }
+  return found;
+}

@@ -1,0 +1,92 @@
+import { describeProblem, loadSettings, type SettingsResult } from '../settings/load.ts';
+import { fingerprintOfSettings, type Settings } from '../settings/schema.ts';
+import type { Check } from './check.ts';
+import { error, type Line, ok, warning } from './line.ts';
+import { settingsKey, webhookName } from './names.ts';
+import { condition, type Replica } from './replica.ts';
+
+/** Names that nobody has: RFC 2606, and those of the manifests. */
+const placeholder = /(^|\.)(example|invalid|test|localhost)$|(^|\.)example\.(com|org|net)$/;
+
+/** What is allowed and yet hardly meant. */
+function unlikely(settings: Settings, where: string, fix: string | undefined): readonly Line[] {
+  const lines: Line[] = [];
+  const { hub, role, cluster } = settings;
+  if (hub !== undefined && placeholder.test(new URL(hub.address).hostname)) {
+    const why = 'is a placeholder that leads nowhere: no event arrives at a hub';
+    lines.push(warning('settings_placeholder', `${where}: hub.address ${hub.address}`, why, fix));
+  }
+  if (role === 'spoke' && hub === undefined) {
+    const why = `alerts are marked as of "${cluster}" and go nowhere else; set hub.address, or role: hub on the hub`;
+    lines.push(warning('settings_hub', `${where}: names no hub`, why, fix));
+  }
+  if (hub !== undefined && (hub.address.startsWith('http://') || !hub.checkCertificate)) {
+    const why = hub.checkCertificate
+      ? 'is not encrypted: whoever is on the way reads and changes alerts; use https://'
+      : 'is not checked (hub.checkCertificate: false): anybody on the way may take the alerts';
+    lines.push(warning('settings_encryption', `${where}: the way to ${hub.address}`, why, fix));
+  }
+  return lines;
+}
+
+function judged(read: SettingsResult, where: string, fix: string | undefined): readonly Line[] {
+  if (!read.ok) {
+    const why = read.problems.map((problem) => describeProblem(settingsKey, problem)).join('; ');
+    return [error('settings', `${where} is valid`, why, fix)];
+  }
+  const { cluster, role } = read.settings;
+  return [ok('settings', `${where} is valid: ${role} "${cluster}"`), ...unlikely(read.settings, where, fix)];
+}
+
+/** `check --settings FILE`: the file alone, without a cluster. */
+export async function checkSettingsFile(file: string): Promise<readonly Line[]> {
+  const read = await loadSettings(file);
+  if (read.ok) return judged(read, file, undefined);
+  return read.problems.map((problem) =>
+    error('settings', `${file} is valid`, describeProblem(file, problem), 'docs/settings.md has every key'),
+  );
+}
+
+/** A replica that works by other settings than the file's, or refuses it. */
+function differing(replica: Replica, read: SettingsResult, fix: string): readonly Line[] {
+  const detail = condition(replica, 'settings')?.detail;
+  if (detail === undefined) return [];
+  const text = `settings of ${replica.name}`;
+  if (!/^ok\b/.test(detail)) return [error('settings_everywhere', text, detail, fix)];
+  const [, inForce] = /^ok, ([0-9a-f]+)/.exec(detail) ?? [];
+  if (inForce === undefined || !read.ok || inForce === fingerprintOfSettings(read.settings)) return [];
+  const why =
+    'it still works by other settings than the ConfigMap says; the kubelet brings them within two minutes';
+  return [warning('settings_everywhere', text, why, fix)];
+}
+
+export const settings: Check = {
+  name: 'settings',
+  title: 'the settings are valid',
+  look: async (view) => {
+    const namespace = await view.place();
+    const read = await view.settings();
+    const where = `ConfigMap ${namespace}/${webhookName}`;
+    const edit = `kubectl --namespace ${namespace} edit configmap/${webhookName}`;
+    if (read === undefined) {
+      const why = `it has no ${settingsKey}, or is not there`;
+      return [
+        error(
+          'settings',
+          `${where} is valid`,
+          why,
+          'kubectl apply --server-side -k manifests/overlays/spoke   # or hub',
+        ),
+      ];
+    }
+    const replicas = [...(await view.webhookReplicas()), ...(await view.forwarderReplicas().catch(() => []))];
+    const others = replicas.flatMap((replica) => differing(replica, read, edit));
+    const seen = replicas.filter((replica) => condition(replica, 'settings') !== undefined).length;
+    const same = others.length === 0 && seen > 0 && read.ok;
+    return [
+      ...judged(read, where, edit),
+      ...others,
+      ...(same ? [ok('settings_everywhere', `all of the ${seen} replicas work by them`)] : []),
+    ];
+  },
+};

@@ -1,0 +1,131 @@
+/** What checks look at. Each thing is read once a round, however many checks ask for it. */
+import {
+  type InspectedCluster,
+  type InspectedNamespace,
+  type InspectedPod,
+  type InspectedSecret,
+  type InspectedWebhooks,
+  type InspectedWorkload,
+  ourWebhooks,
+  type WorkloadKind,
+} from '../cluster/index.ts';
+import { injectLabel, neverInjected } from '../federation/names.ts';
+import { parseSettings, type SettingsResult } from '../settings/load.ts';
+import type { Settings } from '../settings/schema.ts';
+import { defaultNamespace, forwarderName, settingsKey, webhookName } from './names.ts';
+import { askReplica, type Replica } from './replica.ts';
+
+export interface ViewOptions {
+  readonly cluster: InspectedCluster;
+  /** Namespace of the webhook, where it is said. */
+  readonly namespace: string | undefined;
+  /** Address of the hub's ingress, where it is said. */
+  readonly hubAddress: string | undefined;
+  readonly now: () => number;
+}
+
+/** A namespace with pods of each workload. */
+export interface NamedWorkload extends InspectedWorkload {
+  readonly kind: WorkloadKind;
+}
+
+export type View = ReturnType<typeof viewOf>;
+
+const kinds: readonly WorkloadKind[] = ['DaemonSet', 'Deployment', 'StatefulSet'];
+
+function isOurs({ webhooks }: InspectedWebhooks): boolean {
+  return webhooks?.some(({ name }) => ourWebhooks.includes(name)) === true;
+}
+
+function isThere({ metadata, status }: InspectedPod): boolean {
+  return !metadata.deletionTimestamp && status?.phase !== 'Succeeded' && status?.phase !== 'Failed';
+}
+
+export function isOptedIn({ metadata: { name, labels } }: InspectedNamespace): boolean {
+  return labels?.[injectLabel] === 'enabled' && !neverInjected.includes(name);
+}
+
+export function viewOf({ cluster, namespace, hubAddress, now }: ViewOptions) {
+  const memory = new Map<string, Promise<unknown>>();
+  function once<T>(key: string, read: () => Promise<T>): Promise<T> {
+    const before = memory.get(key);
+    // Safe: a key is used with one reading only.
+    if (before !== undefined) return before as Promise<T>;
+    const reading = read();
+    memory.set(key, reading);
+    return reading;
+  }
+
+  const configurations = () =>
+    once('configurations', async () => (await cluster.webhookConfigurations()).filter(isOurs));
+
+  /** Where the webhook is: as said, else where its configuration points. */
+  const place = () =>
+    once('place', async () => {
+      if (namespace !== undefined) return namespace;
+      // Who may not read it is told so elsewhere.
+      const found = await configurations().catch(() => []);
+      const services = found
+        .flatMap(({ webhooks }) => webhooks ?? [])
+        .map(({ clientConfig }) => clientConfig.service);
+      return services.find((service) => service !== undefined)?.namespace ?? defaultNamespace;
+    });
+
+  const podsNamed = (name: string) =>
+    once(`pods of ${name}`, async () => {
+      const pods = await cluster.pods(await place(), `app.kubernetes.io/name=${name}`);
+      return pods.filter(isThere);
+    });
+
+  const replicasOf = (name: string) =>
+    once(`replicas of ${name}`, async (): Promise<readonly Replica[]> => {
+      const at = await place();
+      return await Promise.all((await podsNamed(name)).map((pod) => askReplica(cluster, at, pod)));
+    });
+
+  const namespaces = () => once('namespaces', () => cluster.namespaces());
+
+  const settings = () =>
+    once('settings', async (): Promise<SettingsResult | undefined> => {
+      const text = (await cluster.configMap(await place(), webhookName))?.[settingsKey];
+      return text === undefined ? undefined : parseSettings(text);
+    });
+
+  return {
+    cluster,
+    hubAddress,
+    now,
+    place,
+    /** Webhook configurations that have a webhook of ours. */
+    configurations,
+    deployment: () =>
+      once('deployment', async () => cluster.workload('Deployment', await place(), webhookName)),
+    forwarder: () =>
+      once('forwarder', async () => cluster.workload('StatefulSet', await place(), forwarderName)),
+    webhookPods: () => podsNamed(webhookName),
+    forwarderPods: () => podsNamed(forwarderName),
+    webhookReplicas: () => replicasOf(webhookName),
+    forwarderReplicas: () => replicasOf(forwarderName),
+    namespaces,
+    optedIn: () => once('opted in', async () => (await namespaces()).filter(isOptedIn)),
+    podsIn: (of: string) => once(`pods in ${of}`, async () => (await cluster.pods(of)).filter(isThere)),
+    secret: (of: string, name: string): Promise<InspectedSecret | undefined> =>
+      once(`secret ${of}/${name}`, () => cluster.secret(of, name)),
+    configMap: (of: string, name: string) =>
+      once(`config map ${of}/${name}`, () => cluster.configMap(of, name)),
+    workloads: () =>
+      once('workloads', async (): Promise<readonly NamedWorkload[]> => {
+        const lists = await Promise.all(
+          kinds.map(async (kind) => (await cluster.workloads(kind)).map((one) => ({ ...one, kind }))),
+        );
+        return lists.flat();
+      }),
+    /** The settings' file as it is now; undefined: there is none. */
+    settings,
+    /** Good settings, where there are any. */
+    goodSettings: async (): Promise<Settings | undefined> => {
+      const read = await settings().catch(() => undefined);
+      return read?.ok === true ? read.settings : undefined;
+    },
+  };
+}

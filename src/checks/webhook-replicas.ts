@@ -1,0 +1,173 @@
+import type { InspectedPod } from '../cluster/index.ts';
+import { version } from '../federation/names.ts';
+import { imageTag } from '../injection/image.ts';
+import type { Check } from './check.ts';
+import { counted, error, type Line, ok, some, warning } from './line.ts';
+import { webhookContainer, webhookName } from './names.ts';
+import { isReady, type Replica, whyNotRunning } from './replica.ts';
+import type { View } from './view.ts';
+
+/** Why pods are not ready: the kubelet's words, else their own. */
+export function whyNotReady(pods: readonly InspectedPod[], replicas: readonly Replica[]): string {
+  const reasons = pods
+    .filter((pod) => !isReady(pod))
+    .map((pod) => {
+      const { name } = pod.metadata;
+      const replica = replicas.find((one) => one.name === name);
+      const readiness = replica === undefined || 'problem' in replica.readiness ? [] : [...replica.readiness];
+      const own = readiness
+        .filter(([, { ready }]) => !ready)
+        .map(([what, { detail }]) => `${what}: ${detail}`);
+      return `${name}: ${whyNotRunning(pod) ?? (own.length > 0 ? own.join('; ') : 'not ready')}`;
+    });
+  return some(reasons, 2);
+}
+
+async function readyOnes(view: View): Promise<readonly Line[]> {
+  const namespace = await view.place();
+  const deployment = await view.deployment();
+  const fix = `kubectl --namespace ${namespace} describe pod --selector app.kubernetes.io/name=${webhookName}`;
+  if (deployment === undefined) {
+    const why = `there is no Deployment ${webhookName} in namespace ${namespace}; if it is elsewhere, give --namespace`;
+    const install = 'kubectl apply --server-side -k manifests/overlays/spoke   # or hub';
+    return [error('webhook_replicas', "the webhook's replicas are ready", why, install)];
+  }
+  const wanted = deployment.spec.replicas ?? 1;
+  const pods = await view.webhookPods();
+  const ready = pods.filter(isReady).length;
+  const text = `${ready} of ${counted(wanted, 'replica')} of the webhook ${wanted === 1 ? 'is' : 'are'} ready`;
+  if (ready >= wanted && wanted > 0) return [ok('webhook_replicas', text)];
+  if (wanted === 0) {
+    const scale = `kubectl --namespace ${namespace} scale deployment/${webhookName} --replicas=2`;
+    return [
+      error('webhook_replicas', text, 'the Deployment asks for none, so pods are not federated', scale),
+    ];
+  }
+  const why = `${pods.length === 0 ? 'there are no pods' : whyNotReady(pods, await view.webhookReplicas())}${ready === 0 ? '; pods that are created now are not federated' : ''}`;
+  return [
+    ready === 0 ? error('webhook_replicas', text, why, fix) : warning('webhook_replicas', text, why, fix),
+  ];
+}
+
+async function endpoints({ configurations, cluster }: View): Promise<readonly Line[]> {
+  const services = (await configurations())
+    .flatMap(({ webhooks }) => webhooks ?? [])
+    .flatMap(({ clientConfig }) => clientConfig.service ?? []);
+  const [service] = services;
+  if (service === undefined) return [];
+  const { namespace, name } = service;
+  const ready = await cluster.readyEndpoints(namespace, name);
+  const text = `Service ${namespace}/${name} has ${counted(ready ?? 0, 'ready endpoint')}`;
+  if (ready !== undefined && ready > 0) return [ok('webhook_endpoints', text)];
+  const why = 'the API server finds nobody behind it, so pods are not federated';
+  return [
+    error('webhook_endpoints', text, why, `kubectl --namespace ${namespace} get service,endpointslices,pods`),
+  ];
+}
+
+export const webhookReplicas: Check = {
+  name: 'webhook_replicas',
+  title: "the webhook's replicas are ready",
+  look: async (view) => [...(await readyOnes(view)), ...(await endpoints(view))],
+};
+
+/** What is told where pods cannot be asked through the API server. */
+export function cannotAsk(
+  check: string,
+  what: string,
+  namespace: string,
+  replicas: readonly Replica[],
+): Line {
+  const [first] = replicas.filter(({ readiness }) => 'problem' in readiness);
+  const problem = first !== undefined && 'problem' in first.readiness ? first.readiness.problem : '';
+  return warning(
+    check,
+    `what ${what} tells of itself`,
+    `cannot be asked for by way of the API server: ${problem}`,
+    `kubectl --namespace ${namespace} port-forward pod/${first?.name} 8080 & sleep 2; curl localhost:8080/readyz`,
+  );
+}
+
+/** Details of /readyz that ask for attention, though the replica is ready. */
+export const replicasTell: Check = {
+  name: 'webhook_readiness',
+  title: 'what the replicas tell of themselves',
+  look: async (view) => {
+    const [namespace, replicas] = await Promise.all([view.place(), view.webhookReplicas()]);
+    const mute = replicas.filter(({ readiness }) => 'problem' in readiness);
+    const lines = replicas.flatMap(({ name, readiness }): Line[] => {
+      if ('problem' in readiness) return [];
+      return ['namespaces', 'certificate'].flatMap((what) => {
+        const found = readiness.get(what);
+        if (found === undefined || /^(ok|no cluster)/.test(found.detail)) return [];
+        const fix = `kubectl --namespace ${namespace} logs ${name}`;
+        const text = `${name}: ${what}`;
+        return [
+          found.ready
+            ? warning('webhook_readiness', text, found.detail, fix)
+            : error('webhook_readiness', text, found.detail, fix),
+        ];
+      });
+    });
+    if (mute.length > 0) lines.push(cannotAsk('webhook_readiness', 'the webhook', namespace, mute));
+    return lines.length > 0 || replicas.length === 0
+      ? lines
+      : [ok('webhook_readiness', 'the replicas see the namespaces and serve a certificate that counts')];
+  },
+};
+
+function imagesOf(pods: readonly InspectedPod[]): readonly string[] {
+  const images = pods.flatMap(({ spec }) =>
+    spec.containers.filter(({ name }) => name === webhookContainer).flatMap(({ image }) => image ?? []),
+  );
+  return [...new Set(images)].sort();
+}
+
+/** Versions of the replicas: as they tell it, else as their images are called. */
+function versionsOf(replicas: readonly Replica[]): readonly string[] {
+  const told = replicas.flatMap(({ metrics }) =>
+    (metrics?.samples('falco_federation_build_info') ?? []).flatMap(({ labels }) => labels.version ?? []),
+  );
+  return [...new Set(told)].sort();
+}
+
+/** That replicas, injected containers and this program are of one version. */
+export const versions: Check = {
+  name: 'versions',
+  title: 'one version everywhere',
+  look: async (view) => {
+    const pods = await view.webhookPods();
+    if (pods.length === 0) return [];
+    const namespace = await view.place();
+    const told = versionsOf(await view.webhookReplicas());
+    const images = imagesOf(pods);
+    const lines: Line[] = [];
+    if (images.length > 1) {
+      const why = 'the replicas are of different images, so pods are injected differently';
+      const fix = `kubectl --namespace ${namespace} rollout status deployment/${webhookName}`;
+      lines.push(warning('versions', `images of the webhook: ${images.join(', ')}`, why, fix));
+    }
+    const others = told.filter((one) => one !== version);
+    if (others.length > 0) {
+      const why = `this program is ${version}: what it says of selections and stale pods is of another version`;
+      const fix = `kubectl --namespace ${namespace} exec deploy/${webhookName} -- /usr/bin/falco-federation check   # or use falco-federation ${others[0]}`;
+      lines.push(warning('versions', `the webhook is ${others.join(', ')}`, why, fix));
+    }
+    const injected = (await view.goodSettings())?.rules;
+    const [image] = images;
+    if (injected?.enabled === true && image !== undefined && isOther(injected.image, images)) {
+      const why = `the webhook runs from ${image}; what it writes into pods is made for its own version`;
+      const fix = `kubectl --namespace ${namespace} edit configmap/${webhookName}   # rules.image: ${image}`;
+      lines.push(error('versions', `rules.image is ${injected.image}`, why, fix));
+    }
+    return lines.length > 0
+      ? lines
+      : [ok('versions', `the webhook is ${told[0] ?? imageTag(image) ?? image}, as rules.image`)];
+  },
+};
+
+/** Mirrors have other names; what counts is the tag, and without one the whole. */
+function isOther(image: string, webhooks: readonly string[]): boolean {
+  const tag = imageTag(image);
+  return !webhooks.some((one) => one === image || (tag !== undefined && imageTag(one) === tag));
+}

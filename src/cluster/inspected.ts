@@ -1,0 +1,115 @@
+import * as z from 'zod';
+
+/** Objects as far as `check` looks at them. Loose: what else they hold is nobody's business here. */
+
+const texts = z.record(z.string(), z.string());
+
+const metadata = z.looseObject({
+  name: z.string(),
+  namespace: z.string().optional(),
+  labels: texts.optional(),
+  annotations: texts.optional(),
+});
+
+export const namespaceObject = z.looseObject({ metadata });
+
+const container = z.looseObject({
+  name: z.string(),
+  image: z.string().optional(),
+  args: z.array(z.string()).nullish(),
+  ports: z.array(z.looseObject({ name: z.string().optional(), containerPort: z.number() })).nullish(),
+});
+
+const terminated = z.looseObject({ exitCode: z.number(), message: z.string().optional() });
+
+const containerState = z.looseObject({
+  waiting: z.looseObject({ reason: z.string().optional(), message: z.string().optional() }).nullish(),
+  terminated: terminated.nullish(),
+});
+
+const containerStatus = z.looseObject({
+  name: z.string(),
+  state: containerState.nullish(),
+  lastState: containerState.nullish(),
+});
+
+const template = z.looseObject({
+  metadata: z.looseObject({}).nullish(),
+  spec: z.looseObject({ containers: z.array(container) }),
+});
+
+export const podObject = z.looseObject({
+  metadata: metadata.extend({
+    creationTimestamp: z.string().nullish(),
+    deletionTimestamp: z.string().nullish(),
+    ownerReferences: z.array(z.looseObject({ kind: z.string(), name: z.string() })).nullish(),
+  }),
+  spec: z.looseObject({ containers: z.array(container) }),
+  status: z
+    .looseObject({
+      phase: z.string().optional(),
+      conditions: z.array(z.looseObject({ type: z.string(), status: z.string() })).nullish(),
+      initContainerStatuses: z.array(containerStatus).nullish(),
+      containerStatuses: z.array(containerStatus).nullish(),
+    })
+    .optional(),
+});
+
+export const workloadObject = z.looseObject({
+  metadata,
+  spec: z.looseObject({ replicas: z.number().nullish(), template }),
+  status: z.looseObject({ readyReplicas: z.number().nullish() }).nullish(),
+});
+
+/** Selectors and conditions are compared as a whole, so their insides are not described. */
+export const inspectedWebhooks = z.looseObject({
+  metadata,
+  webhooks: z
+    .array(
+      z.looseObject({
+        name: z.string(),
+        clientConfig: z.looseObject({
+          caBundle: z.string().optional(),
+          service: z.looseObject({ name: z.string(), namespace: z.string() }).optional(),
+        }),
+        failurePolicy: z.string().optional(),
+        timeoutSeconds: z.number().optional(),
+        namespaceSelector: z.unknown().optional(),
+        objectSelector: z.unknown().optional(),
+        rules: z.unknown().optional(),
+        matchConditions: z.array(z.looseObject({ name: z.string(), expression: z.string() })).nullish(),
+      }),
+    )
+    .nullish(),
+});
+
+export const configMapObject = z.looseObject({ metadata, data: texts.optional() });
+
+export const versionAnswer = z.looseObject({
+  major: z.string(),
+  minor: z.string(),
+  gitVersion: z.string(),
+});
+
+export const accessReview = z.looseObject({
+  status: z.looseObject({ allowed: z.boolean() }),
+});
+
+export const selfReview = z.looseObject({
+  status: z.looseObject({
+    userInfo: z.looseObject({ username: z.string().optional() }),
+  }),
+});
+
+export type InspectedNamespace = z.infer<typeof namespaceObject>;
+export type InspectedPod = z.infer<typeof podObject>;
+export type InspectedWorkload = z.infer<typeof workloadObject>;
+export type InspectedWebhooks = z.infer<typeof inspectedWebhooks>;
+export type ContainerStatus = z.infer<typeof containerStatus>;
+
+export function listOf<T>(item: z.ZodType<T>) {
+  return z.looseObject({
+    metadata: z.looseObject({ continue: z.string().optional() }),
+    items: z.array(item).nullish(),
+  });
+}

@@ -1,0 +1,174 @@
+import { homedir } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import type { Group } from '../checks/line.ts';
+import { asJson, groupText, summaryText } from '../checks/render.ts';
+import { hasErrors, runChecks } from '../checks/run-checks.ts';
+import { checkSettingsFile } from '../checks/settings.ts';
+import { viewOf } from '../checks/view.ts';
+import { type ClusterConnection, connectAsKubectl, inspectCluster } from '../cluster/index.ts';
+import { version } from '../federation/names.ts';
+import { messageOf } from '../reasons/message-of.ts';
+import { type CommandIo, couldNot, done, wrongUse } from './command.ts';
+import { duration } from './flag-values.ts';
+
+const help = `Usage: falco-federation check [-o text|json] [--wait D] [--kubeconfig FILE] [--context NAME] [--namespace NS]
+       falco-federation check --settings FILE [-o text|json]
+
+Tells whether this cluster is federated, and if not, why, with the command that mends it. It changes nothing: a Falco
+pod is created as a dry run only. docs/check.md says what each line means, and which permissions it takes.
+
+  ✓ well   ‼ worth a look   ✗ wrong
+
+      --settings FILE     check this federation.yaml, and no cluster
+      --kubeconfig FILE   (default: as kubectl: $KUBECONFIG, ~/.kube/config, the pod's service account)
+      --context NAME      of the kubeconfig (default: its current one)
+  -n, --namespace NS      of the webhook (default: where its configuration points)
+      --hub-address URL   on a hub: the address that spokes use, to be tried from here
+      --wait D            look again until nothing is wrong, for so long at most, as in 5m (default: once)
+  -o, --output FORM       text or json (default: text)
+      --help              this text
+
+Exit status: 0 nothing is wrong, 1 something is wrong or could not be looked at, 2 wrong use.
+`;
+
+/** Milliseconds between two looks of \`--wait\`. */
+const lookAgainAfter = 3_000;
+
+function readFlags(argv: readonly string[]) {
+  const { values } = parseArgs({
+    args: [...argv],
+    options: {
+      settings: { type: 'string' },
+      kubeconfig: { type: 'string' },
+      context: { type: 'string' },
+      namespace: { type: 'string', short: 'n' },
+      'hub-address': { type: 'string' },
+      wait: { type: 'string' },
+      output: { type: 'string', short: 'o', default: 'text' },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const { output, settings } = values;
+  if (output !== 'text' && output !== 'json')
+    throw new Error(`--output must be text or json, not "${output}"`);
+  const ofCluster = ['kubeconfig', 'context', 'namespace', 'hub-address', 'wait'] as const;
+  const other = ofCluster.find((flag) => values[flag] !== undefined);
+  if (settings !== undefined && other !== undefined) {
+    throw new Error(`--settings checks a file without a cluster, and --${other} is about a cluster`);
+  }
+  return {
+    ...values,
+    output,
+    hubAddress: hubAddress(values['hub-address']),
+    wait: values.wait === undefined ? 0 : duration('wait', values.wait),
+  };
+}
+
+function hubAddress(text: string | undefined): string | undefined {
+  if (text === undefined) return undefined;
+  if (!/^https?:\/\/\S+$/.test(text) || !URL.canParse(text)) {
+    throw new Error(`--hub-address must be an http:// or https:// address, not "${text}"`);
+  }
+  return text;
+}
+
+type Flags = ReturnType<typeof readFlags>;
+
+/** How it is told: to people on a terminal group by group, with colours unless NO_COLOR says otherwise. */
+function teller({ output }: Flags, io: CommandIo) {
+  const coloured = io.stdout.isTTY === true && (io.env.NO_COLOR ?? '') === '';
+  const shown = io.stderr.isTTY === true;
+  const clear = shown ? '\r\u001b[K' : '';
+  return {
+    /** What is going on, while it waits; gone when something is told. */
+    progress: (text: string): void => {
+      if (shown) io.stderr.write(`${clear}${text}`);
+    },
+    group: (group: Group): void => {
+      if (clear !== '') io.stderr.write(clear);
+      if (output === 'text') io.stdout.write(groupText(group, coloured));
+    },
+    end: (groups: readonly Group[], server: string | undefined): void => {
+      if (clear !== '') io.stderr.write(clear);
+      io.stdout.write(output === 'json' ? asJson(groups, version, server) : summaryText(groups));
+    },
+  };
+}
+
+function statusOf(groups: readonly Group[]): number {
+  return hasErrors(groups) ? couldNot : done;
+}
+
+async function checkFile(file: string, flags: Flags, io: CommandIo): Promise<number> {
+  const groups = [{ name: 'settings', lines: await checkSettingsFile(file) }];
+  const tell = teller(flags, io);
+  for (const group of groups) tell.group(group);
+  tell.end(groups, undefined);
+  return statusOf(groups);
+}
+
+function wrongIn(groups: readonly Group[]): string {
+  const wrong = groups.flatMap(({ lines }) => lines).filter(({ mark }) => mark === 'error');
+  return `${wrong.length} wrong (${wrong[0]?.text ?? ''})`;
+}
+
+async function checkCluster(connection: ClusterConnection, flags: Flags, io: CommandIo): Promise<number> {
+  const tell = teller(flags, io);
+  const look = (onGroup?: (group: Group) => void) => {
+    const cluster = inspectCluster(connection);
+    const { namespace, hubAddress: address } = flags;
+    return runChecks(viewOf({ cluster, namespace, hubAddress: address, now: Date.now }), onGroup);
+  };
+  const until = performance.now() + flags.wait;
+  tell.progress(`looking at ${connection.server} …`);
+  if (flags.wait === 0) {
+    const groups = await look(tell.group);
+    tell.end(groups, connection.server);
+    return statusOf(groups);
+  }
+  let groups = await look();
+  while (hasErrors(groups) && performance.now() + lookAgainAfter < until) {
+    tell.progress(
+      `waiting, ${Math.round((until - performance.now()) / 1000)} s at most: ${wrongIn(groups)} `,
+    );
+    await sleep(lookAgainAfter);
+    groups = await look();
+  }
+  for (const group of groups) tell.group(group);
+  tell.end(groups, connection.server);
+  return statusOf(groups);
+}
+
+/** `falco-federation check`: see its help. */
+export async function check(argv: readonly string[], io: CommandIo): Promise<number> {
+  const tell = (error: unknown): void => {
+    io.stderr.write(`falco-federation check: ${messageOf(error)}\n`);
+  };
+  let flags: Flags;
+  try {
+    flags = readFlags(argv);
+  } catch (error) {
+    tell(error);
+    return wrongUse;
+  }
+  if (flags.help) {
+    io.stdout.write(help);
+    return done;
+  }
+  try {
+    if (flags.settings !== undefined) return await checkFile(flags.settings, flags, io);
+    const { kubeconfig, context } = flags;
+    const home = io.env.HOME ?? homedir();
+    const connection = await connectAsKubectl({ kubeconfig, context, env: io.env, home });
+    if (connection === undefined) {
+      throw new Error(
+        'there is no cluster: give --kubeconfig or KUBECONFIG, or check a file with --settings',
+      );
+    }
+    return await checkCluster(connection, flags, io);
+  } catch (error) {
+    tell(error);
+    return couldNot;
+  }
+}
