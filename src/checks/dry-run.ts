@@ -18,7 +18,7 @@ import { messageOf } from '../reasons/message-of.ts';
 import type { Check } from './check.ts';
 import { error, type Line, ok, warning } from './line.ts';
 import { webhookName } from './names.ts';
-import { portOf } from './replica.ts';
+import { isReady, portOf } from './replica.ts';
 import type { View } from './view.ts';
 
 /** Milliseconds from which an answer is late: it takes some ten. */
@@ -94,7 +94,7 @@ interface Missed {
 }
 
 async function whyMissed(view: View, { namespace, took, timeout }: Missed): Promise<Line> {
-  const pods = await view.webhookPods();
+  const pods = (await view.webhookPods()).filter(isReady);
   const asked = await Promise.all(pods.map((pod) => askDirectly(view, pod, namespace)));
   const at = await view.place();
   const text = `a Falco pod in namespace ${namespace} is federated (dry run)`;
@@ -110,7 +110,7 @@ async function whyMissed(view: View, { namespace, took, timeout }: Missed): Prom
     }
     const directly =
       soonest === undefined
-        ? (other?.why ?? 'there are no replicas')
+        ? (other?.why ?? 'no replica is ready')
         : `a replica answers in ${seconds(soonest)}, so the way by the Service is cut`;
     const why = `${not} the API server does not reach the webhook's port: no answer for ${seconds(timeout)} (${directly}). A firewall or a NetworkPolicy lets nothing through, or the replicas hang`;
     return error(
@@ -121,7 +121,7 @@ async function whyMissed(view: View, { namespace, took, timeout }: Missed): Prom
     );
   }
   if (answers.length === 0) {
-    const why = `${not} the call was refused at once, nobody listens: ${other?.why ?? 'there are no replicas'}`;
+    const why = `${not} the call was refused at once, nobody listens: ${other?.why ?? 'no replica is ready'}`;
     return error('dry_run', text, why, `kubectl --namespace ${at} get pods,endpointslices; ${logs}`);
   }
   const why = `${not} the replicas answer, but the API server takes no answer from them or does not ask; see the lines on caBundle, certificate and selection`;

@@ -3,7 +3,7 @@ import { counted, error, type Line, ok, warning } from './line.ts';
 import { forwarderName, hubSecretName } from './names.ts';
 import { condition, isReady, type Metrics, type Replica } from './replica.ts';
 import type { View } from './view.ts';
-import { cannotAsk, whyNotReady } from './webhook-replicas.ts';
+import { cannotAsk, isMute, whyNotReady } from './webhook-replicas.ts';
 
 const day = 86_400_000;
 
@@ -142,7 +142,7 @@ export const forwarder: Check = {
     const namespace = await view.place();
     const cluster = (await view.goodSettings())?.cluster ?? '';
     const replicas = await view.forwarderReplicas();
-    const mute = replicas.filter(({ readiness }) => 'problem' in readiness);
+    const mute = replicas.filter(isMute);
     return [
       ...(await readyOnes(view, namespace)),
       ...replicas.flatMap((replica) => lookAt(replica, { cluster, namespace, now: view.now() })),

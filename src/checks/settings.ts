@@ -6,7 +6,7 @@ import { settingsKey, webhookName } from './names.ts';
 import { condition, type Replica } from './replica.ts';
 
 /** Names that nobody has: RFC 2606, and those of the manifests. */
-const placeholder = /(^|\.)(example|invalid|test|localhost)$|(^|\.)example\.(com|org|net)$/;
+const placeholder = /(^|\.)(example|invalid|test)$|(^|\.)example\.(com|org|net)$/;
 
 /** What is allowed and yet hardly meant. */
 function unlikely(settings: Settings, where: string, fix: string | undefined): readonly Line[] {

@@ -88,13 +88,18 @@ export function cannotAsk(
   );
 }
 
+/** Ready, and yet not to be asked; what is not ready is told anyway. */
+export function isMute({ ready, readiness }: Replica): boolean {
+  return ready && 'problem' in readiness;
+}
+
 /** Details of /readyz that ask for attention, though the replica is ready. */
 export const replicasTell: Check = {
   name: 'webhook_readiness',
   title: 'what the replicas tell of themselves',
   look: async (view) => {
     const [namespace, replicas] = await Promise.all([view.place(), view.webhookReplicas()]);
-    const mute = replicas.filter(({ readiness }) => 'problem' in readiness);
+    const mute = replicas.filter(isMute);
     const lines = replicas.flatMap(({ name, readiness }): Line[] => {
       if ('problem' in readiness) return [];
       return ['namespaces', 'certificate'].flatMap((what) => {

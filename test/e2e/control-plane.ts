@@ -130,7 +130,12 @@ async function startEtcd({ file, log }: Files): Promise<{ etcd: RunningProgram; 
   return { etcd, etcdUrl };
 }
 
-function startApiServer({ file, log }: Files, port: number, etcdUrl: string): RunningProgram {
+function startApiServer(
+  { file, log }: Files,
+  port: number,
+  etcdUrl: string,
+  more: readonly string[],
+): RunningProgram {
   return startProgram(
     'kube-apiserver',
     [
@@ -147,17 +152,22 @@ function startApiServer({ file, log }: Files, port: number, etcdUrl: string): Ru
       `--service-account-signing-key-file=${file('service-accounts.key')}`,
       // Falco's pods are.
       '--allow-privileged=true',
+      ...more,
     ],
     log('kube-apiserver'),
   );
 }
 
-function startControllers({ file, log, caFile }: Files, kubeconfig: string): RunningProgram {
+function startControllers(
+  { file, log, caFile }: Files,
+  kubeconfig: string,
+  more: readonly string[],
+): RunningProgram {
   return startProgram(
     'kube-controller-manager',
     [
       ...[`--kubeconfig=${kubeconfig}`, '--leader-elect=false', '--secure-port=0'],
-      `--controllers=${controllers.join(',')}`,
+      `--controllers=${[...controllers, ...more].join(',')}`,
       `--service-account-private-key-file=${file('service-accounts.key')}`,
       `--root-ca-file=${caFile}`,
     ],
@@ -207,8 +217,14 @@ async function addNode(kubectl: ControlPlane['kubectl']): Promise<void> {
   await kubectl(['patch', 'node', 'node-1', '--patch', '{"spec":{"taints":null}}']);
 }
 
+/** What a control plane has beyond the usual. */
+export interface MoreOfIt {
+  readonly apiServerFlags?: readonly string[];
+  readonly controllers?: readonly string[];
+}
+
 /** Starts a control plane whose files and logs lie in a folder of its own. */
-export async function startControlPlane(folder: string): Promise<ControlPlane> {
+export async function startControlPlane(folder: string, more: MoreOfIt = {}): Promise<ControlPlane> {
   const files = prepare(folder);
   const programs = new Map<ProgramName, RunningProgram>();
   const stop = async (): Promise<void> => {
@@ -225,14 +241,14 @@ export async function startControlPlane(folder: string): Promise<ControlPlane> {
     const { run, must } = runKubectl(kubeconfig, files.file('kubectl'));
 
     const startApi = async (): Promise<void> => {
-      const apiServer = startApiServer(files, port, etcdUrl);
+      const apiServer = startApiServer(files, port, etcdUrl, more.apiServerFlags ?? []);
       programs.set('kube-apiserver', apiServer);
       await waitFor('kube-apiserver is ready', apiServer, async () => {
         return existsSync(files.caFile) && (await run(['get', '--raw', '/readyz'])).status === 0;
       });
     };
     await startApi();
-    const controllerManager = startControllers(files, kubeconfig);
+    const controllerManager = startControllers(files, kubeconfig, more.controllers ?? []);
     programs.set('kube-controller-manager', controllerManager);
     await waitFor('kube-controller-manager makes service accounts', controllerManager, async () => {
       return (await run(['get', 'serviceaccount/default', 'configmap/kube-root-ca.crt'])).status === 0;

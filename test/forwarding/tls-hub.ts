@@ -29,9 +29,14 @@ export interface TlsHub {
   readonly close: () => Promise<void>;
 }
 
-/** @param options.asksForClients whether a client certificate is required */
-export async function tlsHub(options: { readonly asksForClients?: boolean } = {}): Promise<TlsHub> {
-  const authority = await makeAuthority(Date.now(), 10 * day);
+/**
+ * @param options.asksForClients whether a client certificate is required
+ * @param options.days life of its authority
+ */
+export async function tlsHub(
+  options: { readonly asksForClients?: boolean; readonly days?: number } = {},
+): Promise<TlsHub> {
+  const authority = await makeAuthority(Date.now(), (options.days ?? 10) * day);
   const own = await makeServing(authority, ['localhost'], Date.now(), day);
   let respond = (response: ServerResponse, _request: IncomingMessage): void => {
     response.end('ok');
