@@ -19,6 +19,7 @@ import { root, upstreamFolder } from '../real/places.ts';
 import { recordedPods } from '../real/recorded-pods.ts';
 import { onNode, tagTwice } from '../real/tagging-run.ts';
 import { type Api, api as apiOf } from './api.ts';
+import { checkCheck } from './check/check.e2e.ts';
 import { type ControlPlane, missingPrograms, startControlPlane } from './control-plane.ts';
 import { applyAndWait, makeNamespace, optedIn, ownChart, workloadsIn } from './created-pods.ts';
 import { testFaults } from './faults.ts';
@@ -150,6 +151,9 @@ describe('in a real control plane', { skip: leftOut }, () => {
     });
   });
 });
+
+// In a control plane of its own: the API server's ways to pods are cut there.
+describe('falco-federation check', { skip: leftOut }, checkCheck);
 
 /** The manifests' 443, where this user may listen on it. */
 const servicePort = process.getuid?.() === 0 ? 443 : 8443;

@@ -302,6 +302,7 @@ describe('permissions', () => {
     const withRules = files.filter((file) => /^kind: (Cluster)?Role$/m.test(textOf(file)));
     assert.deepEqual(withRules, [
       'base/roles.yaml',
+      'check-role/cluster-role.yaml',
       'components/cert-manager/no-role.yaml',
       'components/cert-manager/permissions.yaml',
     ]);

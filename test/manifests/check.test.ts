@@ -1,0 +1,67 @@
+/** What `check` expects of a cluster is what the manifests bring. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { V1ClusterRole } from '@kubernetes/client-node';
+import {
+  expectedConditions,
+  hashOfConditions,
+  type InspectedWebhook,
+  otherwise,
+} from '../../src/checks/expected-selection.ts';
+import { neededPermissions } from '../../src/checks/permissions.ts';
+import { objectOf } from './files.ts';
+
+interface Configuration {
+  readonly kind: string;
+  readonly metadata: { readonly name: string };
+  readonly webhooks: readonly InspectedWebhook[];
+}
+
+const [pods] = objectOf<Configuration>(
+  'base/webhook-configuration.yaml',
+  'MutatingWebhookConfiguration',
+).webhooks;
+
+describe('check and the manifests', () => {
+  test('which pods are sent: the same, the conditions by their hash', () => {
+    assert.equal(
+      hashOfConditions(pods?.matchConditions),
+      expectedConditions,
+      'src/checks/expected-selection.ts',
+    );
+    assert.ok(pods !== undefined);
+    assert.deepEqual(otherwise(pods), []);
+  });
+
+  test('whatever is changed is found', () => {
+    assert.ok(pods !== undefined);
+    const [condition] = pods.matchConditions ?? [];
+    assert.ok(condition !== undefined);
+    const changed = { ...condition, expression: condition.expression.replace('falcosidekick', 'sidekick') };
+    assert.deepEqual(otherwise({ ...pods, matchConditions: [changed] }), ['matchConditions']);
+    assert.deepEqual(otherwise({ ...pods, matchConditions: [] }), ['matchConditions']);
+    assert.deepEqual(otherwise({ ...pods, rules: [] }), ['rules']);
+    assert.deepEqual(otherwise({ ...pods, namespaceSelector: {}, objectSelector: undefined }), [
+      'namespaceSelector',
+      'objectSelector',
+    ]);
+    const folded = { ...condition, expression: condition.expression.replaceAll(' ', '\n  ') };
+    assert.deepEqual(otherwise({ ...pods, matchConditions: [folded] }), [], 'however it is folded');
+  });
+
+  test('the role for whoever runs it has what it asks for, and nothing else', () => {
+    const role = objectOf<V1ClusterRole & { kind: string; metadata: { name: string } }>(
+      'check-role/cluster-role.yaml',
+      'ClusterRole',
+    );
+    const given = (role.rules ?? []).flatMap(({ apiGroups = [], resources = [], verbs }) =>
+      apiGroups.flatMap((group) =>
+        resources.flatMap((kind) => verbs.map((verb) => `${verb} ${group}/${kind}`)),
+      ),
+    );
+    const needed = neededPermissions.map(({ permission: { group, resource, subresource, verb } }) => {
+      return `${verb} ${group}/${resource}${subresource === undefined ? '' : `/${subresource}`}`;
+    });
+    assert.deepEqual(given.toSorted(), needed.toSorted());
+  });
+});
