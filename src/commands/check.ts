@@ -32,7 +32,7 @@ pod is created as a dry run only. docs/check.md says what each line means, and w
 Exit status: 0 nothing is wrong, 1 something is wrong or could not be looked at, 2 wrong use.
 `;
 
-/** Milliseconds between two looks of \`--wait\`. */
+/** Milliseconds between two looks of `--wait`. */
 const lookAgainAfter = 3_000;
 
 function readFlags(argv: readonly string[]) {
