@@ -3,13 +3,8 @@ export { onChange } from './changes.ts';
 export { ClusterError, hasStatus } from './cluster-error.ts';
 export { connect, connectAsKubectl } from './connect.ts';
 export type { ClusterConnection } from './connection.ts';
-export {
-  type InspectedCluster,
-  type InspectedSecret,
-  inspectCluster,
-  type Permission,
-  type WorkloadKind,
-} from './inspect.ts';
+// inspectCluster itself is imported where it is used: the webhook must not load it.
+export type { InspectedCluster, InspectedSecret, Permission, WorkloadKind } from './inspect.ts';
 export type {
   ContainerStatus,
   InspectedNamespace,

@@ -6,7 +6,10 @@
  */
 import assert from 'node:assert/strict';
 import { execFile, execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -540,6 +543,46 @@ function testFaults(stage: () => Stage): void {
     await patch('secret', 'falco-federation-hub', {
       data: { 'tls.crt': base64(client.certificate), 'tls.key': base64(client.key) },
     });
+    await well();
+  });
+
+  test('a hub: its own events get their labels; the way in, well and not', async () => {
+    const { setSettings, settings, rolledOut, run, look, hub, well } = stage();
+    const again = 'kubectl --namespace falco rollout restart daemonset/falco deployment/falco-falcosidekick';
+    await setSettings('cluster: obsrv\nrole: hub\nlabels: {env: obsrv}\n');
+    await lookUntil('settings_everywhere', 'ok');
+    says(
+      told(await lookUntil('hub_templates'), 'hub_templates'),
+      /TEMPLATEDFIELDS have none for env/,
+      /rollout restart deployment\/falco-falcosidekick/,
+    );
+    await run(again);
+    await rolledOut('falco');
+    await lookUntil('hub_templates', 'ok');
+    says(
+      told(await look('--hub-address', hub.address), 'hub_ingress'),
+      /certificate is not trusted.*\(TLS\)/,
+      /openssl s_client/,
+    );
+    says(
+      told(await look('--hub-address', 'http://127.0.0.1:1'), 'hub_ingress'),
+      /not reached \(network\)/,
+      /curl --verbose http:\/\/127\.0\.0\.1:1\/ping/,
+    );
+    const falcosidekick = createServer((request, response) => {
+      response.statusCode = request.url === '/ping' ? 200 : 404;
+      response.end('pong');
+    }).listen(0, '127.0.0.1');
+    await once(falcosidekick, 'listening');
+    const { port } = falcosidekick.address() as AddressInfo;
+    const reached = await look('--hub-address', `http://127.0.0.1:${port}`);
+    falcosidekick.close();
+    assert.ok(reached.lines.some(({ check, mark }) => check === 'hub_ingress' && mark === 'ok'));
+    assert.ok(reached.lines.every(({ check }) => !check.startsWith('forwarder')));
+    await setSettings(settings);
+    await lookUntil('settings_everywhere', 'ok');
+    await run(again);
+    await rolledOut('falco');
     await well();
   });
 
