@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import type { V1Pod } from '@kubernetes/client-node';
@@ -210,7 +211,7 @@ function runShell(command: string, kubeconfig: string): Promise<void> {
     const env = {
       PATH: `${dirname(programPath('kubectl'))}:${process.env.PATH}`,
       KUBECONFIG: kubeconfig,
-      HOME: root,
+      HOME: tmpdir(),
     };
     execFile('bash', ['-c', command], { env, cwd: root }, (error, _stdout, stderr) =>
       error === null ? resolve() : reject(new Error(`${command}: ${stderr}`)),
