@@ -155,7 +155,7 @@ export const versions: Check = {
     const others = told.filter((one) => one !== version);
     if (others.length > 0) {
       const why = `this program is ${version}: what it says of selections and stale pods is of another version`;
-      const fix = `kubectl --namespace ${namespace} exec deploy/${webhookName} -- /usr/bin/falco-federation check   # or use falco-federation ${others[0]}`;
+      const fix = `falco-federation --version   # use ${others[0]}`;
       lines.push(warning('versions', `the webhook is ${others.join(', ')}`, why, fix));
     }
     const injected = (await view.goodSettings())?.rules;

@@ -396,8 +396,7 @@ function testFaults(stage: () => Stage): void {
     );
     await setPodStatus(sidekick, { containerStatuses: null });
     const notFound = { waiting: { reason: 'ImagePullBackOff', message: 'not found' } };
-    const [owner] = [falco.metadata?.ownerReferences?.[0]?.kind];
-    assert.ok(owner !== undefined);
+    assert.equal(falco.metadata?.ownerReferences?.[0]?.kind, 'DaemonSet');
     await setPodStatus(falco, {
       initContainerStatuses: [containerStatus('falco-federation-tag-rules', notFound)],
     });
