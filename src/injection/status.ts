@@ -1,6 +1,8 @@
 import type { Identity } from '../federation/identity.ts';
-import { statusAnnotation, version } from '../federation/names.ts';
+import { clusterKey, statusAnnotation, version } from '../federation/names.ts';
 import type { PodTemplate } from './pod-template.ts';
+import { isRecord } from './record.ts';
+import { type ChangeRecords, readRecords } from './records.ts';
 
 /** The status annotation: what was put into a pod, by which version, from which settings. */
 export interface Status {
@@ -10,6 +12,8 @@ export interface Status {
   readonly settings: string;
   /** What is ours in the pod, as `kind/name` or `container/field`. */
   readonly added: readonly string[];
+  /** What stood in the place of some of it, so that other settings can undo it. */
+  readonly records?: ChangeRecords;
 }
 
 /** Reads the status that an earlier injection left; anything else than our JSON counts as none. */
@@ -18,20 +22,81 @@ export function readStatus(template: PodTemplate): Status | undefined {
   if (text === undefined) return undefined;
   try {
     const value: unknown = JSON.parse(text);
-    if (typeof value !== 'object' || value === null || !('added' in value)) return undefined;
-    const { added } = value;
+    if (!isRecord(value)) return undefined;
+    const { added, records } = value;
     if (!Array.isArray(added) || !added.every((one) => typeof one === 'string')) return undefined;
     const textOf = (key: string): string => {
-      const field: unknown = Reflect.get(value, key);
+      const field = value[key];
       return typeof field === 'string' ? field : '';
     };
-    return { version: textOf('version'), cluster: textOf('cluster'), settings: textOf('settings'), added };
+    return {
+      version: textOf('version'),
+      cluster: textOf('cluster'),
+      settings: textOf('settings'),
+      added,
+      ...(records === undefined ? {} : { records: readRecords(records) }),
+    };
   } catch {
     return undefined;
   }
 }
 
-export function statusFor(identity: Identity, added: readonly string[]): string {
-  const status: Status = { version, cluster: identity.cluster, settings: identity.hash, added };
+function statusFor(identity: Identity, added: readonly string[], records?: ChangeRecords): string {
+  const status: Status = {
+    version,
+    cluster: identity.cluster,
+    settings: identity.hash,
+    added,
+    ...(records === undefined ? {} : { records }),
+  };
   return JSON.stringify(status);
+}
+
+/** The template with our label and status annotation. */
+export function withStatus(
+  template: PodTemplate,
+  identity: Identity,
+  { added, records }: { readonly added: readonly string[]; readonly records?: ChangeRecords },
+): PodTemplate {
+  const { metadata } = template;
+  const status = statusFor(identity, added, records);
+  const { labels, annotations } = metadata ?? {};
+  if (labels?.[clusterKey] === identity.cluster && annotations?.[statusAnnotation] === status)
+    return template;
+  return {
+    ...template,
+    metadata: {
+      ...metadata,
+      labels: { ...labels, [clusterKey]: identity.cluster },
+      annotations: { ...annotations, [statusAnnotation]: status },
+    },
+  };
+}
+
+function withoutKey(
+  map: Record<string, string> | undefined,
+  key: string,
+): Record<string, string> | undefined {
+  if (map?.[key] === undefined) return map;
+  const { [key]: _, ...rest } = map;
+  return Object.keys(rest).length === 0 ? undefined : rest;
+}
+
+/** The template without our label and status annotation. */
+export function withoutStatus(template: PodTemplate): PodTemplate {
+  const { metadata } = template;
+  if (metadata?.annotations?.[statusAnnotation] === undefined) return template;
+  const { labels, annotations, ...others } = metadata;
+  const kept = {
+    labels: withoutKey(labels, clusterKey),
+    annotations: withoutKey(annotations, statusAnnotation),
+  };
+  return {
+    ...template,
+    metadata: {
+      ...others,
+      ...(kept.labels === undefined ? {} : { labels: kept.labels }),
+      ...(kept.annotations === undefined ? {} : { annotations: kept.annotations }),
+    },
+  };
 }

@@ -7,7 +7,9 @@ export const longestTerminationMessage = 4096;
 
 /** One JSON line in the shape of our log (pino: numeric level, milliseconds). */
 export function logLine(report: RulesReport, tags: readonly string[], now: number): string {
-  const level = { done: 30, skipped: 30, warning: 40, error: 50 }[reasons[report.outcome.code].severity];
+  const level = { done: 30, skipped: 30, note: 30, warning: 40, error: 50 }[
+    reasons[report.outcome.code].severity
+  ];
   const { outcome, ...counts } = report;
   const line = {
     level,
