@@ -48,11 +48,11 @@ function keyOf(element: unknown): unknown {
 
 /** Indexes, ascending, of elements to remove: those known by nothing in `after`, and what is then too many. */
 function goneFrom(before: readonly unknown[], after: readonly unknown[]): number[] {
-  const gone: number[] = [];
-  if (before.every((element, at) => at < after.length && keyOf(element) === keyOf(after[at]))) return gone;
-  const isList = before.every(isRecord);
+  if (before.every((element, at) => at < after.length && keyOf(element) === keyOf(after[at]))) return [];
   const names = new Set(after.map(keyOf));
-  if (isList) before.forEach((element, at) => names.has(keyOf(element)) || gone.push(at));
+  const gone = before.every(isRecord)
+    ? before.flatMap((element, at) => (names.has(keyOf(element)) ? [] : [at]))
+    : [];
   const surplus = before.length - gone.length - after.length;
   if (surplus <= 0) return gone;
   // Texts, and elements of one name: those before the end that both lists have.

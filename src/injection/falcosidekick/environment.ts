@@ -26,25 +26,23 @@ export type Variable =
   | { readonly kind: 'absent' };
 
 export function readVariable(environment: Environment, name: string): Variable {
-  const entry = (environment.container.env ?? []).findLast((one) => one.name === name);
-  if (entry === undefined) return readEnvFrom(environment, name);
-  const secret = entry.valueFrom?.secretKeyRef;
-  if (secret) return readKey(environment, name, secret);
-  if (entry.valueFrom) return { kind: 'reference' };
-  const text = entry.value ?? '';
-  return { kind: 'text', text, expands: text.includes('$(') };
+  for (const entry of (environment.container.env ?? []).toReversed()) {
+    if (entry.name !== name) continue;
+    const variable = readEntry(environment, entry);
+    if (variable !== undefined) return variable;
+  }
+  return readEnvFrom(environment, name);
 }
 
-function readKey(
-  environment: Environment,
-  name: string,
-  { name: secret = '', key, optional }: { name?: string; key: string; optional?: boolean },
-): Variable {
-  const values = environment.secretOf(secret);
+/** `undefined` where the kubelet passes over the entry: an optional key that is not there. */
+function readEntry({ secretOf }: Environment, { value, valueFrom }: V1EnvVar): Variable | undefined {
+  const plain = value ?? '';
+  if (!valueFrom) return { kind: 'text', text: plain, expands: plain.includes('$(') };
+  const { name: secret = '', key = '', optional } = valueFrom.secretKeyRef ?? {};
+  const values = valueFrom.secretKeyRef ? secretOf(secret) : undefined;
   const text = values?.get(key);
   if (text !== undefined) return { kind: 'text', text, expands: false, from: `Secret ${secret}` };
-  // The kubelet passes over an optional key that is not there: then `envFrom` counts.
-  return values !== undefined && optional ? readEnvFrom(environment, name) : { kind: 'reference' };
+  return values !== undefined && optional ? undefined : { kind: 'reference' };
 }
 
 function readEnvFrom({ container, secretOf }: Environment, name: string): Variable {
