@@ -6,6 +6,7 @@ import {
   placeCopierContainer,
   tagRulesContainer,
   version,
+  volumeName,
 } from '../federation/names.ts';
 import type { PodTemplate } from './pod-template.ts';
 import { readStatus, type Status } from './status.ts';
@@ -39,6 +40,11 @@ const kinds: Readonly<Record<ListName, string>> = {
   containers: 'container',
   initContainers: 'initContainer',
 };
+
+/** All that we add has such a name: whatever an annotation says, nothing else goes. */
+function isOurName(name: string): boolean {
+  return name.startsWith(volumeName);
+}
 
 /** The spec with one of its lists changed; a list that gets empty goes. */
 function withList(
@@ -74,7 +80,7 @@ export function withoutOldContents(template: PodTemplate, identity: Identity): P
   const { spec } = template;
   const change = (list: ListName) => (containers: readonly V1Container[]) =>
     containers.map((one) => {
-      if (!status.added.includes(`${kinds[list]}/${one.name}`)) return one;
+      if (!isOurName(one.name) || !status.added.includes(`${kinds[list]}/${one.name}`)) return one;
       return isSame ? withoutLostMounts(one, spec, status) : { name: one.name };
     });
   const changed = withList(
@@ -88,7 +94,7 @@ export function withoutOldContents(template: PodTemplate, identity: Identity): P
 /** Names of what an earlier injection added and this one did not. */
 function leftOver(status: Status | undefined, kind: string, added: ReadonlySet<string>): ReadonlySet<string> {
   const gone = (status?.added ?? []).filter((one) => one.startsWith(`${kind}/`) && !added.has(one));
-  return new Set(gone.map((one) => one.slice(kind.length + 1)));
+  return new Set(gone.map((one) => one.slice(kind.length + 1)).filter(isOurName));
 }
 
 function withoutMounts(container: V1Container, volumes: ReadonlySet<string>): V1Container {

@@ -87,9 +87,10 @@ export function settledIn(present: Entries, wanted: Entries): Entries {
   });
   const samePlaces = left.length === 0 && !inPlace.includes(undefined);
   const ordered = samePlaces ? inPlace.filter((entry) => entry !== undefined) : wanted;
-  const settled = ordered.map(
-    (entry) => present.find((one) => one.name === entry.name && meaningOf(one) === meaningOf(entry)) ?? entry,
-  );
+  const settled = ordered.map((entry) => {
+    if (present.includes(entry)) return entry;
+    return present.find((one) => one.name === entry.name && meaningOf(one) === meaningOf(entry)) ?? entry;
+  });
   const same = settled.length === present.length && settled.every((entry, at) => entry === present[at]);
   return same ? present : settled;
 }
