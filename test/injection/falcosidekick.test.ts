@@ -128,7 +128,7 @@ describe('falcosidekick with what is injected', () => {
         const after = environmentOf(injected(container, chosen, secrets), secrets);
         assert.ok(!panicsAtStart(after, minor), JSON.stringify([...after]));
       }),
-      { numRuns: 3_000 },
+      { numRuns: 1_000 },
     );
   });
 
@@ -154,7 +154,7 @@ describe('falcosidekick with what is injected', () => {
           assert.deepEqual(pairsOf(after.get('WEBHOOK_CUSTOMHEADERS')), pairsOf(expected));
         },
       ),
-      { numRuns: 3_000 },
+      { numRuns: 1_000 },
     );
   });
 
@@ -169,7 +169,7 @@ describe('falcosidekick with what is injected', () => {
         const ours = new Map(Object.entries(chosen.labels ?? { env: chosen.cluster }));
         for (const [key, value] of before) assert.ok([value, ours.get(key)].includes(after.get(key)), key);
       }),
-      { numRuns: 2_000 },
+      { numRuns: 1_000 },
     );
   });
 

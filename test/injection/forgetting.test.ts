@@ -99,7 +99,7 @@ describe('an injection with other settings', () => {
       fc.property(podTemplates, settings, settings, (template, first, second) => {
         assertSame(injected(injected(template, first), second), injected(template, second));
       }),
-      { numRuns: 600 },
+      { numRuns: 500 },
     );
   });
 
@@ -109,7 +109,7 @@ describe('an injection with other settings', () => {
         const twice = injected(stored(injected(stored(template), first)), second);
         assertSame(injected(stored(twice), third), injected(stored(template), third));
       }),
-      { numRuns: 600 },
+      { numRuns: 500 },
     );
   });
 
