@@ -67,7 +67,10 @@ const containers = fc
         ...Object.entries(plain).map(([name, value]) => ({ name, value })),
         ...referred.map((name) => ({
           name,
-          valueFrom: { secretKeyRef: { name: 'first', key: name, optional } },
+          // The kubelet does not start a container whose reference is required and not there.
+          valueFrom: {
+            secretKeyRef: { name: 'first', key: name, optional: optional || !Object.hasOwn(first, name) },
+          },
         })),
       ],
     };
