@@ -78,7 +78,7 @@ export function injectFalco(template: PodTemplate, found: FalcoContainer, identi
       ...(options.appendOutput === undefined ? [] : [fieldsAdded]),
       ...(found.programImplied && argued !== container ? [argumentsAdded] : []),
     ],
-    ...(options.appendOutput === undefined
+    ...(options.appendOutput === undefined || !users.some(isShapedLikeOurFields)
       ? {}
       : { records: { [fieldsAdded]: { is: hashOfText(options.appendOutput) } } }),
     findings: [...plan.findings, ...rules.findings],

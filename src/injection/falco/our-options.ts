@@ -61,7 +61,7 @@ function isOurLast(option: string): boolean {
 }
 
 /** Whether a `-o` value has the very shape of ours: whose it is the status annotation tells. */
-function isShapedLikeOurFields(option: string): boolean {
+export function isShapedLikeOurFields(option: string): boolean {
   return /^append_output\[\]=\{"extra_fields": \[\{"\w+": "[^"]*"\}(, \{"\w+": "[^"]*"\})*\]\}$/.test(option);
 }
 
@@ -135,7 +135,7 @@ export function planFalcoArguments(
 
 /** What the status annotation says of our `append_output` of an earlier injection. */
 export interface FieldsBefore {
-  /** Hash of the option; versions that did not keep it have none. */
+  /** Hash of the option, which is put down where a user's has the same shape. */
   readonly is: string | undefined;
 }
 
