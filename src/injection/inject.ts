@@ -49,6 +49,8 @@ function find({ spec }: PodTemplate): Found {
 export interface InjectOptions {
   /** Values of a Secret in the template's namespace, by key; `undefined` for one that is not known. */
   readonly secretOf?: SecretOf;
+  /** What was found while the identity was worked out: the status annotation names it too. */
+  readonly foundBefore?: readonly Finding[];
 }
 
 /** Injects what was found, one part after the other. */
@@ -98,7 +100,9 @@ export function inject(template: PodTemplate, identity: Identity, options: Injec
   const part = injectParts(start, found, identity, options.secretOf ?? (() => undefined));
   const isOurs = part.added.length > 0 || Object.keys(part.records ?? {}).length > 0;
   const rest = withoutLeftovers(part.template, readStatus(template), part.added);
-  const result = isOurs ? withStatus(rest, identity, part) : withoutStatus(rest);
+  const result = isOurs
+    ? withStatus(rest, identity, { ...part, findings: [...(options.foundBefore ?? []), ...part.findings] })
+    : withoutStatus(rest);
   const patch = patchBetween(template, result);
   if (patch.length > 0) {
     const reason: Finding = { code: isOurs ? 'injected' : 'taken_out' };

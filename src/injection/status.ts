@@ -1,5 +1,6 @@
 import type { Identity } from '../federation/identity.ts';
 import { clusterKey, statusAnnotation, version } from '../federation/names.ts';
+import type { Finding } from '../reasons/reasons.ts';
 import type { PodTemplate } from './pod-template.ts';
 import { isRecord } from './record.ts';
 import { type ChangeRecords, readRecords } from './records.ts';
@@ -12,8 +13,14 @@ export interface Status {
   readonly settings: string;
   /** What is ours in the pod, as `kind/name` or `container/field`. */
   readonly added: readonly string[];
+  /** Codes of what was found on the way, sorted. Not written where there are none. */
+  readonly findings: readonly string[];
   /** What stood in the place of some of it, so that other settings can undo it. */
   readonly records?: ChangeRecords;
+}
+
+function isTextList(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((one) => typeof one === 'string');
 }
 
 /** Reads the status that an earlier injection left; anything else than our JSON counts as none. */
@@ -23,8 +30,8 @@ export function readStatus(template: PodTemplate): Status | undefined {
   try {
     const value: unknown = JSON.parse(text);
     if (!isRecord(value)) return undefined;
-    const { added, records } = value;
-    if (!Array.isArray(added) || !added.every((one) => typeof one === 'string')) return undefined;
+    const { added, records, findings } = value;
+    if (!isTextList(added)) return undefined;
     const textOf = (key: string): string => {
       const field = value[key];
       return typeof field === 'string' ? field : '';
@@ -34,6 +41,7 @@ export function readStatus(template: PodTemplate): Status | undefined {
       cluster: textOf('cluster'),
       settings: textOf('settings'),
       added,
+      findings: isTextList(findings) ? findings : [],
       ...(records === undefined ? {} : { records: readRecords(records) }),
     };
   } catch {
@@ -41,25 +49,29 @@ export function readStatus(template: PodTemplate): Status | undefined {
   }
 }
 
-function statusFor(identity: Identity, added: readonly string[], records?: ChangeRecords): string {
-  const status: Status = {
+/** What an injection came to, as far as the status tells it. */
+export interface Outcome {
+  readonly added: readonly string[];
+  readonly findings: readonly Finding[];
+  readonly records?: ChangeRecords;
+}
+
+function statusFor(identity: Identity, { added, findings, records }: Outcome): string {
+  const codes = [...new Set(findings.map(({ code }) => code))].sort();
+  return JSON.stringify({
     version,
     cluster: identity.cluster,
     settings: identity.hash,
     added,
+    ...(codes.length === 0 ? {} : { findings: codes }),
     ...(records === undefined ? {} : { records }),
-  };
-  return JSON.stringify(status);
+  });
 }
 
 /** The template with our label and status annotation. */
-export function withStatus(
-  template: PodTemplate,
-  identity: Identity,
-  { added, records }: { readonly added: readonly string[]; readonly records?: ChangeRecords },
-): PodTemplate {
+export function withStatus(template: PodTemplate, identity: Identity, outcome: Outcome): PodTemplate {
   const { metadata } = template;
-  const status = statusFor(identity, added, records);
+  const status = statusFor(identity, outcome);
   const { labels, annotations } = metadata ?? {};
   if (labels?.[clusterKey] === identity.cluster && annotations?.[statusAnnotation] === status)
     return template;

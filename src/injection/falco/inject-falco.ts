@@ -10,6 +10,7 @@ import { readStatus, type Status } from '../status.ts';
 import { type FalcoContainer, findFalco } from './find-falco.ts';
 import {
   type FieldsBefore,
+  isShapedLikeOurFields,
   type OurOptions,
   planFalcoArguments,
   withOurOptions,
