@@ -35,7 +35,7 @@ export function injectObject(
     namespaceAnnotations,
     template.metadata?.annotations ?? undefined,
   );
-  const injection = inject(template, identity, findings);
+  const injection = inject(template, identity, { foundBefore: findings });
   const prefix = path.map((key) => `/${key}`).join('');
   return {
     reason: injection.reason,

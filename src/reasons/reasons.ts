@@ -8,10 +8,11 @@
 /**
  * - `done`: something was federated;
  * - `skipped`: nothing was changed, and that is as it should be;
+ * - `note`: nothing is wrong as far as can be seen, but it is worth knowing;
  * - `warning`: something was left out or kept that the user should know of;
  * - `error`: we could not do our work; Falco is left as it was.
  */
-export type Severity = 'done' | 'skipped' | 'warning' | 'error';
+export type Severity = 'done' | 'skipped' | 'note' | 'warning' | 'error';
 
 export interface Reason {
   readonly severity: Severity;
@@ -26,6 +27,10 @@ const table = {
   injected: {
     severity: 'done',
     sentence: 'The pod became part of the federation.',
+  },
+  taken_out: {
+    severity: 'done',
+    sentence: 'What an earlier injection had added was taken out again: the settings ask for nothing here.',
   },
   already_injected: {
     severity: 'skipped',
@@ -164,8 +169,21 @@ const table = {
   hub_address_kept: {
     severity: 'warning',
     sentence:
-      'falcosidekick has a WEBHOOK_ADDRESS of its own; it was kept, so events may go elsewhere than to the hub.',
-    remedy: "Remove WEBHOOK_ADDRESS from falcosidekick's env to let the settings decide.",
+      'falcosidekick has a WEBHOOK_ADDRESS of its own; it was kept, so events go there and not to the hub.',
+    remedy:
+      "Remove it from falcosidekick's env or Secret (config.webhook.address) to let the settings decide.",
+  },
+  webhook_output_taken: {
+    severity: 'warning',
+    sentence:
+      "falcosidekick's webhook output now posts to the hub; a receiver of your own in what cannot be read here gets nothing any more.",
+    remedy: 'If there is one, use another output for it, or set WEBHOOK_ADDRESS in env: there it is kept.',
+  },
+  client_certificate_shared: {
+    severity: 'warning',
+    sentence:
+      "falcosidekick has one client certificate for all its outputs, and it is the hub's now; other outputs with mutual TLS may be set where told.",
+    remedy: 'Let those outputs accept the same certificate, or do without hub.clientCertificateSecret.',
   },
   hub_not_set: {
     severity: 'warning',
@@ -187,7 +205,7 @@ const table = {
     severity: 'warning',
     sentence:
       'falcosidekick takes its fields from a Secret, ConfigMap or reference that cannot be read here; ours were left out where both together could stop it.',
-    remedy: 'Give CUSTOMFIELDS and TEMPLATEDFIELDS as plain values.',
+    remedy: 'Give CUSTOMFIELDS, TEMPLATEDFIELDS and PROMETHEUS_EXTRALABELS as plain values.',
   },
   field_templated_by_user: {
     severity: 'warning',
@@ -199,6 +217,40 @@ const table = {
     sentence:
       'One of our labels is in PROMETHEUS_EXTRALABELS already; falcosidekick would stop on the doubled label, so it was left out of its fields.',
     remedy: "Remove it from falcosidekick's prometheus.extralabels.",
+  },
+  field_named_alike: {
+    severity: 'warning',
+    sentence:
+      'A field of falcosidekick and one of our labels differ only in "." and "_"; falcosidekick would stop on both, so ours was left out of its fields.',
+    remedy: 'Rename the field, or the label.',
+  },
+  fields_in_env_from: {
+    severity: 'note',
+    sentence:
+      'falcosidekick may take labels or fields from what cannot be read here; if one of our labels is among them, it stops at its start.',
+    remedy: "Keep our labels out of falcosidekick's prometheus.extralabels.",
+  },
+  fields_doubled: {
+    severity: 'warning',
+    sentence:
+      'Two of falcosidekick\'s own fields and labels have one name once "." is "_"; with them it stops at its start.',
+    remedy: 'Rename or remove one in customfields, templatedfields or prometheus.extralabels.',
+  },
+  field_with_dot: {
+    severity: 'warning',
+    sentence:
+      'This falcosidekick, as 2.30 to 2.33 do, fails on every event while a field of its own has a dot in its name; the events are lost.',
+    remedy: 'Write the name with "_", or upgrade falcosidekick to 2.34.',
+  },
+  hub_custom_fields: {
+    severity: 'warning',
+    sentence: "A hub's CUSTOMFIELDS are put on the events of every spoke too, over what the spokes say.",
+    remedy: "Set them on the hub's Falco (append_output), or as templatedfields.",
+  },
+  hub_custom_tags: {
+    severity: 'warning',
+    sentence: "A hub's CUSTOMTAGS are put on the events of every spoke too.",
+    remedy: "Remove customtags; the tags of the settings are on the hub's own rules.",
   },
   custom_tags_unsupported: {
     severity: 'warning',

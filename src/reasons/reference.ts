@@ -1,6 +1,6 @@
 import { reasons, type Severity } from './reasons.ts';
 
-const order: readonly Severity[] = ['done', 'skipped', 'warning', 'error'];
+const order: readonly Severity[] = ['done', 'skipped', 'note', 'warning', 'error'];
 
 /** The tables of docs/reasons.md, Markdown: every code by severity. */
 export function reasonsTables(): string {

@@ -21,7 +21,8 @@ function applied(template: PodTemplate, patch: readonly Operation[]): PodTemplat
   return fastJsonPatch.applyPatch(structuredClone(template), sent, true).newDocument;
 }
 
-const oursInEnvironment = /^(CUSTOMFIELDS|TEMPLATEDFIELDS|CUSTOMTAGS|WEBHOOK_[A-Z]+|MUTUALTLSCLIENT_[A-Z]+)$/;
+const oursInEnvironment =
+  /^(CUSTOMFIELDS|TEMPLATEDFIELDS|CUSTOMTAGS|WEBHOOK_[A-Z]+|MUTUALTLSCLIENT_[A-Z]+|FALCO_FEDERATION_[A-Z_]+)$/;
 
 /** A container of somebody else but for what we may put into Falco and falcosidekick. */
 function foreignPart(container: V1Container): unknown {
@@ -145,6 +146,7 @@ describe('what must always hold', () => {
           spec: {
             ...first.spec,
             containers: [...first.spec.containers.map(mesh), { name: 'proxy', image: 'mesh' }],
+            volumes: [...(first.spec.volumes ?? []), { name: 'mesh', secret: { secretName: 'mesh' } }],
           },
         };
         // At most the tagging containers are told of Falco's new variable, and the status of its new mount; nothing of

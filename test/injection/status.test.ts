@@ -11,7 +11,7 @@ const settings = settingsFrom('cluster: staging\nhub: {address: "https://hub.exa
 
 function injected(template: PodTemplate): PodTemplate {
   const { identity, findings } = effectiveIdentity(settings, undefined, template.metadata?.annotations);
-  return inject(template, identity, findings).template;
+  return inject(template, identity, { foundBefore: findings }).template;
 }
 
 function pod(...args: string[]): PodTemplate {
@@ -39,7 +39,7 @@ test('codes are sorted and there once, those about annotations too', () => {
 test('without findings the annotation has no such key, and one of an older version is read as having none', () => {
   const sidekick = { name: 'falcosidekick', image: 'falcosecurity/falcosidekick:2.32.0' };
   const text = injected({ spec: { containers: [sidekick] } }).metadata?.annotations?.[statusAnnotation] ?? '';
-  assert.deepEqual(Object.keys(JSON.parse(text)), ['version', 'cluster', 'settings', 'added']);
+  assert.deepEqual(Object.keys(JSON.parse(text)), ['version', 'cluster', 'settings', 'added', 'records']);
   for (const status of ['{"added":[]}', '{"added":[],"findings":"x"}', '{"added":[],"findings":[1]}']) {
     const older: PodTemplate = { ...pod(), metadata: { annotations: { [statusAnnotation]: status } } };
     assert.deepEqual(findingsOf(older), []);
