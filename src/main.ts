@@ -14,6 +14,10 @@ const commands: Readonly<Record<string, { readonly what: string; readonly load: 
     what: 'inject Kubernetes YAML or JSON on the command line',
     load: async () => (await import('./commands/inject.ts')).inject,
   },
+  forward: {
+    what: "keep a spoke's events and bring them to the hub",
+    load: async () => (await import('./commands/forward.ts')).forward,
+  },
   'tag-rules': {
     what: "tag Falco's rules; the injected containers run this",
     load: async () => (await import('./commands/tag-rules.ts')).tagRules,

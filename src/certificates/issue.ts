@@ -10,8 +10,11 @@ export interface Issued {
   readonly key: string;
 }
 
-/** Name of every authority that we make; the key identifiers tell them apart. */
+/** Name of every authority for the webhook; the key identifiers tell them apart. */
 export const authorityName = 'CN=falco-federation-webhook CA';
+
+/** Name of a federation's own authority: for the hub's server certificate, and the spokes' client certificates. */
+export const federationAuthorityName = 'CN=falco-federation CA';
 
 /** How long before its making a certificate begins, in milliseconds: for clocks that are late. */
 export const backdating = 3_600_000;
@@ -27,12 +30,12 @@ const longestCommonName = 64;
  *
  * @param now milliseconds since 1970 @param lifetime milliseconds from now
  */
-export async function makeAuthority(now: number, lifetime: number): Promise<Issued> {
+export async function makeAuthority(now: number, lifetime: number, name = authorityName): Promise<Issued> {
   const x509 = await library();
   const keys = await webcrypto.subtle.generateKey(algorithm, true, usages);
   const certificate = await x509.X509CertificateGenerator.createSelfSigned(
     {
-      name: authorityName,
+      name,
       notBefore: new Date(now - backdating),
       notAfter: new Date(now + lifetime),
       signingAlgorithm: algorithm,
@@ -53,17 +56,37 @@ export async function makeAuthority(now: number, lifetime: number): Promise<Issu
  *
  * @param names DNS names and IP addresses that the server is reached by; the first is the subject
  */
-export async function makeServing(
+export function makeServing(
   authority: Issued,
   names: readonly string[],
   now: number,
   lifetime: number,
 ): Promise<Issued> {
+  const [first = 'localhost'] = names;
+  const subject = first.length <= longestCommonName ? first : 'falco-federation-webhook';
+  return makeLeaf(authority, { subject, names, purpose: 'serverAuth', now, lifetime });
+}
+
+/** Makes a client certificate in the same way. @param name who the client is: the subject, and a DNS name */
+export function makeClient(authority: Issued, name: string, now: number, lifetime: number): Promise<Issued> {
+  return makeLeaf(authority, { subject: name, names: [name], purpose: 'clientAuth', now, lifetime });
+}
+
+interface Leaf {
+  readonly subject: string;
+  readonly names: readonly string[];
+  readonly purpose: 'serverAuth' | 'clientAuth';
+  readonly now: number;
+  readonly lifetime: number;
+}
+
+async function makeLeaf(
+  authority: Issued,
+  { subject, names, purpose, now, lifetime }: Leaf,
+): Promise<Issued> {
   const x509 = await library();
   const keys = await webcrypto.subtle.generateKey(algorithm, true, usages);
   const issuer = new x509.X509Certificate(authority.certificate);
-  const [first = 'localhost'] = names;
-  const subject = first.length <= longestCommonName ? first : 'falco-federation-webhook';
   const certificate = await x509.X509CertificateGenerator.create(
     {
       subject: `CN=${subject}`,
@@ -76,7 +99,7 @@ export async function makeServing(
       extensions: [
         new x509.BasicConstraintsExtension(false, undefined, true),
         new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-        new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
+        new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage[purpose]]),
         new x509.SubjectAlternativeNameExtension(
           names.map((value) => ({ type: isIP(value) === 0 ? 'dns' : 'ip', value })),
         ),

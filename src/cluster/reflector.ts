@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { messageOf } from '../reasons/message-of.ts';
-import { backoff } from './backoff.ts';
+import { backoff } from '../timing/backoff.ts';
 import { deadline } from './deadline.ts';
 
 /** What is kept of an object: who it is and its annotations. */

@@ -1,18 +1,17 @@
-import { networkInterfaces } from 'node:os';
 import { Server as TlsServer } from 'node:tls';
-import { type Logger, pino } from 'pino';
+import { pino } from 'pino';
 import { connect } from '../cluster/index.ts';
 import { version } from '../federation/names.ts';
 import { drain } from '../server/drain.ts';
-import { buildHealth, type Check } from '../server/health.ts';
+import { buildHealth } from '../server/health.ts';
 import { listenOnAll, portOf } from '../server/listen.ts';
 import { buildMetricsServer, makeMetrics } from '../server/metrics.ts';
 import { buildWebhook, secureContext } from '../server/webhook.ts';
-import { describeProblem } from '../settings/load.ts';
 import type { Settings } from '../settings/schema.ts';
-import { type WatchedSettings, watchSettings } from '../settings/watch.ts';
 import { type CommandIo, done, stopSignal } from './command.ts';
-import { localCaFile, lookEvery, servingCertificate } from './serve/certificate.ts';
+import { anyAddress } from './flag-values.ts';
+import { followSettings, settingsCheck } from './followed-settings.ts';
+import { localCaFile, servingCertificate } from './serve/certificate.ts';
 import { help, readFlags, type ServeFlags } from './serve/flags.ts';
 import { knownNamespaces } from './serve/namespaces.ts';
 import { withSettings } from './with-settings.ts';
@@ -31,12 +30,6 @@ Send it a Falco pod, as the API server would, and print the JSON Patch that come
 "reason" says what became of the pod (docs/reasons.md has them all); the patch only adds to the pod.
 Stop with Ctrl-C.
 `;
-}
-
-/** Every address of both families, where the machine has both. */
-function anyAddress(): string {
-  const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
-  return addresses.some(({ family }) => family === 'IPv6') ? '::' : '0.0.0.0';
 }
 
 async function run(flags: ServeFlags, first: Settings, io: CommandIo): Promise<number> {
@@ -114,24 +107,6 @@ async function run(flags: ServeFlags, first: Settings, io: CommandIo): Promise<n
   await Promise.all([health.close(), metricsServer.close()]);
   logger.info('stopped');
   return done;
-}
-
-function followSettings(file: string, first: Settings, logger: Logger): WatchedSettings {
-  const settings = watchSettings(file, first, lookEvery, (problems) => {
-    if (problems.length === 0) logger.info({ cluster: settings.current().cluster }, 'settings reread');
-    const told = problems.map((problem) => describeProblem(file, problem));
-    if (told.length > 0) logger.error({ problems: told }, 'settings refused; the last good ones stay');
-  });
-  return settings;
-}
-
-/** Bad settings are no reason to stop serving: the last good ones are in force. */
-function settingsCheck(file: string, settings: WatchedSettings): Check {
-  const told = settings.problems().map((problem) => describeProblem(file, problem));
-  return {
-    ready: true,
-    detail: told.length === 0 ? 'ok' : `refused, the last good ones stay: ${told.join('; ')}`,
-  };
 }
 
 /** `falco-federation serve`: see its help. Runs until a signal. */

@@ -8,6 +8,8 @@ interface Frame<F> {
   readonly help: string;
   /** Throws an error that names the flag on wrong use. */
   readonly readFlags: () => F;
+  /** What needs no settings: an exit status where that was all. */
+  readonly withoutSettings?: (flags: F) => number | undefined;
   readonly run: (flags: F, settings: Settings) => Promise<number>;
 }
 
@@ -18,7 +20,7 @@ interface Frame<F> {
  * @returns the exit status
  */
 export async function withSettings<F extends { readonly help: boolean; readonly settings: string }>(
-  { name, help, readFlags, run }: Frame<F>,
+  { name, help, readFlags, withoutSettings, run }: Frame<F>,
   io: CommandIo,
 ): Promise<number> {
   const tell = (error: unknown): void => {
@@ -36,6 +38,8 @@ export async function withSettings<F extends { readonly help: boolean; readonly 
     io.stdout.write(help);
     return done;
   }
+  const status = withoutSettings?.(flags);
+  if (status !== undefined) return status;
   const loaded = await loadSettings(flags.settings);
   if (!loaded.ok) {
     for (const problem of loaded.problems) io.stderr.write(`${describeProblem(flags.settings, problem)}\n`);

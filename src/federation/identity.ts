@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Finding } from '../reasons/reasons.ts';
-import { labelKey, labelValue, type Settings, settingsSchema, tag } from '../settings/schema.ts';
+import { carriesFields, labelProblems, type Settings, settingsSchema, tag } from '../settings/schema.ts';
 import {
   clusterKey,
   falcoVersionAnnotation,
@@ -59,19 +59,16 @@ function parseTags(text: string): Parsed<string[]> {
   return { ok: true, value: [...new Set(tags)] };
 }
 
-function parseLabels(text: string): Parsed<Record<string, string>> {
+function parseLabels(text: string, asFields: boolean): Parsed<Record<string, string>> {
   const labels: Record<string, string> = {};
   for (const part of text.split(',').map((one) => one.trim())) {
     if (part === '') continue;
     const at = part.indexOf('=');
     if (at < 0) return { ok: false, why: `"${part}" must be key=value` };
-    const key = labelKey.safeParse(part.slice(0, at));
-    if (!key.success) return { ok: false, why: key.error.issues[0]?.message ?? '' };
-    const value = labelValue.safeParse(part.slice(at + 1));
-    if (!value.success) return { ok: false, why: value.error.issues[0]?.message ?? '' };
-    labels[key.data] = value.data;
+    labels[part.slice(0, at)] = part.slice(at + 1);
   }
-  return { ok: true, value: labels };
+  const [problem] = labelProblems(labels, { asFields });
+  return problem === undefined ? { ok: true, value: labels } : { ok: false, why: problem.message };
 }
 
 function parseFalcoVersion(text: string): Parsed<string> {
@@ -87,8 +84,8 @@ const parsers = {
     if (parsed.ok) into.cluster = parsed.value;
     return parsed;
   },
-  [labelsAnnotation]: (text: string, into: Overrides) => {
-    const parsed = parseLabels(text);
+  [labelsAnnotation]: (text: string, into: Overrides, settings: Settings) => {
+    const parsed = parseLabels(text, carriesFields(settings));
     if (parsed.ok) into.labels = parsed.value;
     return parsed;
   },
@@ -114,7 +111,12 @@ function shown(text: string): string {
 }
 
 /** Reads one object's annotations; what is wrong becomes a finding and changes nothing. */
-function readOverrides(annotations: Annotations, where: string, findings: Finding[]): Overrides {
+function readOverrides(
+  annotations: Annotations,
+  where: string,
+  settings: Settings,
+  findings: Finding[],
+): Overrides {
   const overrides: Overrides = {};
   for (const [key, text] of Object.entries(annotations ?? {})) {
     if (!key.startsWith(prefix) || key === statusAnnotation) continue;
@@ -126,7 +128,7 @@ function readOverrides(annotations: Annotations, where: string, findings: Findin
       });
       continue;
     }
-    const parsed = parsers[key](text, overrides);
+    const parsed = parsers[key](text, overrides, settings);
     if (!parsed.ok) {
       findings.push({
         code: 'annotation_invalid',
@@ -171,8 +173,8 @@ export function effectiveIdentity(
 ): { readonly identity: Identity; readonly findings: readonly Finding[] } {
   const findings: Finding[] = [];
   const overrides = {
-    ...readOverrides(namespaceAnnotations, 'namespace', findings),
-    ...readOverrides(podAnnotations, 'pod', findings),
+    ...readOverrides(namespaceAnnotations, 'namespace', settings, findings),
+    ...readOverrides(podAnnotations, 'pod', settings, findings),
   };
   const overridden = Object.keys(overrides).length > 0;
   if (overrides.cluster !== undefined && (overrides.tags ?? settings.tags) === undefined) {

@@ -6,9 +6,22 @@ export type Texts =
   | { readonly ok: true; readonly texts: readonly string[] }
   | { readonly ok: false; readonly why: string };
 
-export async function readTexts(files: readonly string[]): Promise<Texts> {
+/** What to make of a file that is not there: an error, or an empty text. */
+export type IfMissing = 'error' | 'empty';
+
+async function readText(file: string, ifMissing: IfMissing): Promise<string> {
   try {
-    return { ok: true, texts: await Promise.all(files.map((file) => readFile(file, 'utf8'))) };
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    if (isMissing && ifMissing === 'empty') return '';
+    throw error;
+  }
+}
+
+export async function readTexts(files: readonly string[], ifMissing: IfMissing = 'error'): Promise<Texts> {
+  try {
+    return { ok: true, texts: await Promise.all(files.map((file) => readText(file, ifMissing))) };
   } catch (error) {
     return { ok: false, why: messageOf(error) };
   }
@@ -33,13 +46,14 @@ export function watchTexts(
   known: Texts,
   every: number,
   onChange: (texts: Texts) => void,
+  ifMissing: IfMissing = 'error',
 ): () => void {
   let last = known;
   let reading = false;
   const timer = setInterval(async () => {
     if (reading) return;
     reading = true;
-    const now = await readTexts(files);
+    const now = await readTexts(files, ifMissing);
     reading = false;
     if (isSame(now, last)) return;
     last = now;

@@ -1,6 +1,7 @@
 import Fastify, { type FastifyInstance } from 'fastify';
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client';
 import type { Decision } from '../admission/decide.ts';
+import { gauge, info, prefix } from './gauges.ts';
 
 /** What the gauges show; asked at each scrape, and answered from memory. */
 export interface MetricsSources {
@@ -25,38 +26,8 @@ export interface Metrics {
   readonly answered: (seconds: number) => void;
 }
 
-const prefix = 'falco_federation_';
-
 /** Seconds. An answer takes about a millisecond, and the webhook's timeout in the manifests is 5 s. */
 const buckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
-
-/** A gauge that is asked at each scrape; `undefined` leaves it out. */
-function gauge(registry: Registry, name: string, help: string, value: () => number | undefined): void {
-  new Gauge({
-    registers: [registry],
-    name: prefix + name,
-    help,
-    collect() {
-      const now = value();
-      if (now === undefined) this.remove();
-      else this.set(now);
-    },
-  });
-}
-
-/** A gauge that is always 1: what it says is in its labels. */
-function info(registry: Registry, name: string, help: string, labels: () => Record<string, string>): void {
-  new Gauge({
-    registers: [registry],
-    name: `${prefix}${name}_info`,
-    help,
-    labelNames: Object.keys(labels()),
-    collect() {
-      this.reset();
-      this.set(labels(), 1);
-    },
-  });
-}
 
 function seconds(date: Date): number {
   return Math.floor(date.getTime() / 1000);
@@ -128,7 +99,7 @@ export function makeMetrics(sources: MetricsSources): Metrics {
 }
 
 /** `GET /metrics` over plain HTTP, on a port of its own. */
-export function buildMetricsServer({ registry }: Metrics): FastifyInstance {
+export function buildMetricsServer({ registry }: Pick<Metrics, 'registry'>): FastifyInstance {
   const server = Fastify({ logger: false });
   server.get('/metrics', async (_request, reply) =>
     reply.type(registry.contentType).send(await registry.metrics()),

@@ -31,6 +31,31 @@ export const priorities = [
   'debug',
 ] as const;
 
+export type Priority = (typeof priorities)[number];
+
+/** What the forwarder's spool takes at least, with its write-ahead log. */
+const smallestSpoolSize = 16 * 1024 * 1024;
+
+const units: Readonly<Record<string, number>> = {
+  ...{ Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30, k: 1e3, M: 1e6, G: 1e9 },
+  ...{ s: 1, m: 60, h: 3_600 },
+};
+
+function inUnits(text: string): number {
+  const [, number, unit = ''] = /^(\d+)([A-Za-z]+)$/.exec(text) ?? [];
+  return Number(number) * (units[unit] ?? Number.NaN);
+}
+
+/** Bytes of `512Mi` or `1Gi`. */
+export function bytesOf(sizeText: string): number {
+  return inUnits(sizeText);
+}
+
+/** Seconds of `90s`, `15m` or `1h`. */
+export function secondsOf(durationText: string): number {
+  return inUnits(durationText);
+}
+
 const clusterName = z
   .string()
   .max(63, 'must have 63 characters at most: it becomes the value of a pod label')
@@ -39,7 +64,8 @@ const clusterName = z
     'must be made of letters, digits, "-", "_" and ".", and begin and end with a letter or digit: it becomes the value of a pod label',
   );
 
-export const labelKey = z
+/** Label keys and values as falcosidekick's fields carry them: `CUSTOMFIELDS`, `TEMPLATEDFIELDS` (FACTS 3.2, 3.4). */
+const fieldKey = z
   .string()
   .regex(
     /^[A-Za-z_][A-Za-z0-9_]*$/,
@@ -51,18 +77,51 @@ export const labelKey = z
     `a label key must not be one of ${reservedLabelKeys.join(', ')}: falcosidekick has Prometheus labels of these names and panics at start-up when a custom field repeats one`,
   );
 
-export const labelValue = z
-  .string('a label value must be text: put numbers and booleans in quotes')
-  .min(1, 'a label value must not be empty: falcosidekick would drop the field')
+const fieldValue = z
+  .string()
   .regex(
     /^[^,:]*$/,
     'a label value must not hold "," or ":": falcosidekick splits its custom fields there and silently drops what does not fit',
   )
-  .regex(/^\S*$/, 'a label value must not hold spaces: it would not survive falcosidekick and search fields')
+  .regex(/^\S*$/, 'a label value must not hold spaces: it would not survive falcosidekick and search fields');
+
+/** The same as Falco's `append_output` carries them: enough where the forwarder completes events. */
+const labelKey = z
+  .string()
+  .regex(
+    /^[A-Za-z_][A-Za-z0-9_./-]*$/,
+    'a label key must be made of letters, digits, "_", ".", "-" and "/", and begin with a letter or "_"',
+  );
+
+const labelValue = z
+  .string('a label value must be text: put numbers and booleans in quotes')
+  .min(1, 'a label value must not be empty: falcosidekick would drop the field')
   .regex(
     /^[^%$"'`\\{}\p{Cc}]*$/u,
     'a label value must not hold % $ " \' ` \\ { } or control characters: Falco, falcosidekick and Kubernetes read them as formats, templates and references',
   );
+
+export type Labels = Readonly<Record<string, string>>;
+
+type LabelProblem = { readonly key: string; readonly message: string };
+
+function firstProblem(text: string, ...schemas: readonly z.ZodType[]): string | undefined {
+  for (const schema of schemas) {
+    const message = schema.safeParse(text).error?.issues[0]?.message;
+    if (message !== undefined) return message;
+  }
+  return undefined;
+}
+
+/** What is wrong with labels: one problem at the most for a key, and one for its value. */
+export function labelProblems(labels: Labels, { asFields }: { readonly asFields: boolean }): LabelProblem[] {
+  return Object.entries(labels).flatMap(([key, value]) =>
+    [
+      firstProblem(key, labelKey, ...(asFields ? [fieldKey] : [])),
+      firstProblem(value, labelValue, ...(asFields ? [fieldValue] : [])),
+    ].flatMap((message) => (message === undefined ? [] : [{ key, message }])),
+  );
+}
 
 export const tag = z
   .string('a tag must be text: put numbers and booleans in quotes')
@@ -78,6 +137,22 @@ const quantity = z
 const amounts = z.strictObject({ cpu: quantity.optional(), memory: quantity.optional() });
 
 const resources = z.strictObject({ requests: amounts.optional(), limits: amounts.optional() });
+
+const size = z
+  .string('a size must be text, as in "1Gi"')
+  .regex(/^[0-9]+(Ki|Mi|Gi|k|M|G)$/, 'must be a size such as 512Mi or 1Gi')
+  .refine(
+    (text) => bytesOf(text) >= smallestSpoolSize,
+    'must be at least 16Mi: the database needs some of it itself',
+  );
+
+const interval = z
+  .string('must be off or a duration such as 15m: put off in quotes')
+  .regex(/^(?:off|[1-9][0-9]*[smh])$/, 'must be off or a duration such as 90s, 15m or 1h')
+  .refine(
+    (text) => text === 'off' || (secondsOf(text) >= 10 && secondsOf(text) <= 86_400),
+    'must be between 10s and 24h',
+  );
 
 const secretName = z
   .string()
@@ -155,24 +230,57 @@ const rules = z
 
 const hub = z
   .strictObject({
-    address: address.describe("Address of the hub cluster's falcosidekick."),
+    address: address.describe(
+      "Address of the hub cluster's falcosidekick, or of the ingress in front of it.",
+    ),
+    through: z
+      .enum(['forwarder', 'falcosidekick'])
+      .default('forwarder')
+      .describe(
+        "Who brings events to the hub. `forwarder`: ours, which keeps them on disk until the hub has them; falcosidekick posts to it by its Node-RED output, and nothing else of a user's is touched. `falcosidekick`: its own webhook output, which is then no longer the user's, and keeps nothing.",
+      ),
     checkCertificate: z
       .boolean()
       .default(true)
       .describe(
-        "Check the hub's certificate. Without effect when clientCertificateSecret is set (falcosidekick).",
+        "Check the hub's certificate. With `through: falcosidekick` without effect when clientCertificateSecret is set.",
       ),
     minimumPriority: z.enum(priorities).optional().describe('Forward only events of this priority or above.'),
     clientCertificateSecret: secretName
       .optional()
-      .describe('Mutual TLS: a Secret in the Falco namespace with tls.crt, tls.key and ca.crt.'),
+      .describe(
+        'Only with `through: falcosidekick`. Mutual TLS: a Secret in the Falco namespace with tls.crt, tls.key and ca.crt.',
+      ),
     headersSecret: secretName
       .optional()
       .describe(
-        'A Secret in the Falco namespace whose key `headers` holds `Name:value,Name:value`, sent with every event.',
+        'Only with `through: falcosidekick`. A Secret in the Falco namespace whose key `headers` holds `Name:value,Name:value`, sent with every event.',
       ),
   })
   .describe('Where a spoke sends its events. Spokes only.');
+
+/** Where the manifests put the forwarder's Service. */
+export const defaultForwarderAddress = 'http://falco-federation-forwarder.falco-federation:2801';
+
+const forwarder = z
+  .strictObject({
+    address: address
+      .default(defaultForwarderAddress)
+      .describe(
+        'Where falcosidekick and Falco find the forwarder: its Service, another one in another namespace.',
+      ),
+    spoolSize: size
+      .default('1Gi')
+      .describe(
+        "What the spool's files may take on disk. When it is full, the oldest event of the lowest priority goes first.",
+      ),
+    heartbeat: interval
+      .default('15m')
+      .describe(
+        'How often an event of rule `Falco federation heartbeat` says that this cluster reports: `off`, or a duration.',
+      ),
+  })
+  .describe('The forwarder. Spokes with `hub.through: forwarder` only.');
 
 export const settingsSchema = z
   .strictObject({
@@ -195,24 +303,62 @@ export const settingsSchema = z
     // prefault: the defaults of the keys inside apply where the whole section is absent.
     rules: rules.prefault({}),
     hub: hub.optional(),
+    forwarder: forwarder.optional(),
   })
   .superRefine((settings, context) => {
-    if (settings.role === 'hub' && settings.hub !== undefined) {
-      context.addIssue({
-        code: 'custom',
-        path: ['hub'],
-        message: 'is for spokes only: with role "hub" events arrive here and are not forwarded; remove it',
-      });
+    const refuse = (path: string[], message: string): void =>
+      context.addIssue({ code: 'custom', path, message, input: undefined });
+    if (settings.role === 'hub' && settings.hub !== undefined)
+      refuse(
+        ['hub'],
+        'is for spokes only: with role "hub" events arrive here and are not forwarded; remove it',
+      );
+    for (const [path, message] of waysMixed(settings)) refuse(path, message);
+    if (carriesFields(settings)) {
+      // What holds for all labels has been told already.
+      const told = labelProblems(settings.labels ?? {}, { asFields: false });
+      for (const { key, message } of labelProblems(settings.labels ?? {}, { asFields: true }))
+        if (!told.some((one) => one.key === key)) refuse(['labels', key], message);
     }
-    if (settings.tags === undefined && !tag.safeParse(settings.cluster).success) {
-      context.addIssue({
-        code: 'custom',
-        path: ['tags'],
-        message: `must be set, because the cluster's name cannot be a tag: ${tag.safeParse(settings.cluster).error?.issues[0]?.message}`,
-        input: undefined,
-      });
+    const nameAsTag = tag.safeParse(settings.cluster);
+    if (settings.tags === undefined && !nameAsTag.success) {
+      refuse(
+        ['tags'],
+        `must be set, because the cluster's name cannot be a tag: ${nameAsTag.error.issues[0]?.message}`,
+      );
     }
   });
+
+interface Ways {
+  readonly role: 'spoke' | 'hub';
+  readonly hub?:
+    | { readonly through: 'forwarder' | 'falcosidekick'; readonly [key: string]: unknown }
+    | undefined;
+  readonly forwarder?: unknown;
+}
+
+/** Whether labels go through falcosidekick's fields, which carry less than Falco and the forwarder do. */
+export function carriesFields({ role, hub: spokesHub }: Ways): boolean {
+  return role === 'hub' || spokesHub?.through !== 'forwarder';
+}
+
+/** Keys of the other way to the hub. */
+function waysMixed({ role, hub: spokesHub, forwarder: section }: Ways): [path: string[], message: string][] {
+  const wrong: [string[], string][] = [];
+  if (spokesHub?.through === 'forwarder') {
+    for (const key of ['clientCertificateSecret', 'headersSecret'] as const) {
+      if (spokesHub[key] === undefined) continue;
+      wrong.push([
+        ['hub', key],
+        'is for "through: falcosidekick" only: the forwarder takes tls.crt, tls.key, ca.crt and headers from Secret falco-federation-hub in its own namespace; put them there and remove this',
+      ]);
+    }
+  }
+  if (section !== undefined && (role === 'hub' || spokesHub?.through !== 'forwarder')) {
+    wrong.push([['forwarder'], 'is for spokes with "hub.through: forwarder" only; remove it, or set hub']);
+  }
+  return wrong;
+}
 
 /** What `federation.yaml` says, defaults filled in (but for labels and tags: see federation/identity.ts). */
 export type Settings = z.output<typeof settingsSchema>;

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
-import { backoff } from '../../src/cluster/backoff.ts';
 import { Expired, reflect } from '../../src/cluster/reflector.ts';
+import { backoff } from '../../src/timing/backoff.ts';
 import { bookmark, page, reflection, removed, set } from './reflection.ts';
 
 const long = 290_000;

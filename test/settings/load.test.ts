@@ -44,7 +44,7 @@ labels: { env: staging, region: eu-west }
 tags: [staging, eu_west]
 injectAt: workload
 rules: { enabled: true, startup: alongside, inImage: leave, follow: false, onFailure: fail, image: m.example/f:1, resources: { limits: { cpu: "1" } }, followResources: { requests: { memory: 16Mi } } }
-hub: { address: "https://h.example/in", checkCertificate: false, minimumPriority: warning, clientCertificateSecret: a.b, headersSecret: c }
+hub: { address: "https://h.example/in", through: falcosidekick, checkCertificate: false, minimumPriority: warning, clientCertificateSecret: a.b, headersSecret: c }
 `);
     assert.ok(result.ok, JSON.stringify(result));
   });
@@ -136,8 +136,28 @@ hub: { address: "https://h.example/in", checkCertificate: false, minimumPriority
     ],
     [
       'a Secret that is none',
-      'cluster: a\nhub: {address: "http://h", headersSecret: "A B"}\n',
+      'cluster: a\nhub: {address: "http://h", through: falcosidekick, headersSecret: "A B"}\n',
       /hub\.headersSecret: /,
+    ],
+    [
+      "a Secret of falcosidekick's way with the forwarder",
+      'cluster: a\nhub: {address: "http://h", headersSecret: a}\n',
+      /:2:43: hub\.headersSecret: is for "through: falcosidekick" only: .*Secret falco-federation-hub.*remove this/,
+    ],
+    [
+      'a forwarder on a hub',
+      'cluster: a\nrole: hub\nforwarder: {heartbeat: 1m}\n',
+      /:3:12: forwarder: is for spokes with "hub.through: forwarder" only/,
+    ],
+    [
+      'a spool that is too small',
+      'cluster: a\nhub: {address: "http://h"}\nforwarder: {spoolSize: 1Mi}\n',
+      /forwarder\.spoolSize: must be at least 16Mi/,
+    ],
+    [
+      'a heartbeat that is off without quotes',
+      'cluster: a\nhub: {address: "http://h"}\nforwarder: {heartbeat: 5}\n',
+      /forwarder\.heartbeat: must be off or a duration such as 15m: put off in quotes/,
     ],
     ['broken YAML', 'cluster: [\n', /federation\.yaml:\d+:\d+: is not valid YAML/],
     ['a key twice', 'cluster: a\ncluster: b\n', /:2:1: is not valid YAML: Map keys must be unique/],
@@ -146,8 +166,15 @@ hub: { address: "https://h.example/in", checkCertificate: false, minimumPriority
     test(`refused: ${name}`, () => assert.match(oneProblem(text), told));
   }
 
+  test("with the forwarder labels may hold what Falco and the hub carry, but falcosidekick's fields do not", () => {
+    const labels = 'labels: { k8s.cluster.name: "arn:aws:eks:eu-1:12:cluster/a, b" }\n';
+    assert.ok(parseSettings(`cluster: a\n${labels}hub: {address: "http://h"}\n`).ok);
+    for (const way of ['', 'role: hub\n', 'hub: {address: "http://h", through: falcosidekick}\n'])
+      assert.equal(problems(`cluster: a\n${labels}${way}`).length, 2, way);
+  });
+
   test('all that is wrong is told at once', () => {
-    assert.equal(problems('labels: {rule: x}\ntags: ["a b"]\nrole: x\n').length, 4);
+    assert.equal(problems('labels: {"a b": x}\ntags: ["a b"]\nrole: x\n').length, 4);
   });
 
   test("an address' password is not told", () => {

@@ -12,6 +12,7 @@ import {
   trustPublisher,
 } from '../../cluster/index.ts';
 import type { Check } from '../../server/health.ts';
+import { lookEvery } from '../followed-settings.ts';
 import type { CertificateFlags, SharedCertificateFlags } from './flags.ts';
 
 /** The serving certificate, wherever it comes from. */
@@ -27,9 +28,6 @@ export interface ServingCertificate {
    */
   readonly follow: (swap: (pair: KeyPair) => void) => () => void;
 }
-
-/** Milliseconds between two looks at the settings and at certificate files. */
-export const lookEvery = 2_000;
 
 export const localCaFile = path.join('certs', 'local-ca.crt');
 

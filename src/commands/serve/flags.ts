@@ -1,8 +1,8 @@
 import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
-import { pino } from 'pino';
 import type { CertificateFiles } from '../../certificates/files.ts';
 import type { CommandIo } from '../command.ts';
+import { duration, logLevel, port } from '../flag-values.ts';
 
 export const help = `Usage: falco-federation serve [--settings FILE] --tls-cert FILE --tls-key FILE
        falco-federation serve [--settings FILE] --tls-secret NAME --tls-name DNS [--webhook-configuration NAME]
@@ -44,25 +44,6 @@ When asked to stop:
 
 Exit status: 0 stopped by a signal, 1 could not serve, 2 wrong use.
 `;
-
-const units = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
-
-/** Milliseconds of `90d`, `12h`, `30m` or `45s`. */
-function duration(flag: string, text: string): number {
-  const [, count, unit] = /^(\d+)([smhd])$/.exec(text) ?? [];
-  if (count === undefined || (unit !== 's' && unit !== 'm' && unit !== 'h' && unit !== 'd')) {
-    throw new Error(`--${flag} must be a duration as in 90d, 12h, 30m or 45s, not "${text}"`);
-  }
-  return Number(count) * units[unit];
-}
-
-function port(flag: string, text: string): number {
-  const number = Number(text);
-  if (!Number.isInteger(number) || number < 0 || number > 65535) {
-    throw new Error(`--${flag} must be a port number, not "${text}"`);
-  }
-  return number;
-}
 
 /** The certificate that all replicas make and keep together. */
 export interface SharedCertificateFlags {
@@ -156,10 +137,6 @@ function certificateFlags(values: Values, env: CommandIo['env']): CertificateFla
 /** Throws an error that names the flag on wrong use. */
 export function readFlags(argv: readonly string[], env: CommandIo['env']) {
   const values = parse(argv);
-  const level = values['log-level'];
-  if (!Object.hasOwn(pino.levels.values, level) && level !== 'silent') {
-    throw new Error(`--log-level must be one of ${Object.keys(pino.levels.values).join(', ')}, silent`);
-  }
   return {
     help: values.help,
     settings: values.settings,
@@ -168,7 +145,7 @@ export function readFlags(argv: readonly string[], env: CommandIo['env']) {
     port: port('port', values.port),
     healthPort: port('health-port', values['health-port']),
     metricsPort: port('metrics-port', values['metrics-port']),
-    logLevel: level,
+    logLevel: logLevel(values['log-level']),
     certificate: certificateFlags(values, env),
     kubeconfig: values.kubeconfig,
     drain: {

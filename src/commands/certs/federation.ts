@@ -1,0 +1,60 @@
+import { type Issuing, issueFor, listFederation } from '../../certificates/federation-authority.ts';
+import { type CommandIo, couldNot, done } from '../command.ts';
+
+function nextSteps({ holder, authorityOnly }: Issuing, secret: string, secretName: string): string {
+  if (holder.is === 'hub') {
+    return `On the hub's cluster:
+
+  kubectl apply -f ${secret}
+
+It is Secret ${secretName}, for the ingress in front of falcosidekick: its certificate, and ca.crt to ask spokes for
+theirs (docs/hub.md).
+`;
+  }
+  return `On the cluster of ${holder.name}:
+
+  kubectl apply -f ${secret}
+
+It is Secret ${secretName}, which the forwarder takes${authorityOnly ? ' the authority from' : ' its client certificate and the authority from'}; it needs no restart.
+`;
+}
+
+/** Issues the certificate and tells what to do with it. */
+export async function issue(issuing: Issuing, io: CommandIo): Promise<number> {
+  const { folder, secret, secretName, notAfter, isNewAuthority } = await issueFor(issuing);
+  io.stdout.write(`${secret}\n`);
+  const authority = isNewAuthority
+    ? `${issuing.dir}/federation-ca.key is new: who has it can let any spoke in. Keep it, here or in a safe.\n\n`
+    : '';
+  io.stderr.write(
+    `\n${authority}${folder} is valid until ${notAfter.toISOString()}.\n\n${nextSteps(issuing, secret, secretName)}`,
+  );
+  return done;
+}
+
+/** Prints a line for each certificate. @returns 1 where one has expired */
+export async function list(dir: string, io: CommandIo, now: number): Promise<number> {
+  const all = await listFederation(dir);
+  if (all.length === 0)
+    throw new Error(
+      `there is no federation in ${dir}; certs hub and certs spoke make one, --dir names another folder`,
+    );
+  const rows = all.map(({ holder, names, notAfter }) => {
+    const days = Math.floor((notAfter.getTime() - now) / 86_400_000);
+    return [
+      holder,
+      notAfter.toISOString().slice(0, 10),
+      days < 0 ? 'EXPIRED' : `${days} days`,
+      names.join(', '),
+    ];
+  });
+  const widths = [0, 1, 2].map((at) => Math.max(...rows.map((row) => row[at]?.length ?? 0)));
+  for (const row of rows)
+    io.stdout.write(
+      `${row
+        .map((cell, at) => cell.padEnd(widths[at] ?? 0))
+        .join('  ')
+        .trimEnd()}\n`,
+    );
+  return all.some(({ notAfter }) => notAfter.getTime() <= now) ? couldNot : done;
+}

@@ -1,0 +1,35 @@
+/** Values of flags that several commands have; errors name the flag. */
+import { networkInterfaces } from 'node:os';
+import { pino } from 'pino';
+
+const units = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+/** Milliseconds of `90d`, `12h`, `30m` or `45s`. */
+export function duration(flag: string, text: string): number {
+  const [, count, unit] = /^(\d+)([smhd])$/.exec(text) ?? [];
+  if (count === undefined || (unit !== 's' && unit !== 'm' && unit !== 'h' && unit !== 'd')) {
+    throw new Error(`--${flag} must be a duration as in 90d, 12h, 30m or 45s, not "${text}"`);
+  }
+  return Number(count) * units[unit];
+}
+
+export function port(flag: string, text: string): number {
+  const number = Number(text);
+  if (!Number.isInteger(number) || number < 0 || number > 65535) {
+    throw new Error(`--${flag} must be a port number, not "${text}"`);
+  }
+  return number;
+}
+
+export function logLevel(text: string): string {
+  if (!Object.hasOwn(pino.levels.values, text) && text !== 'silent') {
+    throw new Error(`--log-level must be one of ${Object.keys(pino.levels.values).join(', ')}, silent`);
+  }
+  return text;
+}
+
+/** Every address of both families, where the machine has both. */
+export function anyAddress(): string {
+  const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  return addresses.some(({ family }) => family === 'IPv6') ? '::' : '0.0.0.0';
+}

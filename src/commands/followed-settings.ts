@@ -1,0 +1,37 @@
+/** Settings that a server follows: told in its log, and in its readiness. */
+import type { Logger } from 'pino';
+import type { Check } from '../server/health.ts';
+import { describeProblem } from '../settings/load.ts';
+import type { Settings } from '../settings/schema.ts';
+import { type WatchedSettings, watchSettings } from '../settings/watch.ts';
+
+/** Milliseconds between two looks at files: settings, certificates, credentials. */
+export const lookEvery = 2_000;
+
+/** @param onReread called when other settings are in force */
+export function followSettings(
+  file: string,
+  first: Settings,
+  logger: Logger,
+  onReread: () => void = () => {},
+): WatchedSettings {
+  const settings = watchSettings(file, first, lookEvery, (problems) => {
+    const told = problems.map((problem) => describeProblem(file, problem));
+    if (told.length > 0) {
+      logger.error({ problems: told }, 'settings refused; the last good ones stay');
+      return;
+    }
+    logger.info({ cluster: settings.current().cluster }, 'settings reread');
+    onReread();
+  });
+  return settings;
+}
+
+/** Bad settings are no reason to stop serving: the last good ones are in force. */
+export function settingsCheck(file: string, settings: WatchedSettings): Check {
+  const told = settings.problems().map((problem) => describeProblem(file, problem));
+  return {
+    ready: true,
+    detail: told.length === 0 ? 'ok' : `refused, the last good ones stay: ${told.join('; ')}`,
+  };
+}

@@ -1,0 +1,73 @@
+import { hostname } from 'node:os';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import type { CommandIo } from '../command.ts';
+import { duration, logLevel, port } from '../flag-values.ts';
+
+export const help = `Usage: falco-federation forward [--settings FILE] [--spool DIR] [--credentials DIR]
+       falco-federation forward --list-rejected [--spool DIR]
+
+Takes events of falcosidekick and Falco (POST /, one JSON object), keeps them on disk, and posts them to the hub of the
+settings until the hub has them. Labels and tags that an event lacks are added. Settings and credentials are reread
+when they change.
+
+      --settings FILE     federation.yaml of the cluster (default: federation.yaml)
+      --spool DIR         where events are kept (default: spool)
+      --credentials DIR   tls.crt and tls.key (client certificate), ca.crt (the hub's authority) and headers
+                          ("Name: value", one a line), each optional (default: none)
+      --host ADDRESS      address to listen on (default: all of them)
+      --port N            port for events (default: 2801)
+      --health-port N     health port: /livez, /readyz (default: 8080)
+      --metrics-port N    metrics port (default: 9090)
+      --log-level LEVEL   trace, debug, info, warn, error or silent (default: info)
+      --list-rejected     print the events that the hub has refused, one JSON object a line, and exit
+      --help              this text
+
+When asked to stop:
+      --drain-delay D     how long events may still come in after SIGTERM (default: 5s; none after Ctrl-C)
+      --grace-period D    when what waits must have gone out at the latest (default: 25s)
+
+HTTPS_PROXY, HTTP_PROXY and NO_PROXY count as in Node.
+
+Exit status: 0 stopped by a signal, 1 could not forward, 2 wrong use.
+`;
+
+/** Throws an error that names the flag on wrong use. */
+export function readFlags(argv: readonly string[], env: CommandIo['env']) {
+  const { values } = parseArgs({
+    args: [...argv],
+    options: {
+      settings: { type: 'string', default: 'federation.yaml' },
+      spool: { type: 'string', default: 'spool' },
+      credentials: { type: 'string' },
+      host: { type: 'string' },
+      port: { type: 'string', default: '2801' },
+      'health-port': { type: 'string', default: '8080' },
+      'metrics-port': { type: 'string', default: '9090' },
+      'log-level': { type: 'string', default: 'info' },
+      'drain-delay': { type: 'string', default: '5s' },
+      'grace-period': { type: 'string', default: '25s' },
+      'list-rejected': { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  return {
+    help: values.help,
+    settings: values.settings,
+    spool: path.resolve(values.spool),
+    credentials: values.credentials,
+    host: values.host,
+    port: port('port', values.port),
+    healthPort: port('health-port', values['health-port']),
+    metricsPort: port('metrics-port', values['metrics-port']),
+    logLevel: logLevel(values['log-level']),
+    listRejected: values['list-rejected'],
+    replica: env.POD_NAME === undefined || env.POD_NAME === '' ? hostname() : env.POD_NAME,
+    drain: {
+      delay: duration('drain-delay', values['drain-delay']),
+      grace: duration('grace-period', values['grace-period']),
+    },
+  };
+}
+
+export type ForwardFlags = ReturnType<typeof readFlags>;

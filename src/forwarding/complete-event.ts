@@ -1,0 +1,113 @@
+/** Adds to an event what it lacks of this cluster's labels and tags; what is there stays to the byte. */
+import type { EventFields } from './event.ts';
+import { type Member, membersOf } from './json-members.ts';
+
+/** What the events of a cluster are marked with. */
+export interface Marks {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly tags: readonly string[];
+}
+
+interface Edit {
+  readonly start: number;
+  readonly end: number;
+  readonly text: string;
+}
+
+/** A value that says something: falcosidekick's templates take null and an empty text for nothing too. */
+function says(value: unknown): boolean {
+  return value !== undefined && value !== null && value !== '';
+}
+
+/**
+ * Whether an event is another cluster's: one of the labels has a value that is not ours, as a namespace's or a pod's
+ * annotation may have given it. Then nothing of ours is added, lest the event name two clusters at once.
+ */
+function namesAnother(fields: EventFields['output_fields'], labels: Marks['labels']): boolean {
+  return Object.entries(labels).some(([key, value]) => {
+    const is = fields?.[key];
+    return says(is) && String(is) !== value;
+  });
+}
+
+/** The last of several members of one name counts, to Go and to JSON.parse. */
+function memberNamed(members: readonly Member[], key: string): Member | undefined {
+  return members.findLast((member) => member.key === key);
+}
+
+function printed(entries: readonly (readonly [string, string])[]): string {
+  return entries.map(([key, value]) => `${JSON.stringify(key)}: ${JSON.stringify(value)}`).join(', ');
+}
+
+/** Puts members in, behind the `{` at `open`. */
+function insertion(open: number, text: string, isEmpty: boolean): Edit {
+  return { start: open + 1, end: open + 1, text: isEmpty ? text : `${text}, ` };
+}
+
+function labelEdits(
+  text: string,
+  fields: EventFields['output_fields'],
+  labels: Marks['labels'],
+  root: readonly Member[],
+): Edit[] {
+  const missing = Object.entries(labels).filter(([key]) => !says(fields?.[key]));
+  if (missing.length === 0) return [];
+  const member = memberNamed(root, 'output_fields');
+  if (member === undefined) {
+    return [insertion(text.indexOf('{'), `"output_fields": {${printed(missing)}}`, root.length === 0)];
+  }
+  if (text.charAt(member.start) !== '{') return [{ ...member, text: `{${printed(missing)}}` }];
+  const members = membersOf(text, member.start);
+  const edits: Edit[] = [];
+  const added = missing.filter(([key, value]) => {
+    const empty = memberNamed(members, key);
+    if (empty !== undefined) edits.push({ ...empty, text: JSON.stringify(value) });
+    return empty === undefined;
+  });
+  if (added.length > 0) edits.push(insertion(member.start, printed(added), members.length === 0));
+  return edits;
+}
+
+/** Empty tags, as an empty CUSTOMTAGS leaves them (FACTS 3.2), go. */
+function tagEdits(
+  text: string,
+  tags: EventFields['tags'],
+  ours: readonly string[],
+  root: readonly Member[],
+): Edit[] {
+  const had = tags ?? [];
+  const kept = had.filter((tag) => tag !== '');
+  const missing = ours.filter((tag) => !kept.includes(tag));
+  if (missing.length === 0 && kept.length === had.length) return [];
+  const list = JSON.stringify([...kept, ...missing]);
+  const member = memberNamed(root, 'tags');
+  return member === undefined
+    ? [insertion(text.indexOf('{'), `"tags": ${list}`, root.length === 0)]
+    : [{ ...member, text: list }];
+}
+
+function applied(text: string, edits: readonly Edit[]): string {
+  let result = '';
+  let from = 0;
+  for (const { start, end, text: put } of edits.toSorted((a, b) => a.start - b.start)) {
+    result += text.slice(from, start) + put;
+    from = end;
+  }
+  return result + text.slice(from);
+}
+
+/**
+ * The event's text with the labels and tags that it lacks (DESIGN "Way of an event"): Falco's own messages carry none
+ * (FACTS 1.5), nor do events of a Falco too old, or of rules that stayed untagged.
+ *
+ * @param text JSON of the event; its root's `{` is its first bracket
+ */
+export function completeEvent(text: string, fields: EventFields, { labels, tags }: Marks): string {
+  const root = membersOf(text, text.indexOf('{'));
+  const isOurs = !namesAnother(fields.output_fields, labels);
+  const edits = [
+    ...(isOurs ? labelEdits(text, fields.output_fields, labels, root) : []),
+    ...tagEdits(text, fields.tags, isOurs ? tags : [], root),
+  ];
+  return edits.length === 0 ? text : applied(text, edits);
+}

@@ -1,0 +1,241 @@
+/** The parts of a forwarder put together: what it takes, keeps and delivers, and what it tells of that. */
+import type { Logger } from 'pino';
+import { effectiveIdentity } from '../federation/identity.ts';
+import { version } from '../federation/names.ts';
+import type { Check } from '../server/health.ts';
+import { bytesOf, priorities, type Settings, secondsOf } from '../settings/schema.ts';
+import type { Marks } from './complete-event.ts';
+import { Delivery } from './delivery.ts';
+import { type ForwarderMetrics, makeForwarderMetrics } from './forwarder-metrics.ts';
+import { beat, heartbeatEvent } from './heartbeat.ts';
+import { type HubClient, hubClient } from './hub-client.ts';
+import { type CredentialsResult, noCredentials } from './hub-credentials.ts';
+import { drained, Keeper } from './keeper.ts';
+import type { ReceiverDependencies } from './receiver.ts';
+import { tellRejections } from './tell-rejections.ts';
+
+export interface ForwarderOptions {
+  /** Folder of the spool. */
+  readonly spool: string;
+  /** Name of this replica: the heartbeats' hostname. */
+  readonly replica: string;
+  /** For the proxies of HTTPS_PROXY, HTTP_PROXY and NO_PROXY. */
+  readonly env: NodeJS.ProcessEnv;
+  readonly logger: Logger;
+  /** The settings in force. */
+  readonly settings: () => Settings;
+  /** Whether their file is good as it is now. */
+  readonly settingsValid: () => boolean;
+}
+
+const defaults = { spoolSize: '1Gi', heartbeat: '15m' };
+
+/** What a hub's address is missing looks like: nothing can be posted, and everything waits. */
+const noHub: HubClient = {
+  post: async () => ({
+    is: 'retry',
+    why: 'the settings name no hub for a forwarder: set hub.address, with hub.through: forwarder',
+  }),
+  close: () => {},
+};
+
+export class Forwarder {
+  readonly metrics: ForwarderMetrics;
+  private readonly options: ForwarderOptions;
+  private readonly keeper: Keeper;
+  private readonly delivery: Delivery;
+  private readonly beating: ReturnType<typeof beat>;
+  private credentials = noCredentials;
+  /** What is wrong with the credentials' files as they are now. */
+  private credentialsProblem: string | undefined;
+  private client: HubClient;
+
+  constructor(options: ForwarderOptions) {
+    this.options = options;
+    this.metrics = makeForwarderMetrics({
+      version,
+      settings: () => ({ ...options.settings(), valid: options.settingsValid() }),
+      waiting: () => this.keeper.waiting(),
+      oldest: () => this.keeper.oldest(),
+      spoolSize: () => this.keeper.size(),
+      spoolLimit: () => this.spoolLimit(),
+      spoolWorks: () => this.keeper.problem() === undefined,
+      hubReachable: () => this.delivery.problem() === undefined,
+      clientCertificateNotAfter: () => this.credentials.client?.notAfter,
+    });
+    this.client = this.newClient();
+    // Opening may tell of a spool that fails before there is anything to deliver.
+    let delivery: Delivery | undefined;
+    this.keeper = new Keeper({
+      folder: options.spool,
+      limit: this.spoolLimit(),
+      isTaken: (id) => delivery?.isTaken(id) ?? false,
+      onSpool: (problem) => this.tellSpool(problem),
+      onDamaged: (saved) =>
+        options.logger.error(
+          { saved },
+          'the spool was damaged; a new one has what could still be read of it',
+        ),
+      onDropped: this.metrics.dropped,
+      onWaiting: () => delivery?.pump(),
+    });
+    const tellRejection = tellRejections(options.logger);
+    this.delivery = new Delivery({
+      keeper: this.keeper,
+      client: this.client,
+      heartbeat: () => this.heartbeat(),
+      onHub: (problem) => this.tellHub(problem),
+      onDelivered: this.metrics.delivered,
+      onRetried: this.metrics.retried,
+      onRejected: (status) => {
+        this.metrics.rejected(status);
+        tellRejection(status);
+      },
+    });
+    delivery = this.delivery;
+    this.beating = beat(
+      () => this.heartbeatPeriod(),
+      () => void this.sendHeartbeat(),
+    );
+    this.delivery.pump();
+  }
+
+  /** What the receiver asks of a forwarder. */
+  receiving(): Omit<ReceiverDependencies, 'isDraining'> {
+    return {
+      marks: () => this.marks(),
+      lowestPriority: () => priorities.indexOf(this.hub()?.minimumPriority ?? 'debug'),
+      keep: (event) => this.keeper.keep(event),
+      onReceived: this.metrics.received,
+      onNotWanted: this.metrics.notWanted,
+      onRefused: this.metrics.refused,
+    };
+  }
+
+  /** Ready is who can keep events; whether the hub takes them is only told, as another replica could not help. */
+  checks(): Readonly<Record<'spool' | 'hub' | 'credentials', Check>> {
+    const { events, bytes } = this.keeper.waiting();
+    const spool = this.keeper.problem();
+    const hub = this.delivery.problem();
+    return {
+      spool: { ready: spool === undefined, detail: spool ?? `ok, ${events} events wait (${bytes} bytes)` },
+      hub: { ready: true, detail: hub === undefined ? 'ok' : `takes no events: ${hub}` },
+      credentials: {
+        ready: true,
+        detail:
+          this.credentialsProblem === undefined
+            ? 'ok'
+            : `refused, the last good ones stay: ${this.credentialsProblem}`,
+      },
+    };
+  }
+
+  /** Other settings are in force. */
+  settingsChanged(): void {
+    this.keeper.resize(this.spoolLimit());
+    this.useNewClient();
+    this.beating.changed();
+  }
+
+  /** The credentials' files have been read, or read again. */
+  credentialsRead(result: CredentialsResult): void {
+    const { logger } = this.options;
+    if (!result.ok) {
+      this.credentialsProblem = result.why;
+      logger.error({ problem: result.why }, 'credentials refused; the last good ones stay');
+      return;
+    }
+    this.credentialsProblem = undefined;
+    this.credentials = result.credentials;
+    const { ca, client, headers } = result.credentials;
+    logger.info(
+      {
+        authority: ca !== undefined,
+        clientCertificate: client !== undefined,
+        notAfter: client?.notAfter,
+        headers: Object.keys(headers),
+      },
+      'credentials read',
+    );
+    this.useNewClient();
+  }
+
+  /**
+   * Delivers what waits as far as the time reaches, and closes the spool.
+   *
+   * @param until as performance.now()
+   * @returns how many events still wait
+   */
+  async stop(until: number): Promise<number> {
+    this.beating.stop();
+    await drained(this.keeper, until);
+    await this.delivery.stop();
+    const { events } = this.keeper.waiting();
+    this.keeper.close();
+    return events;
+  }
+
+  private marks(): Marks {
+    return effectiveIdentity(this.options.settings(), undefined, undefined).identity;
+  }
+
+  private hub() {
+    const { hub } = this.options.settings();
+    return hub?.through === 'forwarder' ? hub : undefined;
+  }
+
+  private spoolLimit(): number {
+    return bytesOf((this.options.settings().forwarder ?? defaults).spoolSize);
+  }
+
+  private heartbeatPeriod(): number | undefined {
+    const { heartbeat } = this.options.settings().forwarder ?? defaults;
+    return heartbeat === 'off' || this.hub() === undefined ? undefined : secondsOf(heartbeat) * 1000;
+  }
+
+  private heartbeat(): string {
+    return heartbeatEvent({
+      marks: this.marks(),
+      hostname: this.options.replica,
+      version,
+      waiting: this.keeper.waiting(),
+      now: new Date(),
+    });
+  }
+
+  /** Not kept: one that is late says nothing, and the next one comes. */
+  private async sendHeartbeat(): Promise<void> {
+    const { is } = await this.client.post(this.heartbeat());
+    this.metrics.heartbeat(is === 'delivered');
+  }
+
+  private newClient(): HubClient {
+    const hub = this.hub();
+    if (hub === undefined) return noHub;
+    const { address, checkCertificate } = hub;
+    const { credentials, options } = this;
+    return hubClient({ address, checkCertificate, credentials, env: options.env });
+  }
+
+  private useNewClient(): void {
+    this.client = this.newClient();
+    this.delivery.use(this.client);
+  }
+
+  private tellSpool(problem: string | undefined): void {
+    const { logger } = this.options;
+    if (problem === undefined) logger.info('the spool works again');
+    else {
+      logger.error(
+        { problem },
+        'the spool cannot be written: events are held in memory until the hub has them, and those that do not fit get 503; give it room, and the right to write',
+      );
+    }
+  }
+
+  private tellHub(problem: string | undefined): void {
+    const { logger } = this.options;
+    if (problem === undefined) logger.info('the hub takes events');
+    else logger.warn({ problem }, 'the hub takes no events; they wait');
+  }
+}

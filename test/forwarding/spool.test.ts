@@ -1,0 +1,188 @@
+/** What is on disk: bounded, in order, whole after whatever happens to its files. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import {
+  type NewEvent,
+  openSpool,
+  rejectedEvents,
+  Spool,
+  setAside,
+  smallestSpool,
+} from '../../src/forwarding/spool.ts';
+
+const folderOf = (): string => mkdtempSync(path.join(tmpdir(), 'spool-'));
+
+function event(text: string, priority = 5): NewEvent {
+  return { text, priority, received: 1_000 };
+}
+
+function texts(spool: Spool): string[] {
+  const all: string[] = [];
+  for (let next = spool.next(0); next !== undefined; next = spool.next(next.id)) all.push(next.text);
+  return all;
+}
+
+/** Overwrites some pages behind the middle. */
+function makeHole(file: string): void {
+  const bytes = readFileSync(file);
+  const start = Math.floor((bytes.length * 0.7) / 4096) * 4096;
+  writeFileSync(file, bytes.fill(0xff, start, start + 64 * 1024));
+}
+
+const none = { keep: [], delivered: [], rejected: [] };
+
+test('what is kept is there after the next opening, oldest first, and goes when it is delivered', () => {
+  const folder = folderOf();
+  const first = new Spool(folder, smallestSpool);
+  const { ids } = first.commit({ ...none, keep: [event('a'), event('b'), event('c')] });
+  first.commit({ ...none, delivered: [ids[1] ?? 0] });
+  first.close();
+  const second = new Spool(folder, smallestSpool);
+  assert.deepEqual(texts(second), ['a', 'c']);
+  assert.deepEqual(second.waiting(), { events: 2, bytes: 2 });
+  assert.equal(second.oldest(), 1_000);
+  second.close();
+});
+
+test('an id is never given twice, not even when all events are gone', () => {
+  const folder = folderOf();
+  const spool = new Spool(folder, smallestSpool);
+  const id = spool.commit({ ...none, keep: [event('a')] }).ids[0] ?? 0;
+  spool.commit({ ...none, delivered: [id] });
+  spool.close();
+  const again = new Spool(folder, smallestSpool);
+  assert.ok((again.commit({ ...none, keep: [event('b')] }).ids[0] ?? 0) > id);
+  again.close();
+});
+
+test('what the hub refuses is kept apart, the newest thousand of it', () => {
+  const folder = folderOf();
+  const spool = new Spool(folder, smallestSpool);
+  for (let round = 0; round < 11; round++) {
+    const { ids } = spool.commit({
+      ...none,
+      keep: Array.from({ length: 100 }, (_, at) => event(`"${round * 100 + at}"`)),
+    });
+    spool.commit({ ...none, rejected: ids.map((id) => ({ id: id ?? 0, status: 400 })) });
+  }
+  assert.deepEqual(spool.waiting(), { events: 0, bytes: 0 });
+  const rejected = rejectedEvents(folder);
+  spool.close();
+  assert.equal(rejected.length, 1_000);
+  assert.deepEqual([rejected[0]?.text, rejected.at(-1)?.text, rejected[0]?.status], ['"100"', '"1099"', 400]);
+});
+
+test('full: the oldest of the lowest priority goes first, a new one too where it is the lowest', () => {
+  const spool = new Spool(folderOf(), smallestSpool);
+  const large = 'x'.repeat(500_000);
+  const kept: string[] = [];
+  const lost = new Map<number, number>();
+  const keep = (name: string, priority: number): void => {
+    const { dropped } = spool.commit({ ...none, keep: [event(`${name} ${large}`, priority)] });
+    for (const [one, count] of dropped) lost.set(one, (lost.get(one) ?? 0) + count);
+    kept.push(name);
+  };
+  for (let at = 0; at < 6; at++) keep(`debug${at}`, 7);
+  for (let at = 0; at < 60; at++) keep(`critical${at}`, 2);
+  keep('notice', 5);
+  const left = texts(spool).map((text) => text.split(' ', 1)[0] ?? '');
+  spool.close();
+  assert.ok(left.length > 3);
+  assert.ok(
+    left.every((name) => name.startsWith('critical')),
+    left.join(),
+  );
+  assert.equal(left.at(-1), 'critical59', 'the newest stays, the oldest goes');
+  assert.deepEqual([lost.get(7), lost.get(5), lost.get(2)], [6, 1, 60 - left.length]);
+});
+
+test('property: its files never take more than the limit, whatever comes and goes', () => {
+  const step = fc.record({
+    sizes: fc.array(fc.oneof(fc.integer({ min: 1, max: 3_000 }), fc.integer({ min: 1, max: 400_000 })), {
+      minLength: 1,
+      maxLength: 40,
+    }),
+    priority: fc.integer({ min: 0, max: 7 }),
+    deliver: fc.integer({ min: 0, max: 30 }),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 25 }), (steps) => {
+      const folder = folderOf();
+      const spool = new Spool(folder, smallestSpool);
+      for (const { sizes, priority, deliver } of steps) {
+        const delivered: number[] = [];
+        for (let next = spool.next(0); next !== undefined && delivered.length < deliver; ) {
+          delivered.push(next.id);
+          next = spool.next(next.id);
+        }
+        let keep: NewEvent[] = [];
+        for (const size of sizes) {
+          keep.push(event('y'.repeat(size), priority));
+          if (keep.reduce((sum, { text }) => sum + text.length, 0) < 1_500_000) continue;
+          spool.commit({ ...none, keep });
+          keep = [];
+        }
+        spool.commit({ ...none, keep, delivered });
+        const size = readdirSync(folder).reduce(
+          (sum, name) => sum + statSync(path.join(folder, name)).size,
+          0,
+        );
+        assert.equal(spool.size(), size);
+        assert.ok(size <= smallestSpool, `${size} > ${smallestSpool}`);
+      }
+      const counted = { events: 0, bytes: 0 };
+      for (const text of texts(spool)) {
+        counted.events++;
+        counted.bytes += text.length;
+      }
+      assert.deepEqual(spool.waiting(), counted);
+      spool.close();
+    }),
+    { numRuns: 25 },
+  );
+});
+
+test('a spool of a newer version is left alone, with the remedy', () => {
+  const folder = folderOf();
+  new Spool(folder, smallestSpool).close();
+  const database = new DatabaseSync(path.join(folder, 'events.db'));
+  database.exec('PRAGMA user_version = 99');
+  database.close();
+  assert.throws(
+    () => openSpool(folder, smallestSpool),
+    /newer version \(99; this program knows 1\): .*--spool/,
+  );
+});
+
+test('a file that is no database gives way to a new spool', () => {
+  const folder = folderOf();
+  writeFileSync(path.join(folder, 'events.db'), 'no database'.repeat(1_000));
+  const { spool, saved } = openSpool(folder, smallestSpool);
+  assert.equal(saved, 0);
+  spool.commit({ ...none, keep: [event('a')] });
+  assert.deepEqual(texts(spool), ['a']);
+  spool.close();
+  assert.deepEqual(readdirSync(folder), ['events.db']);
+});
+
+test('of a database with a hole the new spool has what can still be read', () => {
+  const folder = folderOf();
+  const limit = 64 * 1024 * 1024;
+  const first = new Spool(folder, limit);
+  const all = Array.from({ length: 2_000 }, (_, at) => `${at} ${'z'.repeat(1_000)}`);
+  for (let at = 0; at < all.length; at += 500)
+    first.commit({ ...none, keep: all.slice(at, at + 500).map((text) => event(text)) });
+  first.close();
+  makeHole(path.join(folder, 'events.db'));
+  setAside(folder);
+  const { saved = 0, spool } = openSpool(folder, limit);
+  assert.ok(saved > 500 && saved < 2_000, String(saved));
+  assert.deepEqual(texts(spool), all.slice(0, saved));
+  spool.close();
+  assert.deepEqual(readdirSync(folder), ['events.db']);
+});
