@@ -166,6 +166,29 @@ const table = {
   },
 
   // falcosidekick.
+  forwarder_address_kept: {
+    severity: 'warning',
+    sentence:
+      "falcosidekick's Node-RED output has an address of the user's, so it does not post to the forwarder.",
+    remedy:
+      'Remove NODERED_ADDRESS from its environment, or use through: falcosidekick in the settings, or post to the forwarder by an output of your own.',
+  },
+  node_red_output_taken: {
+    severity: 'note',
+    sentence:
+      "falcosidekick's Node-RED output posts to the forwarder; an address for it that may stand in what is not read here no longer counts.",
+  },
+  node_red_output_unsupported: {
+    severity: 'warning',
+    sentence: 'falcosidekick before 2.27 has no Node-RED output, so nothing of it reaches the forwarder.',
+    remedy: 'Upgrade falcosidekick to 2.27 or later.',
+  },
+  forwarder_not_resolvable: {
+    severity: 'warning',
+    sentence:
+      "The pod is on the host's network and resolves no Services, so it does not find the forwarder by its name.",
+    remedy: 'Set dnsPolicy: ClusterFirstWithHostNet in the pod, or an IP address as forwarder.address.',
+  },
   hub_address_kept: {
     severity: 'warning',
     sentence:

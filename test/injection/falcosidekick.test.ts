@@ -83,8 +83,8 @@ const containers = fc
 
 const settings: fc.Arbitrary<Settings> = fc.constantFrom(
   ...[
-    'cluster: north\nhub: {address: "https://hub.example"}\n',
-    'cluster: north\nlabels: {env: north, data_center: d1, a_b: c}\nhub: {address: "https://hub.example", headersSecret: hub-headers, minimumPriority: notice}\n',
+    'cluster: north\nhub: {through: falcosidekick, address: "https://hub.example"}\n',
+    'cluster: north\nlabels: {env: north, data_center: d1, a_b: c}\nhub: {through: falcosidekick, address: "https://hub.example", headersSecret: hub-headers, minimumPriority: notice}\n',
     'cluster: north\nlabels: {data_center: d1}\nrules: {enabled: false}\n',
     'cluster: control\nrole: hub\n',
     'cluster: control\nrole: hub\nlabels: {env: control, data_center: d1, team: red, a_b: c}\n',
@@ -179,7 +179,7 @@ describe('falcosidekick with what is injected', () => {
   test('an address in a Secret that is read is kept, and told with the Secret’s name', () => {
     const secrets: Secrets = new Map([['own', new Map([['WEBHOOK_ADDRESS', 'https://mine.example']])]]);
     const { identity } = effectiveIdentity(
-      settingsFrom('cluster: north\nhub: {address: "https://hub.example"}\n'),
+      settingsFrom('cluster: north\nhub: {through: falcosidekick, address: "https://hub.example"}\n'),
       undefined,
       undefined,
     );

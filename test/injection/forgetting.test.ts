@@ -48,11 +48,16 @@ const settings: fc.Arbitrary<Settings> = fc
     },
     { requiredKeys: [] },
   )
-  .map(({ hub, ...others }) => ({
-    cluster: 'staging',
-    ...others,
-    ...(hub === undefined || others.role === 'hub' ? {} : { hub }),
-  }))
+  .chain(({ hub, ...others }) => {
+    const common = { cluster: 'staging', ...others };
+    if (hub === undefined || others.role === 'hub') return fc.constant(common);
+    const { address } = hub;
+    return fc.constantFrom(
+      { ...common, hub: { ...hub, through: 'falcosidekick' } },
+      { ...common, hub: { address } },
+      { ...common, hub: { address }, forwarder: { address: 'http://forwarder.other:2801' } },
+    );
+  })
   .map((value) => settingsFrom(JSON.stringify(value)));
 
 /** As kubectl and the API server keep it: a template that is stored has no empty texts in its environment. */
@@ -117,7 +122,9 @@ describe('an injection with other settings', () => {
     const template: PodTemplate = {
       spec: { containers: [{ name: 'falcosidekick', image: 'falcosecurity/falcosidekick:2.32.0' }] },
     };
-    const spoke = settingsFrom('cluster: staging\nhub: {address: "https://hub.example"}\n');
+    const spoke = settingsFrom(
+      'cluster: staging\nhub: {through: falcosidekick, address: "https://hub.example"}\n',
+    );
     const changed = structuredClone(injected(template, spoke));
     const entry = changed.spec.containers[0]?.env?.find(({ name }) => name === 'WEBHOOK_ADDRESS');
     assert.ok(entry);

@@ -190,7 +190,8 @@ export const podTemplates: fc.Arbitrary<PodTemplate> = fc
 
 export const settingsTexts = fc.constantFrom(
   'cluster: staging\nhub: {address: "https://hub.example"}\n',
-  'cluster: staging\nhub: {address: "https://hub.example", clientCertificateSecret: c, headersSecret: h}\n',
+  'cluster: staging\nhub: {through: falcosidekick, address: "https://hub.example"}\n',
+  'cluster: staging\nhub: {through: falcosidekick, address: "https://hub.example", clientCertificateSecret: c, headersSecret: h}\n',
   'cluster: obsrv\nrole: hub\n',
   'cluster: staging\nrules: {startup: alongside}\n',
   'cluster: staging\nrules: {inImage: leave}\n',

@@ -4,15 +4,17 @@ import type { Finding } from '../../reasons/reasons.ts';
 import type { Part } from '../part.ts';
 import type { PodTemplate } from '../pod-template.ts';
 import { reconcileList } from '../reconcile.ts';
+import { unresolvable } from '../service-names.ts';
 import { readStatus, type Status } from '../status.ts';
 import type { ContainerStep } from './container-step.ts';
 import { type Environment, readVariable, type SecretOf, withoutVariable } from './environment.ts';
 import { faultsOfOwnFields, fieldLabels } from './field-labels.ts';
 import type { FalcosidekickContainer } from './find-falcosidekick.ts';
-import { type Forwarding, hubForwarding, withVolumes } from './forwarding.ts';
 import { hubFields, hubTags } from './hub.ts';
+import { nodeRedOutput } from './node-red-output.ts';
 import { recordsBetween, recordsOfOlder, settledIn, withoutOurVariables } from './our-variables.ts';
 import { spokeFields, spokeTags } from './spoke.ts';
+import { type Forwarding, hubForwarding, withVolumes } from './webhook-output.ts';
 
 /**
  * Takes an empty CUSTOMTAGS out: falcosidekick would put an empty tag on every event, and no other value stands for "no
@@ -37,6 +39,7 @@ function hubSteps(environment: Environment, identity: Identity): Steps {
   const fields = hubFields(environment, labels, identity.labels);
   return {
     ...fields,
+    environment: withoutEmptyTags(fields.environment),
     findings: [...findings, ...fields.findings, ...hubTags(environment)],
     forwarding: undefined,
   };
@@ -48,11 +51,18 @@ function spokeSteps(environment: Environment, identity: Identity): Steps {
   const tags: ContainerStep = spokeTags(fields.environment, identity);
   const forwarding = hubForwarding(tags.environment, identity.hub);
   return {
-    environment: forwarding.environment,
+    environment: withoutEmptyTags(forwarding.environment),
     added: [...fields.added, ...tags.added, ...forwarding.added],
     findings: [...findings, ...fields.findings, ...tags.findings, ...forwarding.findings],
     forwarding,
   };
+}
+
+/** Of a spoke with a forwarder nothing but one output is touched: the forwarder adds labels and tags. */
+function stepsFor(environment: Environment, identity: Identity): Steps {
+  if (identity.forwarder !== undefined)
+    return { ...nodeRedOutput(environment, identity.forwarder), forwarding: undefined };
+  return identity.role === 'hub' ? hubSteps(environment, identity) : spokeSteps(environment, identity);
 }
 
 /** The environment as it was before the injection that the status tells of. */
@@ -83,8 +93,8 @@ export function injectFalcosidekick(
   const present = container.env ?? [];
   const before = asBefore(present, readStatus(template));
   const users: Environment = { container: withEnv(container, before), secretOf };
-  const steps = identity.role === 'hub' ? hubSteps(users, identity) : spokeSteps(users, identity);
-  const wanted = withoutEmptyTags(steps.environment).container.env ?? [];
+  const steps = stepsFor(users, identity);
+  const wanted = steps.environment.container.env ?? [];
   const env = settledIn(present, wanted);
   const mounts = steps.forwarding?.mounts ?? [];
   const { spec } = template;
@@ -106,6 +116,6 @@ export function injectFalcosidekick(
     },
     added: steps.added,
     records: recordsBetween(before, wanted),
-    findings: [...faultsOfOwnFields(users), ...steps.findings],
+    findings: [...faultsOfOwnFields(users), ...steps.findings, ...unresolvable(spec, identity)],
   };
 }

@@ -12,7 +12,8 @@ const addressAdded = 'falcosidekick/WEBHOOK_ADDRESS';
 
 /**
  * The variables of falcosidekick's webhook output, every one: what we left out would come from the user's Secret, so that
- * credentials of another receiver would go to the hub (FACTS 3.14). One request at a time is falcosidekick's own default.
+ * credentials of another receiver would go to the hub (FACTS 3.14). More requests at once than falcosidekick's own one: with
+ * it, a hub that takes 50 ms gets 20 events a second.
  */
 function webhookVariables(environment: Environment, hub: Hub): V1EnvVar[] {
   const text = (name: string, value: string): V1EnvVar => ({ name, value });
@@ -22,7 +23,7 @@ function webhookVariables(environment: Environment, hub: Hub): V1EnvVar[] {
     text('WEBHOOK_CHECKCERT', String(hub.checkCertificate)),
     text('WEBHOOK_MUTUALTLS', String(hub.clientCertificateSecret !== undefined)),
     text('WEBHOOK_MINIMUMPRIORITY', hub.minimumPriority ?? ''),
-    text('WEBHOOK_MAXCONCURRENTREQUESTS', '1'),
+    text('WEBHOOK_MAXCONCURRENTREQUESTS', '50'),
     ...headerVariables(environment, hub.headersSecret),
   ];
 }
