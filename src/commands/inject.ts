@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
-import { text as readAll } from 'node:stream/consumers';
+import { buffer as readAll } from 'node:stream/consumers';
 import { parseArgs } from 'node:util';
-import { injectStream, type ObjectReport } from '../documents/inject-stream.ts';
+import { injectBytes } from '../documents/inject-bytes.ts';
+import type { ObjectReport } from '../documents/inject-stream.ts';
 import { messageOf } from '../reasons/message-of.ts';
 import { reasons, sentenceOf } from '../reasons/reasons.ts';
 import type { Settings } from '../settings/schema.ts';
@@ -42,9 +43,9 @@ function readFlags(argv: readonly string[]) {
   }).values;
 }
 
-async function readInput(filename: string, io: CommandIo): Promise<string> {
+async function readInput(filename: string, io: CommandIo): Promise<Buffer> {
   try {
-    return filename === '-' ? await readAll(io.stdin) : await readFile(filename, 'utf8');
+    return filename === '-' ? await readAll(io.stdin) : await readFile(filename);
   } catch (error) {
     throw new Error(`cannot read ${filename}: ${messageOf(error)}`);
   }
@@ -52,14 +53,15 @@ async function readInput(filename: string, io: CommandIo): Promise<string> {
 
 async function run(flags: ReturnType<typeof readFlags>, settings: Settings, io: CommandIo): Promise<number> {
   const input = await readInput(flags.filename, io);
-  const { output, reports, problems } = injectStream(input, { settings, namespace: flags.namespace });
-  io.stdout.write(output);
+  const { output, encoding, reports, problems, failed } = injectBytes(input, {
+    settings,
+    namespace: flags.namespace,
+  });
+  io.stdout.write(output, encoding);
   for (const report of reports) io.stderr.write(describe(report));
   for (const problem of problems) {
     io.stderr.write(`falco-federation inject: ${flags.filename}: ${problem}; it was passed on as it is\n`);
   }
-  const failed =
-    problems.length > 0 || reports.some(({ reason }) => reasons[reason.code].severity === 'error');
   return failed ? couldNot : done;
 }
 

@@ -24,6 +24,12 @@ export interface Injection {
   readonly patch: readonly Operation[];
 }
 
+/** What `inject` can know beside the template. */
+export interface InjectOptions {
+  /** Values of a Secret in the template's namespace, by key; `undefined` for one that is not known. */
+  readonly secretOf?: (name: string) => ReadonlyMap<string, string> | undefined;
+}
+
 function isFinding(value: object): value is Finding {
   return 'code' in value;
 }
@@ -87,7 +93,7 @@ function injectParts(template: PodTemplate, found: Found, identity: Identity): P
  *
  * @param template as `readPodTemplate` returns it
  */
-export function inject(template: PodTemplate, identity: Identity): Injection {
+export function inject(template: PodTemplate, identity: Identity, _options: InjectOptions = {}): Injection {
   const unchanged = (reason: Finding, findings: readonly Finding[] = []): Injection => ({
     reason,
     findings,
