@@ -264,8 +264,18 @@ class Editor {
     const gap = next === undefined ? undefined : this.#source.slice(next.start - 1, next.start);
     const between = indent === undefined ? this.#flow.between(gap) : this.#eol + indent;
     const joined = news.map((one) => between + this.#flow.print(one, indent)).join(',');
-    if (comma === undefined) this.#edits.insert(entry.end, `,${joined}`);
-    else this.#edits.insert(comma, joined);
+    if (comma !== undefined) this.#edits.insert(comma, joined);
+    else if (indent === undefined) this.#edits.insert(entry.end, `,${joined}`);
+    else {
+      // A comment behind the entry stays with it.
+      this.#edits.insert(entry.end, ',');
+      this.#edits.insert(this.#commentEnd(entry.end), joined);
+    }
+  }
+
+  #commentEnd(at: number): number {
+    const comment = /^[ \t]+#[^\r\n]*/.exec(this.#source.slice(at, this.#lineEnd(at)))?.[0] ?? '';
+    return at + comment.length;
   }
 
   /** What the line begins with, in the text as it was given. */

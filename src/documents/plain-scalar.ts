@@ -49,8 +49,8 @@ const taken = [
   /^[-+]?[0-9][0-9_]*(?::[0-9]+)+(?:\.[0-9_]*)?$/,
   // Dates.
   /^[0-9]{4}-[0-9]/,
-  // Numbers with `_` or `,` where only some readers allow them.
-  /^[-+.]?[0-9][0-9_,]*\.?[0-9_,]*(?:e[-+]?[0-9_]+)?$/i,
+  // Numbers, with a lenient eye: without digits, with `_` and `,` anywhere.
+  /^[-+]?[0-9_,]*\.?[0-9_,]*(?:e[-+]?[0-9_]+)?$/i,
 ];
 
 /** Whether a text of ours must be quoted, so that every reader takes it for a text. */

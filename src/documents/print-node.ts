@@ -96,14 +96,18 @@ function rebuiltSeq(read: ReadDocument, seq: YAMLSeq.Parsed, wanted: readonly un
   return copy;
 }
 
+/** What readers take for a line break, or not at all, in quotes too; only there it is printed. */
+const unprintable = /[\x7f-\x9f\u2028\u2029\ufeff]/g;
+
 function printed(node: OwnNode, { indentSeq }: BlockStyle): string {
   const document = new Document(node, { schema: 'failsafe', version: '1.1' });
-  return document.toString({
+  const text = document.toString({
     lineWidth: 0,
     flowCollectionPadding: false,
     indentSeq,
     doubleQuotedMinMultiLineLength: Number.MAX_SAFE_INTEGER,
   });
+  return text.replace(unprintable, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 /** The lines of a node in block style, not indented. */
@@ -115,7 +119,9 @@ function flattened(node: OwnNode): OwnNode {
   if (isScalar(node)) {
     const scalar = new Scalar(node.value);
     const isBlock = node.type === Scalar.BLOCK_LITERAL || node.type === Scalar.BLOCK_FOLDED;
-    if (isBlock) scalar.type = Scalar.QUOTE_DOUBLE;
+    // Neither may stand plain there for libyaml and go-yaml, though YAML 1.2 lets it.
+    const isRefused = node.type !== Scalar.QUOTE_SINGLE && /^:|\?/.test(String(node.value));
+    if (isBlock || isRefused) scalar.type = Scalar.QUOTE_DOUBLE;
     else if (node.type !== undefined) scalar.type = node.type;
     if (node.tag !== undefined) scalar.tag = node.tag;
     return scalar;
