@@ -14,16 +14,21 @@ const defaultSettings = 'federation.yaml';
 const help = `Usage: falco-federation inject [-f FILE|-] [--settings FILE] [--namespace NS]
 
 Reads a stream of Kubernetes YAML or JSON, makes every Falco and falcosidekick in it part of the federation, and
-writes the same stream; documents that need no change stay byte for byte. Works as Helm's --post-renderer. An
-AdmissionReview is answered with an AdmissionReview.
+writes the same stream: documents that need no change stay byte for byte, and in the others all that is not added keeps
+its spelling. YAML is read as kubectl reads it. An AdmissionReview is answered with an AdmissionReview.
 
   -f, --filename FILE  what to read; - is standard input (default)
       --settings FILE  federation.yaml of the cluster (default: ${defaultSettings})
   -n, --namespace NS   namespace of objects that name none
       --help           this text
 
-A line for each object goes to standard error. Exit status: 0 done, 1 could not read the settings or some
-document, 2 wrong use.
+As Helm's post-renderer, with further flags as further --post-renderer-args:
+  Helm 3:  helm install … --post-renderer falco-federation --post-renderer-args inject
+  Helm 4:  helm plugin install docs/helm/falco-federation
+           helm install … --post-renderer falco-federation
+
+A line for each object goes to standard error. What cannot be read is passed on as it is, with a line that says so.
+Exit status: 0 done; 1 could not read the settings, or something that may be Falco was not injected; 2 wrong use.
 `;
 
 function describe({ about, reason, findings }: ObjectReport): string {

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { describe, test } from 'node:test';
+import { parse } from 'yaml';
 import { makeServingCertificate } from '../../src/certificates/self-signed.ts';
 import { post } from '../server/https.ts';
 
@@ -50,6 +51,21 @@ describe('falco-federation', () => {
   test('the version is that of package.json', () => {
     const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
     assert.equal(run(['--version']).stdout.trim(), version);
+  });
+
+  test("Helm 4's plugin calls the program with what it takes, and has its version", () => {
+    const plugin = parse(readFileSync(path.join(root, 'docs/helm/falco-federation/plugin.yaml'), 'utf8'));
+    const { version, bin } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
+    assert.deepEqual(
+      [plugin.type, plugin.name, plugin.version],
+      ['postrenderer/v1', 'falco-federation', version],
+    );
+    for (const { command, args } of plugin.runtimeConfig.platformCommand) {
+      assert.ok(command in bin);
+      const { status, stdout } = run([...args, '--settings', settings], pod('falco'));
+      assert.equal(status, 0);
+      assert.match(stdout, /append_output/);
+    }
   });
 
   const wrong: readonly (readonly string[])[] = [
