@@ -257,8 +257,7 @@ class Editor {
     }
     const entry = entries[behind];
     const comma = behind === entries.length - 1 ? trailingComma(collection) : undefined;
-    if (entry === undefined || (gone.size > 0 && comma !== undefined))
-      throw new CannotEdit('no entry to stand behind');
+    if (entry === undefined) throw new CannotEdit('no entry to stand behind');
     const indent = this.#isFirstInLine(entry.start) ? this.#indentAt(entry.start) : undefined;
     const next = entries[1];
     const gap = next === undefined ? undefined : this.#source.slice(next.start - 1, next.start);

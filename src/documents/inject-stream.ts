@@ -38,7 +38,8 @@ export interface StreamOptions {
 interface Piece {
   readonly text: string;
   readonly line: number;
-  readonly form: 'json' | 'yaml';
+  /** Offset of the JSON in it; `undefined` for YAML. */
+  readonly json: number | undefined;
   /** Plain data; `undefined` for pieces without an object (comments, empty documents). */
   readonly object: unknown;
   readonly problem: string | undefined;
@@ -51,9 +52,22 @@ interface PieceResult {
   readonly failed: boolean;
 }
 
+/** JSON between the `---` of a stream of YAML: it stays JSON. */
+function jsonIn(text: string): { readonly json: number; readonly object: unknown } | undefined {
+  const start = /^(?:---[ \t]*\r?\n)?(?=\s*\{)/.exec(text)?.[0].length;
+  if (start === undefined) return undefined;
+  try {
+    return { json: start, object: JSON.parse(text.slice(start)) };
+  } catch {
+    return undefined;
+  }
+}
+
 function yamlPiece(text: string, line: number): Piece {
-  const piece = { text, line, form: 'yaml', object: undefined, problem: undefined } as const;
+  const piece = { text, line, json: undefined, object: undefined, problem: undefined } as const;
   if (isWithoutObject(text)) return piece;
+  const json = jsonIn(text);
+  if (json !== undefined) return { ...piece, ...json };
   const read = readYaml(text, false);
   if (read.is === 'read') return { ...piece, object: read.object };
   const where = read.line === 1 ? '' : `line ${line + read.line - 1}: `;
@@ -64,7 +78,7 @@ function jsonPieces(text: string): Piece[] | undefined {
   let line = 1;
   try {
     return splitJson(text)?.map((piece): Piece => {
-      const read: Piece = { text: piece, line, form: 'json', object: JSON.parse(piece), problem: undefined };
+      const read: Piece = { text: piece, line, json: 0, object: JSON.parse(piece), problem: undefined };
       line += piece.split('\n').length - 1;
       return read;
     });
@@ -158,15 +172,15 @@ function answerReview(
 }
 
 function injectPiece(piece: Piece, options: StreamOptions, surroundings: Surroundings): PieceResult {
-  const { text, object, problem, form, line } = piece;
+  const { text, object, problem, json, line } = piece;
   if (problem !== undefined) return { text, reports: [], problem, failed: canHoldFalco(text) };
   if (isRecord(object) && object.kind === 'AdmissionReview')
     return answerReview(text, object, options, surroundings);
   const { patch, reports } = injectAny(object, options, surroundings);
   const failed = reports.some(isError) && canHoldFalco(text);
   if (patch.length === 0) return { text, reports, failed };
-  const patched = form === 'json' ? patchedJson(text, patch) : patchedYaml(text, patch);
-  if (patched !== undefined) return { text: patched, reports, failed };
+  const patched = json === undefined ? patchedYaml(text, patch) : patchedJson(text.slice(json), patch);
+  if (patched !== undefined) return { text: text.slice(0, json ?? 0) + patched, reports, failed };
   const why = 'Falco is in it, but there is no way to write the change that all readers would read alike';
   return { text, reports: [], problem: `document at line ${line}: ${why}`, failed: true };
 }

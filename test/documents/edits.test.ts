@@ -188,6 +188,17 @@ describe('edits of a manifest', () => {
     assert.equal(injectStream(indented, options).output, indented);
   });
 
+  test('JSON between documents of YAML stays JSON', () => {
+    const document = json('{"containers":[{"name":"falco","args":["/usr/bin/falco"]}]}');
+    const { output } = injectStream(`kind: Service\n---\n${document}\n`, {
+      settings: spoke,
+      namespace: undefined,
+    });
+    const [first, second = ''] = output.split('---\n');
+    assert.equal(first, 'kind: Service\n');
+    assert.deepEqual(JSON.parse(second), expected(JSON.parse(document), spoke));
+  });
+
   test("a byte order mark stays in front and is in nobody's way", () => {
     const text = '\uFEFFkind: Pod\nspec:\n  containers:\n    - {name: falco, args: [/usr/bin/falco]}\n';
     const { output, reports } = injectStream(text, { settings: spoke, namespace: undefined });
