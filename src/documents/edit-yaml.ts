@@ -7,12 +7,13 @@ import {
   isSeq,
   type Node as OwnNode,
   Scalar,
+  type YAMLMap,
+  type YAMLSeq,
 } from 'yaml';
 import { isRecord } from '../injection/record.ts';
 import { alignedItems, same } from './align.ts';
 import { type Collection, type Entry, entriesOf, trailingComma } from './entries.ts';
-import type { Addition } from './flow-notation.ts';
-import { type FlowNotation, yamlFlow } from './flow-notation.ts';
+import { type Addition, type FlowNotation, yamlFlow } from './flow-notation.ts';
 import { isEmpty, isMergeKey, type Node, type ReadDocument } from './kubernetes-yaml.ts';
 import {
   type BlockStyle,
@@ -24,9 +25,6 @@ import {
   rebuilt,
 } from './print-node.ts';
 import { CannotEdit, TextEdits } from './text-edits.ts';
-
-type MapNode = Extract<Collection, { items: { key: unknown }[] }>;
-type SeqNode = Exclude<Collection, MapNode>;
 
 /**
  * Brings a document to the wanted data by edits in its text: all that does not change keeps its spelling.
@@ -121,7 +119,7 @@ class Editor {
     else if (!isSame) this.#replace(node, wanted, entry);
   }
 
-  #changeMap(map: MapNode, wanted: Record<string, unknown>): void {
+  #changeMap(map: YAMLMap.Parsed, wanted: Record<string, unknown>): void {
     const read = this.#read;
     // Safe: what a map stands for is a record.
     const before = read.dataOf(map) as Record<string, unknown>;
@@ -137,7 +135,7 @@ class Editor {
     });
     const lost = Object.keys(before).some((name) => wanted[name] === undefined && !names.includes(name));
     if (lost) throw new CannotEdit('a field to take away comes by a merge key');
-    this.#take(map, gone);
+    this.#take(map, gone, wanted);
     const news = Object.entries(wanted).filter(
       ([name, value]) => value !== undefined && !names.includes(name) && !same(before[name], value),
     );
@@ -151,12 +149,12 @@ class Editor {
   }
 
   /** A field that was merged in is written out with the spelling that it had. */
-  #nodeFor(map: MapNode, key: string, value: unknown): OwnNode {
+  #nodeFor(map: YAMLMap.Parsed, key: string, value: unknown): OwnNode {
     const merged = this.#read.nodeOf(map, key);
     return merged === undefined ? nodeOfData(value) : rebuilt(this.#read, merged, value);
   }
 
-  #changeField(map: MapNode, at: number, wanted: unknown): void {
+  #changeField(map: YAMLMap.Parsed, at: number, wanted: unknown): void {
     const value = map.items[at]?.value ?? null;
     const entry = entriesOf(map)[at];
     if (entry === undefined) throw new CannotEdit('a key that is nowhere');
@@ -174,7 +172,7 @@ class Editor {
   }
 
   /** `labels:`, `initContainers: []`: the words for nothing go, and what is there now stands in lines below. */
-  #fillBelow(map: MapNode, entry: Entry, value: Node, wanted: unknown): void {
+  #fillBelow(map: YAMLMap.Parsed, entry: Entry, value: Node, wanted: unknown): void {
     if (value !== null && !isEmpty(value)) {
       const blanks = /[ \t]*$/.exec(this.#source.slice(entry.valueAt, value.range[0]))?.[0].length ?? 0;
       this.#edits.remove(value.range[0] - blanks, value.range[1]);
@@ -199,7 +197,7 @@ class Editor {
     this.#edits.remove(this.#lineStart(first.start), this.#lineEnd(last.end));
   }
 
-  #changeSeq(seq: SeqNode, wanted: readonly unknown[]): void {
+  #changeSeq(seq: YAMLSeq.Parsed, wanted: readonly unknown[]): void {
     const before = seq.items.map((item) => this.#read.dataOf(item));
     const isChanged = !same(before, wanted);
     const entries = isChanged ? entriesOf(seq) : [];
@@ -207,7 +205,7 @@ class Editor {
     const gone = new Set(
       steps.flatMap(({ from, to }) => (from !== undefined && to === undefined ? [from] : [])),
     );
-    this.#take(seq, gone);
+    this.#take(seq, gone, wanted);
     let last = -1;
     let news: Addition[] = [];
     for (const { from, to } of steps) {
@@ -284,14 +282,15 @@ class Editor {
     return /^[ \t]*/.exec(line)?.[0] ?? '';
   }
 
-  #take(collection: Collection, gone: ReadonlySet<number>): void {
+  #take(collection: Collection, gone: ReadonlySet<number>, wanted: object): void {
     if (gone.size === 0) return;
     const entries = entriesOf(collection);
     if (collection.flow === true) {
       this.#takeFromFlow(collection, entries, gone);
       return;
     }
-    if (gone.size === entries.length) throw new CannotEdit('nothing is left of a collection');
+    const isEmptied = gone.size === entries.length && Object.keys(wanted).length === 0;
+    if (isEmptied) throw new CannotEdit('nothing is left of a collection');
     entries.forEach((entry, at) => {
       if (!gone.has(at)) return;
       const next = entries[at + 1];
