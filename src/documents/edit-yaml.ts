@@ -278,8 +278,7 @@ class Editor {
   /** What the line begins with, in the text as it was given. */
   #indentAt(at: number): string {
     const place = this.#read.offsetInText(at);
-    const line = this.#text.slice(this.#text.lastIndexOf('\n', place - 1) + 1, place);
-    return /^[ \t]*/.exec(line)?.[0] ?? '';
+    return /(?:^|[\r\n])([ \t]*)[^\r\n]*$/.exec(this.#text.slice(0, place))?.[1] ?? '';
   }
 
   #take(collection: Collection, gone: ReadonlySet<number>, wanted: object): void {

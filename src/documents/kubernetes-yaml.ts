@@ -86,11 +86,13 @@ export function readYaml(text: string, tokens: boolean): YamlReading {
 
 function parsed(text: string, tokens: boolean): { straight: Straight; document: Document.Parsed } {
   const options = { ...lenient, schema: 'failsafe', version: '1.1', keepSourceTokens: tokens } as const;
-  const asItIs: Straight = { source: text, offsetInText: (offset) => offset };
-  const document = parseDocument(text, options);
+  // A carriage return alone ends a line too, which the parser does not know.
+  const source = text.replace(/\r(?!\n)/g, '\n');
+  const asItIs: Straight = { source, offsetInText: (offset) => offset };
+  const document = parseDocument(source, options);
   if (document.errors.length === 0) return { straight: asItIs, document };
-  const straight = straightened(text);
-  if (straight.source === text) return { straight: asItIs, document };
+  const straight = straightened(source);
+  if (straight.source === source) return { straight: asItIs, document };
   return { straight, document: parseDocument(straight.source, options) };
 }
 

@@ -49,7 +49,7 @@ interface Style {
 }
 
 const styles: fc.Arbitrary<Style> = fc.record({
-  eol: fc.constantFrom('\n', '\r\n'),
+  eol: fc.constantFrom('\n', '\r\n', '\r'),
   deep: fc.boolean(),
   comments: fc.boolean(),
 });
