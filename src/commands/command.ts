@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream';
 /** What a command may touch of the process; tests give it something else. */
 export interface CommandIo {
   readonly stdin: Readable;
-  readonly stdout: { write(text: string): unknown };
+  readonly stdout: { write(text: string, encoding?: 'utf8' | 'latin1'): unknown };
   readonly stderr: { write(text: string): unknown };
   readonly env: Readonly<Record<string, string | undefined>>;
 }

@@ -62,12 +62,21 @@ function withList(
   return rest as V1PodSpec;
 }
 
-/** A container of ours without mounts of volumes that the pod has no more: with one the API server refuses it. */
-function withoutLostMounts(container: V1Container, { volumes }: V1PodSpec, { added }: Status): V1Container {
+/**
+ * A container of ours without mounts of volumes that the pod has no more: with one the API server refuses it. What Falco
+ * itself still mounts is not ours to take.
+ */
+function withoutLostMounts(container: V1Container, spec: V1PodSpec, { added }: Status): V1Container {
+  const isMounted = (volume: string): boolean =>
+    spec.containers.some(
+      ({ name, volumeMounts }) => !isOurName(name) && volumeMounts?.some((mount) => mount.name === volume),
+    );
   const mounts = container.volumeMounts ?? [];
   const kept = mounts.filter(
     (mount) =>
-      volumes?.some(({ name }) => name === mount.name) === true || added.includes(`volume/${mount.name}`),
+      spec.volumes?.some(({ name }) => name === mount.name) === true ||
+      added.includes(`volume/${mount.name}`) ||
+      isMounted(mount.name),
   );
   return kept.length === mounts.length ? container : { ...container, volumeMounts: kept };
 }
