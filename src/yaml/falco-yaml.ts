@@ -5,7 +5,7 @@
  * A reader of our own: with another parser than Falco's, each difference is a rules file that stays untagged or a
  * configuration that is misread. Held against yaml-cpp by texts made at random (docs/performance.md says how many).
  */
-export { isBreak, NotYaml } from './cursor.ts';
+export { breakAt, isBreak, NotYaml } from './cursor.ts';
 export {
   applyEdits,
   byteText,

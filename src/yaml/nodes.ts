@@ -11,7 +11,7 @@ export interface Place {
   /** How many tokens of the text come before it (anchor and tag do), and how many before what follows it. */
   readonly token: number;
   readonly endToken: number;
-  /** Whatever was put behind it would become a part of it: the text ends there. */
+  /** Nothing can be put behind it without changing it: it is as it is because the text ends there. */
   readonly open: boolean;
 }
 
@@ -57,7 +57,6 @@ export interface Pair {
   readonly end: number;
   readonly endToken: number;
   readonly open: boolean;
-  readonly hasColon: boolean;
 }
 
 /** What an alias can stand for. */

@@ -310,7 +310,9 @@ export class Reader {
     const value = hasColon
       ? this.node(keep && this.isWanted(key, level), level + 1)
       : this.nothing(undefined);
-    return { key, value, end: this.end, endToken: this.taken, hasColon, open: this.open };
+    // Without its colon a key is one only because the text, or the document, ends there.
+    if (!hasColon) this.open = true;
+    return { key, value, end: this.end, endToken: this.taken, open: this.open };
   }
 
   private isWanted(key: Node, level: number): boolean {

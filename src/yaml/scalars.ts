@@ -8,7 +8,7 @@ export interface ScannedScalar {
   readonly value: string;
   /** Offset behind what belongs to it: blank lines and comments that follow do not. */
   readonly end: number;
-  /** It ends where the file does, so that anything put behind it would become a part of it. */
+  /** Nothing can be put behind it without changing it: it goes on to the end of the text. */
   readonly open: boolean;
 }
 
@@ -224,7 +224,7 @@ class BlockText {
   private readonly isFolded: boolean;
   private readonly chomping: Chomping;
   private indent: number;
-  private isIndentGiven: boolean;
+  private readonly isIndentGiven: boolean;
   private end: number;
   private value = '';
   private hasContent = false;
@@ -264,8 +264,15 @@ class BlockText {
       this.fold(isBreak(cursor.char), isBlank(cursor.char));
       if (!this.wasEmpty && cursor.column < this.indent) break;
     }
-    const isOpen = cursor.ended && !isBreak(cursor.text.charAt(cursor.text.length - 1));
-    return { value: this.chomped(), end: isOpen ? cursor.at : this.end, open: isOpen };
+    const open = this.goesOn();
+    return { value: this.chomped(), end: open ? cursor.at : this.end, open };
+  }
+
+  /** Whether a line break at the end of the file would change it. */
+  private goesOn(): boolean {
+    const { ended, text } = this.cursor;
+    const last = text.charAt(text.length - 1);
+    return ended && !isBreak(last) && (this.chomping !== 'strip' || isBlank(last));
   }
 
   private takeLine(): boolean {

@@ -43,7 +43,7 @@ export interface Token {
   /** From 1. */
   readonly line: number;
   readonly column: number;
-  /** Whatever is put behind it would become a part of it: the text ends there. */
+  /** Nothing can be put behind it without changing it: it goes on to the end of the text. */
   readonly open: boolean;
   sure: 'sure' | 'unsure' | 'void';
 }

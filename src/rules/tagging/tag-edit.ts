@@ -12,9 +12,11 @@
  */
 import {
   type AliasNode,
+  breakAt,
   isBreak,
   type ListNode,
   type MapNode,
+  type Node,
   type Pair,
   resolve,
   type TextEdit,
@@ -105,7 +107,7 @@ export class TagEditor {
 
   private growBlock(list: ListNode, tags: readonly string[]): TagEdit | undefined {
     const last = list.items.at(-1);
-    if (last === undefined || last.open) return undefined;
+    if (last === undefined) return undefined;
     const items = written(tags);
     return this.addLines(
       last,
@@ -143,45 +145,44 @@ export class TagEditor {
   }
 
   private addBlockKey(map: MapNode, tags: readonly string[]): TagEdit | undefined {
-    const pair = map.pairs.findLast(isClosed);
-    if (pair === undefined) return undefined;
     const list = flowList(written(tags));
     const tokens: readonly ExpectedToken[] = [['key'], ['plain', 'tags'], ['value'], ...list.tokens];
-    return this.addLines(pair, map.column, [`tags: ${list.text}`], tokens);
+    // Behind the last pair, or behind the last that lets something follow it.
+    for (const pair of map.pairs.toReversed()) {
+      const edit = this.addLines(pair, map.column, [`tags: ${list.text}`], tokens);
+      if (edit !== undefined) return edit;
+    }
+    return undefined;
   }
 
-  /** New lines behind the line that something ends in; undefined where something else follows on that line. */
+  /** New lines behind the line that something ends in; undefined where that cannot be, or something else follows. */
   private addLines(
-    behind: Pair | ListNode['items'][number],
+    behind: Pair | Node,
     column: number,
     lines: readonly string[],
     tokens: readonly ExpectedToken[],
   ): TagEdit | undefined {
-    const { end, endToken } = behind;
+    const { end, endToken, open } = behind;
+    if (open) return undefined;
     const indented = lines.map((line) => ' '.repeat(column) + line);
     // Behind a block scalar, whose last line break is its own.
     if (end > 0 && isBreak(this.text.charAt(end - 1))) {
-      const eol = this.breakBefore(end);
+      const eol = breakAt(this.text, this.text.startsWith('\r\n', end - 2) ? end - 2 : end - 1);
+      if (!this.beginsColumns(eol)) return undefined;
       return this.insert(end, endToken, indented.map((line) => line + eol).join(''), tokens);
     }
     restOfLine.lastIndex = end;
     const rest = restOfLine.exec(this.text);
     if (rest === null) return undefined;
     const at = end + rest[0].length;
-    const eol = this.breakAt(at);
+    const found = breakAt(this.text, at);
+    const eol = this.beginsColumns(found) ? found : this.eol;
     return this.insert(at, endToken, indented.map((line) => eol + line).join(''), tokens);
   }
 
-  private breakBefore(end: number): string {
-    return this.breakAt(this.text.startsWith('\r\n', end - 2) ? end - 2 : end - 1);
-  }
-
-  /** The kind of line break there, if it is one that begins columns anew. */
-  private breakAt(at: number): string {
-    anyBreak.lastIndex = at;
-    const found = anyBreak.exec(this.text)?.[0];
-    if (found === undefined) return this.eol;
-    return this.eol === '\r' || found !== '\r' ? found : this.eol;
+  /** Whether columns begin anew behind such a line break: not where it is of another kind than the text's first. */
+  private beginsColumns(eol: string): boolean {
+    return eol !== '' && (this.eol === '\r') === (eol === '\r');
   }
 
   private insert(at: number, token: number, text: string, added: readonly ExpectedToken[]): TagEdit {
@@ -190,9 +191,3 @@ export class TagEditor {
 }
 
 const restOfLine = /[ \t]*(?:#[^\r\n]*)?(?=[\r\n]|$)/y;
-const anyBreak = /\r\n|\n|\r/y;
-
-/** A line can be put behind it: it is a pair with its colon, and does not go on to the end of the file. */
-function isClosed({ hasColon, open }: Pair): boolean {
-  return hasColon && !open;
-}
