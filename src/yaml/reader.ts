@@ -30,8 +30,8 @@ export interface ReadDocument {
 /** More was wanted at once than memory is meant for. */
 export class TooLarge extends Error {}
 
-/** Some 100 bytes each. */
-export const mostNodes = 200_000;
+/** Items and pairs, of some 100 to 300 bytes each. */
+export const mostNodes = 100_000;
 
 /** Falco's parser gives up there. */
 const deepest = 499;
@@ -62,6 +62,7 @@ export class Reader {
   private open = false;
   private line = 1;
   private stuck = false;
+  /** Kept in one item, or in a document with anchors. */
   private nodes = 0;
   /** Whether the collections that are open now are flow lists. */
   private readonly flowLists: boolean[] = [];
@@ -180,12 +181,16 @@ export class Reader {
   }
 
   private registered<Made extends Building<TargetNode>>(node: Made): Made {
-    this.nodes++;
-    if (this.nodes > mostNodes) throw new TooLarge();
     if (node.anchor === undefined) return node;
     this.anchors.set(node.anchor, node);
     this.anchored.push(node);
     return node;
+  }
+
+  private kept<Part>(parts: Part[]): Part[] {
+    this.nodes++;
+    if (this.nodes > mostNodes) throw new TooLarge();
+    return parts;
   }
 
   /** No text at all: it stands behind what came before. */
@@ -248,7 +253,7 @@ export class Reader {
     const readItem = () => {
       const item = this.node(keepItems, level + 1);
       if (level === 0 && this.wanted.onItem !== undefined) this.handOver(item, this.wanted.onItem);
-      else if (keepItems) items.push(item);
+      else if (keepItems) this.kept(items).push(item);
     };
     if (style === 'flow') this.flowItems(readItem);
     else this.blockItems(readItem);
@@ -289,7 +294,7 @@ export class Reader {
     const keepPairs = keep || map.anchor !== undefined;
     const readPair = () => {
       const pair = this.pair(keepPairs, level);
-      if (keepPairs) pairs.push(pair);
+      if (keepPairs) this.kept(pairs).push(pair);
     };
     this.flowLists.push(false);
     if (style === 'compact') readPair();
