@@ -35,13 +35,17 @@ function short(value: Plain): unknown {
   );
 }
 
-function documents(text: string): Plain[] {
+function roots(text: string): Node[] {
   const reader = new Reader(byteText(text));
-  const found: Plain[] = [];
+  const found: Node[] = [];
   for (let next = reader.nextDocument(); next !== undefined; next = reader.nextDocument()) {
-    found.push(plain(next.root));
+    found.push(next.root);
   }
   return found;
+}
+
+function documents(text: string): Plain[] {
+  return roots(text).map(plain);
 }
 
 const read: Readonly<Record<string, readonly [text: string, ...documents: readonly unknown[]]>> = {
@@ -192,7 +196,8 @@ test('property: any text is read or refused, and nothing else', () => {
   fc.assert(
     fc.property(fc.array(pieces, { maxLength: 60 }), (parts) => {
       try {
-        documents(parts.join(''));
+        // Not as plain values: an alias may be a part of what it stands for.
+        roots(parts.join(''));
       } catch (error) {
         assert.ok(error instanceof NotYaml, String(error));
         assert.ok(error.line >= 1);
