@@ -78,6 +78,10 @@ const broken: Readonly<Record<string, readonly [text: string | Buffer, why: RegE
   ],
   'what Falco refuses': ['x: y\nrules_files: [a\nz: w\n', /^line 3: /],
   'no mapping': ['- a\n', /^not a mapping$/],
+  'aliases that multiply each other': [
+    `rules_files: &a [${Array.from({ length: 50 }, () => '*a').join(', ')}]\n`,
+    /too long$/,
+  ],
   'a list of files without end': [`rules_files: [${'a,'.repeat(200_000)}]\n`, /too long$/],
 };
 for (const [name, [text, why]] of Object.entries(broken)) {

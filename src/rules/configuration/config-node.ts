@@ -70,7 +70,7 @@ export function readConfigContent(bytes: Uint8Array, lookup: Lookup): ConfigCont
     if (root.is !== 'map') return { is: 'broken', why: 'not a mapping' };
     const pairs = root.pairs.flatMap(({ key, value }) => {
       const name = keyName(key) ?? '';
-      return keysThatMatter.has(name) ? [[name, convert(value, lookup, 0)] as const] : [];
+      return keysThatMatter.has(name) ? [[name, convert(value, lookup)] as const] : [];
     });
     return { is: 'pairs', pairs };
   } catch (error) {
@@ -88,24 +88,42 @@ function firstDocument(text: string): Node | undefined {
 /** No list of files is nested deeper; an alias inside its own anchor would never end. */
 const deepest = 16;
 
-/** @throws NotYaml for a text that is not UTF-8: a path would come out as another one */
-function convert(node: Node, lookup: Lookup, depth: number): ConfigNode {
-  const resolved = resolve(node);
-  if (resolved.is === 'null' || depth > deepest) return { kind: 'null' };
-  if (resolved.is === 'scalar') {
-    const raw = unicodeText(resolved.text);
-    if (raw === undefined) throw new NotYaml('a text that is not UTF-8', resolved.line);
-    return { kind: 'scalar', written: raw, ...expandVariables(raw, lookup) };
+/** More than any list of files has, and little enough where aliases multiply each other. */
+const mostConverted = 100_000;
+
+function convert(node: Node, lookup: Lookup): ConfigNode {
+  return new Conversion(lookup).convert(node, 0);
+}
+
+class Conversion {
+  private readonly lookup: Lookup;
+  private converted = 0;
+
+  constructor(lookup: Lookup) {
+    this.lookup = lookup;
   }
-  if (resolved.is === 'list') {
-    return { kind: 'list', items: resolved.items.map((item) => convert(item, lookup, depth + 1)) };
+
+  /** @throws NotYaml for a text that is not UTF-8, as a path would come out as another one; TooLarge */
+  convert(node: Node, depth: number): ConfigNode {
+    this.converted++;
+    if (this.converted > mostConverted) throw new TooLarge();
+    const resolved = resolve(node);
+    if (resolved.is === 'null' || depth > deepest) return { kind: 'null' };
+    if (resolved.is === 'scalar') {
+      const raw = unicodeText(resolved.text);
+      if (raw === undefined) throw new NotYaml('a text that is not UTF-8', resolved.line);
+      return { kind: 'scalar', written: raw, ...expandVariables(raw, this.lookup) };
+    }
+    if (resolved.is === 'list') {
+      return { kind: 'list', items: resolved.items.map((item) => this.convert(item, depth + 1)) };
+    }
+    const entries = new Map<string, ConfigNode>();
+    for (const { key, value } of resolved.pairs) {
+      const name = keyName(key) ?? '';
+      if (!entries.has(name)) entries.set(name, this.convert(value, depth + 1));
+    }
+    return { kind: 'map', entries };
   }
-  const entries = new Map<string, ConfigNode>();
-  for (const { key, value } of resolved.pairs) {
-    const name = keyName(key) ?? '';
-    if (!entries.has(name)) entries.set(name, convert(value, lookup, depth + 1));
-  }
-  return { kind: 'map', entries };
 }
 
 export interface ConfigOption {
@@ -157,7 +175,7 @@ function readOptionValue(value: string, objects: boolean): ConfigNode | undefine
   if (!objects || !value.startsWith('{') || !value.endsWith('}')) return literalScalar(value);
   try {
     const root = new Reader(byteText(value)).nextDocument()?.root;
-    return root === undefined ? undefined : literally(convert(root, () => undefined, 0));
+    return root === undefined ? undefined : literally(convert(root, () => undefined));
   } catch (error) {
     if (error instanceof NotYaml || error instanceof TooLarge) return undefined;
     throw error;
