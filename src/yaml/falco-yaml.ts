@@ -16,4 +16,5 @@ export {
 } from './encoding.ts';
 export * from './nodes.ts';
 export { mostNodes, type ReadDocument, Reader, TooLarge } from './reader.ts';
-export { type Token, type TokenKind, Tokens } from './tokens.ts';
+export type { Token, TokenKind } from './token.ts';
+export { Tokens } from './tokens.ts';

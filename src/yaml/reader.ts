@@ -11,7 +11,8 @@ import {
   type ScalarNode,
   type TargetNode,
 } from './nodes.ts';
-import { type Token, type TokenKind, Tokens } from './tokens.ts';
+import type { Token, TokenKind } from './token.ts';
+import { Tokens } from './tokens.ts';
 
 /** What is kept of a text; the rest is read, but costs no memory. */
 export interface Wanted {

@@ -6,65 +6,12 @@
  * a text is a key shows only at the colon behind it: a key's token (and the begin of its mapping) waits `unsure`
  * until then.
  */
+
+import { scanBlock } from './block-scalar.ts';
 import { Cursor, isBlank, isBreak, isSpaceOrEnd } from './cursor.ts';
-import { scanBlock, scanPlain, scanQuoted } from './scalars.ts';
-
-export type TokenKind =
-  | 'directive'
-  | 'document_start'
-  | 'document_end'
-  | 'block_list'
-  | 'block_map'
-  | 'block_list_end'
-  | 'block_map_end'
-  | 'block_entry'
-  | 'flow_list'
-  | 'flow_map'
-  | 'flow_list_end'
-  | 'flow_map_end'
-  | 'flow_entry'
-  | 'key'
-  | 'value'
-  | 'anchor'
-  | 'alias'
-  | 'tag'
-  | 'plain'
-  | 'single_quoted'
-  | 'double_quoted'
-  | 'block_scalar';
-
-export interface Token {
-  readonly kind: TokenKind;
-  /** What a scalar, an anchor, an alias, a tag or a directive says; '' for others. */
-  readonly value: string;
-  /** Offsets of the begin and behind the end; the same for tokens without text. */
-  readonly at: number;
-  readonly end: number;
-  /** From 1. */
-  readonly line: number;
-  readonly column: number;
-  /** Nothing can be put behind it without changing it: it goes on to the end of the text. */
-  readonly open: boolean;
-  sure: 'sure' | 'unsure' | 'void';
-}
-
-/** A collection that indentation holds open. */
-interface Indent {
-  readonly column: number;
-  readonly of: 'nothing' | 'list' | 'map';
-  sure: Token['sure'];
-}
-
-/** What would be a key if a colon came. */
-interface PossibleKey {
-  readonly at: number;
-  readonly line: number;
-  readonly flowLevel: number;
-  /** It is a flow collection itself. */
-  readonly isFlow: boolean;
-  readonly indent: Indent | undefined;
-  readonly tokens: readonly Token[];
-}
+import { scanPlain } from './plain-scalar.ts';
+import { scanQuoted } from './quoted-scalar.ts';
+import { decide, type Indent, type PossibleKey, type Token, type TokenKind } from './token.ts';
 
 /** A key lies on one line and is no longer, for Falco's parser. */
 const longestKey = 1024;
@@ -482,9 +429,4 @@ export class Tokens {
     const next = text.charAt(at + 1);
     return this.inFlow ? next !== '' && !isBlank(next) : !isSpaceOrEnd(next);
   }
-}
-
-function decide(key: PossibleKey, sure: 'sure' | 'void'): void {
-  if (key.indent !== undefined) key.indent.sure = sure;
-  for (const token of key.tokens) token.sure = sure;
 }
