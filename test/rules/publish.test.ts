@@ -16,7 +16,6 @@ import type { FileSystem } from '../../src/rules/configuration/file-system.ts';
 import { type PublishingDisk, publishingDisk } from '../../src/rules/publishing/publish.ts';
 import { tagAndPublish } from '../../src/rules/publishing/tag-and-publish.ts';
 import { largestFile } from '../../src/rules/publishing/tagged-copies.ts';
-import { largestParsed } from '../../src/rules/tagging/tag-in-parts.ts';
 import { falcoIn, ourArguments, output, plant, rule, runIn, type Tree } from './temporary-tree.ts';
 
 const first: Tree = {
@@ -309,16 +308,15 @@ test('a name that is not UTF-8 keeps its folder as it was', () => {
   );
 });
 
-test('a file that is not UTF-8 is copied byte for byte', () => {
+test('a file that is not UTF-8 is tagged, and every other byte stays', () => {
   const root = plant(first);
   const bytes = Buffer.concat([Buffer.from(rule('B')), Buffer.from([0x23, 0xff, 0x0a])]);
   writeFileSync(`${root}/etc/falco/b.yaml`, bytes);
   const report = tagAndPublish(runIn(root));
-  assert.deepEqual(readFileSync(`${root}${output}/rules/01-b/b.yaml`), bytes);
-  assert.deepEqual(report.findings, [
-    { code: 'rules_file_not_parsed', detail: '/etc/falco/b.yaml: not UTF-8' },
-  ]);
-  assert.equal(report.copiedAsTheyWere, 1);
+  const copy = readFileSync(`${root}${output}/rules/01-b/b.yaml`, 'latin1');
+  assert.equal(copy.replace(', staging', ''), bytes.toString('latin1'));
+  assert.deepEqual(report.findings, []);
+  assert.equal(report.copiedAsTheyWere, 0);
 });
 
 test('a variable that is not known here: the entry stays as it is written', () => {
@@ -333,20 +331,20 @@ test('a variable that is not known here: the entry stays as it is written', () =
   assert.match(readFileSync(`${root}${output}/federation.yaml`, 'utf8'), /^ {2}- "\$\{FOLDER\}\/b.yaml"$/m);
 });
 
-test('files too large to parse are copied, too large to copy stay, and so does what goes over the total', () => {
+test('files too large to copy stay, and so does what goes over the total; others are tagged, however large', () => {
   const filler = (size: number) => `# ${'x'.repeat(size)}\n`;
   const list = ['parsed', 'copied', 'huge', 'full', 'over', 'small', 'dense'].map(
     (name) => `/etc/falco/${name}.yaml`,
   );
   const root = plant({
     'falco.yaml': `rules_files: [${list.join(', ')}]\n`,
-    'parsed.yaml': rule('Parsed') + filler(largestParsed.length - 1000),
+    'parsed.yaml': rule('Parsed') + filler(2 ** 19 - 1000),
     'copied.yaml': rule('Copied') + filler(largestFile - 1000),
     'huge.yaml': rule('Huge') + filler(largestFile),
     'full.yaml': rule('Full') + filler(largestFile - 2 ** 21),
     'over.yaml': rule('Over') + filler(2 ** 21),
     'small.yaml': rule('Small'),
-    'dense.yaml': `${rule('Dense')}- list: l\n  items: [${'a,'.repeat(largestParsed.pieces)}]\n`,
+    'dense.yaml': `${rule('Dense')}- list: l\n  items: [${'a,'.repeat(30_000)}]\n`,
   });
   const report = tagAndPublish(runIn(root));
   assert.deepEqual(report.kept, [
@@ -356,7 +354,7 @@ test('files too large to parse are copied, too large to copy stay, and so does w
   const tagged = falcoIn(root).rules.filter((one) => one.tags.includes('staging'));
   assert.deepEqual(
     tagged.map((one) => one.name),
-    ['Parsed', 'Small'],
+    ['Parsed', 'Copied', 'Full', 'Small', 'Dense'],
   );
 });
 
