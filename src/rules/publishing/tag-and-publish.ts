@@ -7,7 +7,7 @@ import {
   planPublication,
   type RulesReport,
 } from './publication-plan.ts';
-import { type PublishingDisk, publish } from './publish.ts';
+import { type Draft, type Publishes, type PublishingDisk, publish } from './publish.ts';
 
 export interface TagAndPublish extends PlanQuestion {
   readonly fileSystem: FileSystem;
@@ -19,14 +19,21 @@ export interface TagAndPublish extends PlanQuestion {
  * nothing can be tagged now, a former publication is withdrawn: Falco has its own rules back.
  */
 export function tagAndPublish(run: TagAndPublish): RulesReport {
-  return reportingErrors(() => publishPlanned(run, planPublication(run)));
+  return reportingErrors(() => publishPlanned(run, planPublication(run)).report);
+}
+
+export interface Reported {
+  readonly report: RulesReport;
+  /** The drop-in, where it is left to be renamed. */
+  readonly left: Draft | undefined;
 }
 
 /** Publishes, and reports what it came to. */
-export function publishPlanned(run: TagAndPublish, { plan, report }: Planned): RulesReport {
-  const publication = publish(run.disk, run.output, plan);
-  if (publication.is === 'published') return report;
-  return { ...report, outcome: { code: 'rules_output_unwritable', detail: publication.why } };
+export function publishPlanned(run: TagAndPublish, { plan, report }: Planned, how?: Publishes): Reported {
+  const publication = publish(run.disk, run.output, plan, how);
+  if (publication.is === 'published') return { report, left: publication.left };
+  const outcome = { code: 'rules_output_unwritable', detail: publication.why } as const;
+  return { report: { ...report, outcome }, left: undefined };
 }
 
 /** What `attempt` returns, or a report of what it has thrown. */
