@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 /* Where the image has them; tests build with others. */
 #ifndef NODE
@@ -31,8 +32,9 @@ struct publication {
     char *draft;
     char *bytes;
     size_t length;
-    dev_t device;
+    /* The file in force, as it was when it was renamed: inodes are used again. */
     ino_t inode;
+    struct timespec changed;
     /* Tells who opens it; below 0: nobody does. */
     int inotify;
     /* How often it was renamed again. */

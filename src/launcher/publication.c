@@ -27,7 +27,9 @@
 
 /* How often it is renamed again: for 21 minutes then. A Falco that has not read it by then does not run, and reads it
    when it starts; or it looks for no changes (FACTS 1.15), and then it is no use. */
-enum { MOST_TIMES = 8 };
+#ifndef MOST_TIMES
+#define MOST_TIMES 8
+#endif
 
 /* The same where nobody can tell whether it was read: each time may cost Falco a reload. */
 enum { MOST_TIMES_UNSEEN = 2 };
@@ -47,8 +49,6 @@ static int read_whole(int from, struct publication *it)
         return 0;
     if ((uint64_t)found.st_size > largest_drop_in)
         return errno = EFBIG, 0;
-    it->device = found.st_dev;
-    it->inode = found.st_ino;
     it->bytes = malloc((size_t)found.st_size + 1);
     if (it->bytes == NULL)
         return 0;
@@ -102,9 +102,27 @@ static void unmark(const struct publication *it)
         unlink(mark);
 }
 
-static void wait_until_due(struct publication *it)
+/* Milliseconds from now until it is renamed again, if it is. */
+static int64_t pause_of(const struct publication *it)
 {
-    it->due = now_ms() + ((int64_t)FIRST_PAUSE << it->times);
+    return (int64_t)FIRST_PAUSE << it->times;
+}
+
+static int most_times(const struct publication *it)
+{
+    return it->inotify < 0 ? MOST_TIMES_UNSEEN : MOST_TIMES;
+}
+
+/* Renames the draft to its place, and keeps how it looks there. */
+static int rename_draft(struct publication *it)
+{
+    struct stat found;
+    if (rename(it->draft, it->path) != 0)
+        return 0;
+    int done = lstat(it->path, &found) == 0;
+    it->inode = done ? found.st_ino : 0;
+    it->changed = done ? found.st_ctim : (struct timespec){ 0 };
+    return 1;
 }
 
 int put_in_force(struct publication *it, const char *draft, const char *path)
@@ -115,13 +133,13 @@ int put_in_force(struct publication *it, const char *draft, const char *path)
         return 0;
     }
     watch_opening(it, draft);
-    if (rename(draft, path) != 0) {
+    if (!rename_draft(it)) {
         fail("rename the new list to", path, errno);
         forget(it);
         return 0;
     }
     it->since = now_ms();
-    wait_until_due(it);
+    it->due = it->since + pause_of(it);
     fprintf(stderr, "falco-federation: published %s, waiting for Falco to read it\n", path);
     return 1;
 }
@@ -146,7 +164,8 @@ void stop_looking(struct publication *it)
 static int is_in_force(const struct publication *it)
 {
     struct stat found;
-    return lstat(it->path, &found) == 0 && found.st_dev == it->device && found.st_ino == it->inode;
+    return lstat(it->path, &found) == 0 && found.st_ino == it->inode && found.st_ctim.tv_sec == it->changed.tv_sec &&
+           found.st_ctim.tv_nsec == it->changed.tv_nsec;
 }
 
 /* It was taken back, or somebody else has put another one there. */
@@ -190,16 +209,11 @@ static int write_draft(struct publication *it)
     int to = open(it->draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (to < 0)
         return fail("make", it->draft, errno);
-    struct stat made;
-    int done = write_all(to, it->bytes, it->length) && fchmod(to, 0644) == 0 && fstat(to, &made) == 0;
+    int done = write_all(to, it->bytes, it->length) && fchmod(to, 0644) == 0;
     if (!done)
         fail("write", it->draft, errno);
     if (close(to) != 0 && done)
         done = fail("write", it->draft, errno);
-    if (done) {
-        it->device = made.st_dev;
-        it->inode = made.st_ino;
-    }
     return done;
 }
 
@@ -209,25 +223,24 @@ static int write_draft(struct publication *it)
  */
 static int rename_again(struct publication *it)
 {
-    dev_t device = it->device;
-    ino_t inode = it->inode;
     if (write_draft(it)) {
         watch_opening(it, it->draft);
-        if (rename(it->draft, it->path) == 0)
+        if (rename_draft(it))
             return 1;
         fail("rename the list again to", it->path, errno);
     }
     unlink(it->draft);
-    it->device = device;
-    it->inode = inode;
     return 0;
 }
 
 static void say_unread(const struct publication *it)
 {
-    const char *what = it->inotify < 0 ? "perhaps not read it" : "not read it";
-    fprintf(stderr, "falco-federation: Falco has %s for %lld s: published once more (%d of %d)\n", what,
-            (long long)(now_ms() - it->since) / 1000, it->times, it->inotify < 0 ? MOST_TIMES_UNSEEN : MOST_TIMES);
+    fprintf(stderr, "falco-federation: Falco has %s it for %lld s: published once more (%d of %d)",
+            it->inotify < 0 ? "perhaps not read" : "not read", (long long)(now_ms() - it->since) / 1000, it->times,
+            most_times(it));
+    if (it->times < most_times(it))
+        fprintf(stderr, ", and again in %lld s", (long long)pause_of(it) / 1000);
+    fputc('\n', stderr);
 }
 
 /* From here on only an opening is waited for, which costs nothing. */
@@ -262,12 +275,12 @@ void attend(struct publication *it)
         give_way(it);
         return;
     }
-    if (it->times >= (it->inotify < 0 ? MOST_TIMES_UNSEEN : MOST_TIMES)) {
+    if (it->times >= most_times(it)) {
         give_up(it);
         return;
     }
     it->times++;
-    wait_until_due(it);
+    it->due = now_ms() + pause_of(it);
     if (rename_again(it))
         say_unread(it);
 }
