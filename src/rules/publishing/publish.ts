@@ -171,7 +171,8 @@ class Publishing {
    * force, it may be loading from the one that it read last, and would exit when a folder is gone that it is to watch.
    */
   private removeUnlisted(dropIn: string): void {
-    const listed = [dropIn, this.mark].flatMap((path) => this.listedIn(path));
+    const lists = this.isUnread() ? [dropIn, this.mark] : [dropIn];
+    const listed = lists.flatMap((path) => this.listedIn(path));
     for (const name of this.namesIn(this.rules))
       if (!listed.includes(name)) this.remove(`${this.rules}/${name}`);
   }
@@ -190,7 +191,7 @@ class Publishing {
 
   /** Whether Falco has not read the drop-in in force, as far as the launcher has seen. */
   private isUnread(): boolean {
-    return this.disk.kind(this.mark) === 'file';
+    return this.disk.kind(this.work) === 'folder' && this.disk.kind(this.mark) === 'file';
   }
 
   /** Makes sure of a folder with these files and gives its name, which may have a number behind it. */
