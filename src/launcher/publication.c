@@ -35,7 +35,7 @@
 enum { MOST_TIMES_UNSEEN = 2 };
 
 /* A list of paths; more than this is not one. */
-static const size_t largest_drop_in = 1 << 20;
+static const size_t largest_drop_in = 16 << 20;
 
 /* The name of a file beside the draft that Node makes and that goes when the drop-in was read: while it is there, Node
    leaves what Falco may be reading, and renews the drop-in when this program was killed and starts again
@@ -168,11 +168,10 @@ static int is_in_force(const struct publication *it)
            found.st_ctim.tv_nsec == it->changed.tv_nsec;
 }
 
-/* It was taken back, or somebody else has put another one there. */
+/* It was taken back, or somebody else has put another one there. The mark stays: it was not read. */
 static void give_way(struct publication *it)
 {
     fprintf(stderr, "falco-federation: %s is another one now, or gone: not waiting any more\n", it->path);
-    unmark(it);
     forget(it);
 }
 

@@ -93,7 +93,7 @@ describe('the launcher, when it has published', { skip: cannotCompile }, () => {
         renameSync(join(folder, 'other'), dropIn);
       }
       await says('is another one now, or gone: not waiting any more');
-      assert.deepEqual([existsSync(dropIn), isMarked()], [text !== undefined, false]);
+      assert.deepEqual([existsSync(dropIn), isMarked()], [text !== undefined, true]);
       assert.equal(await stopped(child), 0);
     }
   });

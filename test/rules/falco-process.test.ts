@@ -78,6 +78,8 @@ test('the drop-in folder: renaming into it and deleting are noticed, sub-folders
   assert.equal(node.follow('start').report?.outcome.code, 'rules_tagged');
   assert.deepEqual(after(node), ['One', 1], 'one restart for all of it');
   assert.ok(node.falco.running?.rules[0]?.tags.includes('staging'));
+  node.falco.notice({ path: `${output}/federation.yaml`, is: 'written' });
+  assert.deepEqual(after(node), ['One', 1], 'what is written in place is not noticed');
   rmSync(`${node.root}${output}/federation.yaml`);
   node.falco.notice({ path: `${output}/federation.yaml`, is: 'gone' });
   assert.deepEqual(after(node), ['One', 2]);
@@ -207,4 +209,17 @@ test('what Falco may be loading from stays until it has read the list that does 
     3,
     'no more than what is read, and what is to be',
   );
+});
+
+test('a list that is withdrawn while Falco loads from it: its folders stay', () => {
+  const node = started('chartWithConfigMap');
+  node.follow('start');
+  assert.deepEqual(after(node), ['One', 1]);
+  node.remove(a);
+  node.falco.start(() => {
+    node.follow('still');
+    node.follow('still');
+  });
+  assert.equal(node.falco.vanished, undefined);
+  assert.deepEqual(readdirSync(`${node.root}${output}`), ['rules', 'work'], 'withdrawn');
 });

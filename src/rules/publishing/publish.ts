@@ -151,7 +151,7 @@ class Publishing {
     const dropIn = inFolder(this.output, dropInName);
     this.clearWork();
     this.removeUnlisted(dropIn);
-    if (plan.dropIn === undefined) this.remove(dropIn);
+    if (plan.dropIn === undefined) this.withdraw(dropIn);
     // Who reads the new drop-in has then read the new copies in last/ too.
     const isNew = this.publishLast(plan.last) || (this.how.renewsUnread && this.isUnread());
     const listed = new Map<PlannedItem, string>();
@@ -175,6 +175,13 @@ class Publishing {
     const listed = lists.flatMap((path) => this.listedIn(path));
     for (const name of this.namesIn(this.rules))
       if (!listed.includes(name)) this.remove(`${this.rules}/${name}`);
+  }
+
+  /** Falco may be loading from it at this moment, and nobody sees that it has read that there is none any more. */
+  private withdraw(dropIn: string): void {
+    if (this.disk.kind(dropIn) === 'file' && this.how.leavesDropIn && !this.isUnread())
+      this.markUnread(dropIn);
+    this.remove(dropIn);
   }
 
   private listedIn(path: string): readonly string[] {
@@ -258,6 +265,7 @@ class Publishing {
   /** Keeps the list in force, which Falco has read, beside the one that it is to read next. */
   private markUnread(inForce: string): void {
     const draft = `${this.work}/mark`;
+    this.makeFolder(this.work);
     this.write(draft, this.disk.kind(inForce) === 'file' ? this.disk.read(inForce) : Buffer.from(''));
     if (this.disk.kind(this.mark) !== undefined) this.remove(this.mark);
     this.rename(draft, this.mark);
