@@ -19,7 +19,8 @@ const main = new URL('../../src/main.ts', import.meta.url).pathname;
 async function scene(t: TestContext, macros: readonly string[]) {
   const folder = openFolder();
   const at = (name: string): string => join(folder, name);
-  mkdirSync(at('out'));
+  // They are there after the first publication. That they are made is an event too, and on a slow machine a reload.
+  for (const name of ['out', 'out/work', 'out/rules']) mkdirSync(at(name));
   writeFileSync(at('falco_rules.yaml'), rule('One'));
   writeFileSync(at('falco.yaml'), `rules_files:\n  - ${at('falco_rules.yaml')}\n`);
   const dropIns = `config_files[]=${JSON.stringify({ path: at('out'), strategy: 'override' })}`;
