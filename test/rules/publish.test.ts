@@ -7,12 +7,14 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
 import { type TestContext, test } from 'node:test';
-import type { FileSystem } from '../../src/rules/configuration/file-system.ts';
+import { type FileSystem, signatureOf } from '../../src/rules/configuration/file-system.ts';
+import { followStep, type Step } from '../../src/rules/publishing/follow.ts';
 import { type PublishingDisk, publishingDisk } from '../../src/rules/publishing/publish.ts';
 import { tagAndPublish } from '../../src/rules/publishing/tag-and-publish.ts';
 import { largestFile } from '../../src/rules/publishing/tagged-copies.ts';
@@ -125,6 +127,50 @@ test('copies in last go when their source is no longer added', () => {
   assert(!existsSync(`${root}${output}/last`));
 });
 
+/** A step of the follower of the image, which leaves the last rename to the launcher. */
+function stepOf(root: string, changes: Parameters<typeof runIn>[1] = {}): Step {
+  return followStep(runIn(root, changes), (path) => signatureOf(root + path), 'still', true);
+}
+
+const dropIn = `${output}/federation.yaml`;
+
+test('copies in last that are new: the list is published again though it is the same, to be seen being read', () => {
+  const root = plant({ ...first, 'x.yaml': rule('X') });
+  tagAndPublish(runIn(root));
+  const asked = ['-o', 'rules_files[]=/etc/falco/x.yaml', '-o', `rules_files[]=${output}/last`];
+  const { left } = stepOf(root, { falcoArguments: [...ourArguments, ...asked] });
+  assert.deepEqual(left, { draft: `${output}/work/file`, path: dropIn });
+  assert.deepEqual(readFileSync(root + left.draft), readFileSync(root + dropIn));
+  assert.deepEqual(readdirSync(`${root}${output}/last`), ['00-x.yaml']);
+});
+
+test('a list that is left: the one before is in force until it is renamed, and its folders stay until it is read', () => {
+  const root = plant(first);
+  tagAndPublish(runIn(root));
+  const before = names(root);
+  const list = readFileSync(root + dropIn);
+  plant(second, root);
+  const { left } = stepOf(root);
+  assert(left !== undefined);
+  assert.deepEqual([names(root), readFileSync(root + dropIn)], [before, list]);
+  assert.deepEqual(readFileSync(`${root}${output}/work/unread`), list, 'what Falco has read last');
+  renameSync(root + left.draft, root + left.path);
+  const now = names(root);
+  assert.deepEqual(
+    now,
+    falcoIn(root, [])
+      .rules.map((one) => one.name)
+      .sort(),
+  );
+  const folders = readdirSync(`${root}${output}/rules`);
+  assert.equal(stepOf(root).left, undefined, 'nothing has changed');
+  assert.deepEqual(readdirSync(`${root}${output}/rules`), folders);
+  rmSync(`${root}${output}/work/unread`);
+  stepOf(root);
+  assert.deepEqual(readdirSync(`${root}${output}/rules`), ['00-a.1', '01-b', '02-d.1']);
+  assert.deepEqual([names(root), everyRuleTagged(root)], [now, true]);
+});
+
 // --- failures ---------------------------------------------------------------------------------------------
 
 /** A disk on which the n-th change and all after it fail, as if the process had died there or the disk filled up. */
@@ -191,6 +237,32 @@ test('a later run that ends at any step keeps every rule tagged and loses none',
     tagAndPublish(runIn(root));
     assert.deepEqual(names(root), [...now].sort());
     assert(step < 100);
+  }
+});
+
+test('a step that ends anywhere leaves the list in force as it is, and the next one publishes', () => {
+  for (let at = 0, done = false; !done; at++) {
+    const root = plant(first);
+    tagAndPublish(runIn(root));
+    const before = names(root);
+    plant(second, root);
+    const { report, left } = stepOf(root, { disk: breakingDisk(root, at).disk });
+    done = report?.outcome.code === 'rules_tagged';
+    assert.deepEqual(
+      [left !== undefined, names(root), everyRuleTagged(root)],
+      [done, before, true],
+      `step ${at}`,
+    );
+    const next = stepOf(root).left;
+    assert(next !== undefined);
+    renameSync(root + next.draft, root + next.path);
+    assertWhole(
+      root,
+      [],
+      falcoIn(root, []).rules.map((one) => one.name),
+      at,
+    );
+    assert(at < 100);
   }
 });
 
