@@ -104,12 +104,14 @@ function runOnce(settings: Settings, io: CommandIo): number {
 
 /**
  * What the launcher (src/launcher/follow.c) starts: one step of following. What to wait for goes to the descriptor
- * that it reads: texts with a NUL behind each, first the milliseconds, then each path and its signature.
+ * that it reads: texts with a NUL behind each: the milliseconds, what to rename and to where, then each path and its
+ * signature.
  */
 function runOneStep(settings: Settings, io: CommandIo, woken: Woken): number {
-  const { report, seen, within } = followStep(asRun(settings, io), signatureOf, woken);
+  const { report, seen, within, left } = followStep(asRun(settings, io), signatureOf, woken, true);
   if (report !== undefined) tell(report, settings, io);
-  writeFileSync(watchListDescriptor, [within, ...[...seen].flat()].map((text) => `${text}\0`).join(''));
+  const list = [within, left?.draft ?? '', left?.path ?? '', ...[...seen].flat()];
+  writeFileSync(watchListDescriptor, list.map((text) => `${text}\0`).join(''));
   return done;
 }
 

@@ -357,7 +357,7 @@ const table = {
   rules_config_broken: {
     severity: 'error',
     sentence:
-      'A config file of Falco is not valid YAML in UTF-8, so which rules files it loads is not known.',
+      'A config file of Falco is not valid YAML, or its paths are not UTF-8, so which rules files it loads is not known.',
     remedy: 'Correct the file.',
   },
   rules_config_refused: {
@@ -454,12 +454,12 @@ const table = {
   rules_file_too_large_to_tag: {
     severity: 'warning',
     sentence:
-      'A rules file is too large to be parsed within the memory of the container and was copied as it is.',
-    remedy: 'Split the file.',
+      'A rules file holds too many tags or anchored values at once for the memory of the container and was copied as it is.',
+    remedy: 'Split the item, or write anchored values out.',
   },
   rules_file_edit_unproven: {
     severity: 'warning',
-    sentence: 'An edited rules file did not read back as it should, so it was copied as it is.',
+    sentence: 'A rule with its tags did not read back as it should, so it stays untagged.',
     remedy: 'Please report the file.',
   },
   rules_rule_not_tagged: {
