@@ -303,6 +303,20 @@ const table = {
     severity: 'done',
     sentence: 'The rules were tagged and published.',
   },
+  alerts_posted_to_forwarder: {
+    severity: 'note',
+    sentence: 'Falco posts its alerts to nobody by itself, so it posts them to the forwarder, as JSON.',
+  },
+  alerts_posted_by_user: {
+    severity: 'skipped',
+    sentence: 'Falco posts its alerts to an address of its own configuration; that is left as it is.',
+  },
+  alerts_not_posted: {
+    severity: 'warning',
+    sentence:
+      "Falco's arguments set http_output or json_output, so it is not made to post its alerts to the forwarder.",
+    remedy: 'Remove these options, or let them post to falcosidekick or to the forwarder.',
+  },
   rules_tagged_in_part: {
     severity: 'warning',
     sentence: 'Rules were tagged and published, but others stay untagged, or may.',

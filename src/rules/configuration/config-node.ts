@@ -54,6 +54,7 @@ export function literalScalar(text: string): ConfigScalar {
 /** Only these keys of a config file matter here; the rest is not even converted. */
 export const keysThatMatter: ReadonlySet<string> = new Set([
   ...['config_files', 'rules_files', 'rules_file', 'watch_config_files'],
+  ...['http_output', 'json_output'],
 ]);
 
 export type ConfigContent =

@@ -10,7 +10,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FileSystem } from '../configuration/file-system.ts';
-import { wouldTakeAway } from './doubt.ts';
+import { publishedFolders, wouldTakeAway } from './doubt.ts';
 import { type Planned, planPublication, type RulesReport } from './publication-plan.ts';
 import type { Draft } from './publish.ts';
 import { keptAsBefore, publishPlanned, reportingErrors, type TagAndPublish } from './tag-and-publish.ts';
@@ -67,7 +67,7 @@ export function followStep(
       within = doubtFor;
       return undefined;
     }
-    if (isToBeKept(planned)) return keptAsBefore(run, planned.report);
+    if (isToBeKept(planned, run)) return keptAsBefore(run, planned.report);
     const published = publishPlanned(run, planned, {
       // Falco will not read it before its next start: nobody need wait for that.
       leavesDropIn: leavesDropIn && !isUnwatched(planned.report),
@@ -90,9 +90,11 @@ function isUnwatched({ outcome, findings }: RulesReport): boolean {
  * Whether what was published stays although there is nothing to put in its place. Falco's own list takes over only
  * where Falco would find something there, if only an empty folder: with none of it left Falco would not start.
  */
-function isToBeKept({ plan, report }: Planned): boolean {
+function isToBeKept({ plan, report }: Planned, { disk, output }: TagAndPublish): boolean {
   const startsWithout = plan.last.length > 0 || report.kept.some(({ code }) => code === 'rules_entry_empty');
-  return plan.dropIn === undefined && !startsWithout;
+  if (startsWithout || (plan.dropIn?.items ?? []).length > 0) return false;
+  // A drop-in without a list takes nothing from who has none.
+  return plan.dropIn === undefined || publishedFolders(disk, output).length > 0;
 }
 
 /** A file system that notes what is asked of it, each path's signature first: a later change cannot be missed. */
