@@ -11,6 +11,7 @@ import { after, before, describe, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import type { V1Container, V1PodSpec } from '@kubernetes/client-node';
 import fc from 'fast-check';
+import { parseAllDocuments } from 'yaml';
 import { findFalco } from '../../src/injection/falco/find-falco.ts';
 import { findFalcosidekick } from '../../src/injection/falcosidekick/find-falcosidekick.ts';
 import { manifests } from '../manifests/files.ts';
@@ -18,7 +19,7 @@ import { root } from '../real/places.ts';
 import { type Api, api as apiOf } from './api.ts';
 import { type ReviewRecorder, startReviewRecorder } from './control-plane/review-recorder.ts';
 import { type ControlPlane, missingPrograms, startControlPlane } from './control-plane.ts';
-import { makeNamespace, optedIn, podsIn } from './created-pods.ts';
+import { makeNamespace, nameOf, optedIn, podsIn } from './created-pods.ts';
 import { until } from './replica.ts';
 
 const name = 'falco-federation-webhook';
@@ -32,7 +33,12 @@ const overlays = ['base', 'overlays/spoke', 'overlays/hub', 'overlays/cert-manag
 /** All of them at once, in a kustomization as users have one (manifests/README.md). */
 const combination = {
   resources: ['overlays/spoke'],
-  components: ['components/cert-manager', 'components/host-network', 'components/workloads'],
+  components: [
+    'components/cert-manager',
+    'components/host-network',
+    'components/workloads',
+    'components/forwarder-volume-claim',
+  ],
 };
 
 interface LiveObject {
@@ -41,7 +47,16 @@ interface LiveObject {
     readonly name: string;
     readonly resourceVersion: string;
     readonly managedFields: readonly unknown[];
+    readonly annotations?: Readonly<Record<string, string>>;
   };
+}
+
+/** What kubectl writes where it applies by itself, without the server. */
+const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
+
+interface LiveState {
+  readonly content: unknown;
+  readonly written: unknown;
 }
 
 /** Writes the kustomization to a folder of its own; kustomize reaches the components by relative paths only. */
@@ -67,22 +82,26 @@ function combined(folder: string): string {
   return at;
 }
 
-/** Each object's version now, and who set what in it. */
-async function live({ kubectl }: ControlPlane, rendered: string): Promise<Record<string, unknown>> {
+/** Each object now: what it is, and its version with who set what in it. */
+async function live({ kubectl }: ControlPlane, rendered: string): Promise<Record<string, LiveState>> {
   const said = await kubectl(['get', '-f', '-', '-o', 'json', '--show-managed-fields'], rendered);
   // Safe: several objects are what was asked for.
   const { items } = JSON.parse(said) as { items: readonly LiveObject[] };
   return Object.fromEntries(
-    items.map(({ kind, metadata }) => [
-      `${kind}/${metadata.name}`,
-      { version: metadata.resourceVersion, fields: metadata.managedFields },
-    ]),
+    items.map(({ kind, metadata, ...content }) => {
+      const { resourceVersion, managedFields, annotations, ...rest } = metadata;
+      const { [lastApplied]: _, ...ours } = annotations ?? {};
+      return [
+        `${kind}/${metadata.name}`,
+        { content: { ...content, ...rest, annotations: ours }, written: { resourceVersion, managedFields } },
+      ];
+    }),
   );
 }
 
 /** Waits until the controllers have nothing more to write to them. */
-async function settled(controlPlane: ControlPlane, rendered: string): Promise<Record<string, unknown>> {
-  let last: Record<string, unknown> = {};
+async function settled(controlPlane: ControlPlane, rendered: string): Promise<Record<string, LiveState>> {
+  let last: Record<string, LiveState> = {};
   await until('the objects stay as they are', async () => {
     const now = await live(controlPlane, rendered);
     const isSame = isDeepStrictEqual(now, last);
@@ -92,19 +111,59 @@ async function settled(controlPlane: ControlPlane, rendered: string): Promise<Re
   return last;
 }
 
+/** Applies it. @returns what kubectl says of each object */
 async function applied(
   controlPlane: ControlPlane,
   folder: string,
   ...flags: readonly string[]
-): Promise<void> {
-  const { status, stderr } = await controlPlane.tryKubectl(['apply', ...flags, '-k', folder]);
+): Promise<readonly string[]> {
+  const { status, stdout, stderr } = await controlPlane.tryKubectl(['apply', ...flags, '-k', folder]);
   assert.equal(status, 0, stderr);
   // A warning is PodSecurity's or a deprecation.
   assert.equal(stderr.replaceAll(/^.*last-applied-configuration.*\n?/gm, ''), '');
+  return stdout.trim().split('\n');
 }
 
 async function removed(controlPlane: ControlPlane, rendered: string): Promise<void> {
   await controlPlane.kubectl(['delete', '--ignore-not-found', '--timeout=50s', '-f', '-'], rendered);
+}
+
+interface Rendered {
+  readonly kind: string;
+  readonly metadata: { readonly name: string };
+  readonly spec?: { readonly replicas?: number };
+}
+
+/** Names of the workloads, once for each of their pods. */
+function expectedOwners(rendered: string): readonly string[] {
+  return parseAllDocuments(rendered).flatMap((document) => {
+    // Safe: kustomize writes objects.
+    const { kind, metadata, spec } = document.toJS() as Rendered;
+    if (kind !== 'Deployment' && kind !== 'StatefulSet') return [];
+    return Array.from({ length: spec?.replicas ?? 1 }, () => metadata.name);
+  });
+}
+
+async function owners(api: Api): Promise<readonly string[]> {
+  const pods = await podsIn(api, namespace);
+  return pods.map((pod) => nameOf(pod).replace(/^.*\//, '')).toSorted();
+}
+
+/** Ways of applying, one after the other. */
+const orders = {
+  'first by the server': ['server', 'server', 'client', 'client', 'server', 'client', 'server'],
+  'first by the client': ['client', 'client', 'server', 'server', 'client', 'server', 'client'],
+} as const;
+
+/** What kubectl calls configured though it is as it was: it always sends a budget's selector, as one to be replaced. */
+const alwaysSent = 'poddisruptionbudget.policy/';
+
+/** How often an object was written is no part of what it is. */
+function withoutGenerations(state: Record<string, LiveState>): unknown {
+  const content = Object.entries(state).map(([of, one]) => [of, one.content]);
+  return JSON.parse(JSON.stringify(content), (key, value) =>
+    ['generation', 'observedGeneration'].includes(key) ? undefined : value,
+  );
 }
 
 function checkOverlay(
@@ -112,27 +171,44 @@ function checkOverlay(
   folderOf: () => string,
   cluster: () => { controlPlane: ControlPlane; api: Api },
 ): void {
-  test(`${of}: is accepted, makes two pods, and is no drift when applied again`, async () => {
-    const { controlPlane, api } = cluster();
-    const folder = folderOf();
-    const rendered = await controlPlane.kubectl(['kustomize', folder]);
-    try {
-      await applied(controlPlane, folder, '--server-side');
-      await until('two pods are there', async () => (await podsIn(api, namespace)).length === 2);
-      const first = await settled(controlPlane, rendered);
-      await applied(controlPlane, folder, '--server-side');
-      assert.deepEqual(await live(controlPlane, rendered), first);
-
-      // The other way of applying: once to take them over, then nothing is left to do.
-      await applied(controlPlane, folder);
-      const second = await settled(controlPlane, rendered);
-      await applied(controlPlane, folder);
-      assert.deepEqual(await live(controlPlane, rendered), second);
-      assert.equal((await podsIn(api, namespace)).length, 2);
-    } finally {
-      await removed(controlPlane, rendered);
-    }
-  });
+  for (const [about, order] of Object.entries(orders)) {
+    test(`${of}, applied ${about}: is accepted, makes its pods, and is no drift when applied again`, async () => {
+      const { controlPlane, api } = cluster();
+      const folder = folderOf();
+      const rendered = await controlPlane.kubectl(['kustomize', folder]);
+      const expected = expectedOwners(rendered).toSorted();
+      const apply = (way: (typeof order)[number]) =>
+        applied(controlPlane, folder, ...(way === 'server' ? ['--server-side'] : []));
+      try {
+        for (const [at, way] of order.entries()) {
+          if (at === 0) {
+            await apply(way);
+            await until(`the pods of ${expected.join(', ')} are there`, async () =>
+              isDeepStrictEqual(await owners(api), expected),
+            );
+            continue;
+          }
+          const before = await settled(controlPlane, rendered);
+          const said = await apply(way);
+          const now = await live(controlPlane, rendered);
+          if (order[at - 1] === way) {
+            assert.deepEqual(now, before);
+            const changed = said.filter((line) => !/ (unchanged|serverside-applied)$/.test(line));
+            assert.deepEqual(
+              changed.filter((line) => !line.startsWith(alwaysSent)),
+              [],
+            );
+          } else {
+            // The other way writes its own record of who applied what, and nothing else.
+            assert.deepEqual(withoutGenerations(now), withoutGenerations(before));
+          }
+        }
+        assert.deepEqual(await owners(api), expected);
+      } finally {
+        await removed(controlPlane, rendered);
+      }
+    });
+  }
 }
 
 interface Case {
