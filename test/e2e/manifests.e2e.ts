@@ -20,6 +20,7 @@ import { type Api, api as apiOf } from './api.ts';
 import { type ReviewRecorder, startReviewRecorder } from './control-plane/review-recorder.ts';
 import { type ControlPlane, missingPrograms, startControlPlane } from './control-plane.ts';
 import { makeNamespace, nameOf, optedIn, podsIn } from './created-pods.ts';
+import { checkHubGuide } from './hub-guide.e2e.ts';
 import { until } from './replica.ts';
 
 const name = 'falco-federation-webhook';
@@ -515,6 +516,7 @@ export function checkManifests(controlPlane: () => ControlPlane): void {
     assert.doesNotMatch(rendered, /kind: (Role|RoleBinding|NetworkPolicy)$/m);
   });
   describe('what reaches the webhook', () => checkWhatReachesTheWebhook(cluster));
+  describe('the hub guide', () => checkHubGuide(controlPlane));
 }
 
 if (import.meta.main) {
