@@ -1,6 +1,6 @@
 /** docs/hub.md: its manifests fit what `certs` makes, and its commands are those of the program. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Readable } from 'node:stream';
@@ -95,6 +95,12 @@ describe('docs/hub.md', () => {
     const hosts = [ingress.spec?.rules?.[0]?.host, ingress.spec?.tls?.[0]?.hosts?.[0], listener?.hostname];
     for (const host of hosts) assert.ok(certsCommands[0]?.includes(host ?? ''), String(host));
     for (const { metadata } of objects) assert.equal(metadata.namespace, namespace);
+  });
+
+  test('git leaves out whatever the commands make', () => {
+    const ignored = readFileSync(path.join(import.meta.dirname, '../../.gitignore'), 'utf8').split('\n');
+    assert.ok(ignored.includes('certs/*') && ignored.includes('!certs/README.md'));
+    assert.deepEqual(readdirSync(folder), ['certs']);
   });
 
   test('names are let in whole, and the one that is shut out is not', () => {

@@ -14,6 +14,7 @@ import fc from 'fast-check';
 import { parseAllDocuments } from 'yaml';
 import { findFalco } from '../../src/injection/falco/find-falco.ts';
 import { findFalcosidekick } from '../../src/injection/falcosidekick/find-falcosidekick.ts';
+import { snippetsIn } from '../docs/snippets.ts';
 import { manifests } from '../manifests/files.ts';
 import { root } from '../real/places.ts';
 import { type Api, api as apiOf } from './api.ts';
@@ -514,6 +515,28 @@ export function checkManifests(controlPlane: () => ControlPlane): void {
     assert.doesNotMatch(rendered, /cluster: staging/);
     assert.match(rendered, /image: registry\.example\/mirror\/webhook:other$/m);
     assert.doesNotMatch(rendered, /kind: (Role|RoleBinding|NetworkPolicy)$/m);
+  });
+  test('the patches of manifests/README.md do what they say', async () => {
+    const patches = snippetsIn('manifests/README.md', 'yaml').filter((block) => /^patches:/m.test(block));
+    assert.equal(patches.length, 1);
+    const at = realpathSync(mkdtempSync(join(ownFolder, 'patched-')));
+    try {
+      const written = patches.join('').replaceAll('../manifests', relative(at, manifests));
+      const resources = `resources: [${relative(at, join(manifests, 'overlays/spoke'))}]\n`;
+      writeFileSync(join(at, 'kustomization.yaml'), resources + written);
+      const rendered = await controlPlane().kubectl(['kustomize', at]);
+      for (const part of [
+        /^ {2}- ports:\n {4}- port: 8443$/m,
+        /^ {8}- name: HTTPS_PROXY\n {10}value: http:\/\/proxy\.example:3128$/m,
+        /^ {4}- namespaceSelector:\n.*\n.*\n {4}- ipBlock:\n {8}cidr: 10\.0\.0\.0\/16$/m,
+        /^ {2}volumeClaimTemplates:$/m,
+      ])
+        assert.match(rendered, part);
+      await applied(controlPlane(), at, '--server-side');
+      await removed(controlPlane(), rendered);
+    } finally {
+      rmSync(at, { recursive: true });
+    }
   });
   describe('what reaches the webhook', () => checkWhatReachesTheWebhook(cluster));
   describe('the hub guide', () => checkHubGuide(controlPlane));
