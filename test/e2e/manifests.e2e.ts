@@ -9,7 +9,7 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'nod
 import { join, relative } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
-import type { V1Container, V1PodSpec } from '@kubernetes/client-node';
+import type { V1Container, V1Pod, V1PodSpec } from '@kubernetes/client-node';
 import fc from 'fast-check';
 import { parseAllDocuments } from 'yaml';
 import { findFalco } from '../../src/injection/falco/find-falco.ts';
@@ -136,11 +136,14 @@ interface Rendered {
   readonly spec?: { readonly replicas?: number };
 }
 
+function renderedObjects(rendered: string): readonly Rendered[] {
+  // Safe: kustomize writes objects.
+  return parseAllDocuments(rendered).map((document) => document.toJS() as Rendered);
+}
+
 /** Names of the workloads, once for each of their pods. */
 function expectedOwners(rendered: string): readonly string[] {
-  return parseAllDocuments(rendered).flatMap((document) => {
-    // Safe: kustomize writes objects.
-    const { kind, metadata, spec } = document.toJS() as Rendered;
+  return renderedObjects(rendered).flatMap(({ kind, metadata, spec }) => {
     if (kind !== 'Deployment' && kind !== 'StatefulSet') return [];
     return Array.from({ length: spec?.replicas ?? 1 }, () => metadata.name);
   });
@@ -514,8 +517,44 @@ export function checkManifests(controlPlane: () => ControlPlane): void {
     assert.match(rendered, /^ {4}cluster: mine$/m);
     assert.doesNotMatch(rendered, /cluster: staging/);
     assert.match(rendered, /image: registry\.example\/mirror\/webhook:other$/m);
-    assert.doesNotMatch(rendered, /kind: (Role|RoleBinding|NetworkPolicy)$/m);
+    const kinds = renderedObjects(rendered).filter(({ metadata }) => metadata.name === name);
+    assert.deepEqual(
+      kinds.map(({ kind }) => kind).filter((kind) => ['Role', 'RoleBinding', 'NetworkPolicy'].includes(kind)),
+      [],
+    );
+    assert.doesNotMatch(rendered, /image: falco-federation-webhook/);
   });
+  test("the forwarder's pods are as PodSecurity `restricted` wants them, without a token", async () => {
+    const folder = join(manifests, 'overlays/spoke');
+    const rendered = await controlPlane().kubectl(['kustomize', folder]);
+    try {
+      await applied(controlPlane(), folder, '--server-side');
+      let pods: readonly V1Pod[] = [];
+      await until('the two pods are there', async () => {
+        pods = (await podsIn(cluster().api, namespace)).filter(
+          (pod) => nameOf(pod) === 'StatefulSet/falco-federation-forwarder',
+        );
+        return pods.length === 2;
+      });
+      assert.deepEqual(pods.map(({ metadata }) => metadata?.name).toSorted(), [
+        'falco-federation-forwarder-0',
+        'falco-federation-forwarder-1',
+      ]);
+      const said = await controlPlane().kubectl(['get', 'namespace', namespace, '-o', 'json']);
+      assert.match(said, /"pod-security\.kubernetes\.io\/enforce": "restricted"/);
+      for (const { spec } of pods) {
+        assert.deepEqual(spec?.volumes?.map((volume) => volume.name).toSorted(), [
+          'credentials',
+          'settings',
+          'spool',
+        ]);
+        assert.equal(spec?.containers.length, 1);
+      }
+    } finally {
+      await removed(controlPlane(), rendered);
+    }
+  });
+
   test('the patches of manifests/README.md do what they say', async () => {
     const patches = snippetsIn('manifests/README.md', 'yaml').filter((block) => /^patches:/m.test(block));
     assert.equal(patches.length, 1);
