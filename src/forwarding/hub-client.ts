@@ -33,6 +33,9 @@ export interface HubAccess {
   readonly env: NodeJS.ProcessEnv;
 }
 
+/** Milliseconds for a whole exchange: falcosidekick answers before it works (FACTS 3.7). */
+export const defaultAnswerTime = 15_000;
+
 /** Connections to the hub at once. */
 export const mostConnections = 64;
 
@@ -129,7 +132,7 @@ function agentFor(
 /** A client for one address and one set of credentials; others need another client. */
 export function hubClient(
   access: HubAccess,
-  { answerTime = 15_000, idleTime = 20_000 }: HubTimes = {},
+  { answerTime = defaultAnswerTime, idleTime = 20_000 }: HubTimes = {},
 ): HubClient {
   const agent = agentFor(access, idleTime);
   const url = new URL(access.address);

@@ -184,7 +184,7 @@ describe('inject', () => {
     const { status, stdout, stderr } = inject(`${pod('falcosidekick')}---\n${broken}`);
     assert.equal(status, 1);
     assert.ok(stdout.endsWith(`---\n${broken}`));
-    assert.match(stdout, /CUSTOMFIELDS/);
+    assert.match(stdout, /NODERED_ADDRESS/);
     assert.match(stderr, /document at line 10: .*passed on as it is/);
   });
 

@@ -120,7 +120,7 @@ function webhookOf(environment: ReadonlyMap<string, string>): (string | undefine
 function assertHubsOnly(environment: ReadonlyMap<string, string>, { hub }: Settings): void {
   const [address, ...others] = webhookOf(environment).slice(0, -1);
   assert.equal(address, hub?.address);
-  assert.deepEqual(others, ['POST', 'true', 'false', hub?.minimumPriority ?? '', '1']);
+  assert.deepEqual(others, ['POST', 'true', 'false', hub?.minimumPriority ?? '', '50']);
 }
 
 describe('falcosidekick with what is injected', () => {

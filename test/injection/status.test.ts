@@ -7,7 +7,9 @@ import type { PodTemplate } from '../../src/injection/pod-template.ts';
 import { readStatus } from '../../src/injection/status.ts';
 import { settingsFrom } from './pods.ts';
 
-const settings = settingsFrom('cluster: staging\nhub: {address: "https://hub.example"}\n');
+const settings = settingsFrom(
+  'cluster: staging\nhub: {through: falcosidekick, address: "https://hub.example"}\n',
+);
 
 function injected(template: PodTemplate): PodTemplate {
   const { identity, findings } = effectiveIdentity(settings, undefined, template.metadata?.annotations);

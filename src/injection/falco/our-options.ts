@@ -60,9 +60,14 @@ function isOurLast(option: string): boolean {
   return /^rules_files?$/.test(key) && rest === '[]' && value === ourLast;
 }
 
+/** A text of JSON, as a field's key and value are written. */
+const jsonText = String.raw`"(?:[^"\\]|\\.)*"`;
+const field = String.raw`\{${jsonText}: ${jsonText}\}`;
+const ourFields = new RegExp(String.raw`^append_output\[\]=\{"extra_fields": \[${field}(?:, ${field})*\]\}$`);
+
 /** Whether a `-o` value has the very shape of ours: whose it is the status annotation tells. */
 export function isShapedLikeOurFields(option: string): boolean {
-  return /^append_output\[\]=\{"extra_fields": \[\{"\w+": "[^"]*"\}(, \{"\w+": "[^"]*"\})*\]\}$/.test(option);
+  return ourFields.test(option);
 }
 
 function planRules(
