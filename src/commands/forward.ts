@@ -69,6 +69,7 @@ async function run(flags: ForwardFlags, first: Settings, io: CommandIo, logger: 
       }),
       () => draining,
     );
+    forwarder.start();
     logger.info(
       {
         cluster: first.cluster,

@@ -57,6 +57,9 @@ const mostRejected = 1_000;
 
 const pageSize = 4096;
 
+/** Milliseconds for which a reader beside us, such as `--list-rejected`, is waited for. */
+const busyTimeout = 2_000;
+
 /**
  * What the write-ahead log takes at the most: it is written back into the database after these pages, and a transaction
  * more may lie in it by then (see `largestTransaction`).
@@ -94,8 +97,8 @@ const schema = `
  * Lets the ids of a new spool begin behind those of any older one: an id that is still on its way must not stand for
  * another event when a damaged spool gave way to a new one.
  */
-function firstIds(): string {
-  return `INSERT INTO sqlite_sequence (name, seq) VALUES ('events', ${Date.now() * 1000});`;
+function firstIds(behind: number): string {
+  return `INSERT INTO sqlite_sequence (name, seq) VALUES ('events', ${Math.max(behind, Date.now() * 1000)});`;
 }
 
 /** The database's numbers for "this file is no database (any more)" (SQLITE_CORRUPT, SQLITE_NOTADB). */
@@ -103,8 +106,17 @@ export function isDamaged(error: unknown): boolean {
   return [11, 26].includes(errorNumber(error) & 0xff);
 }
 
-function isFull(error: unknown): boolean {
+export function isFull(error: unknown): boolean {
   return (errorNumber(error) & 0xff) === 13;
+}
+
+function isReadOnly(error: unknown): boolean {
+  return (errorNumber(error) & 0xff) === 8;
+}
+
+/** Whether what is there can still be read after this error. */
+export function isStillReadable(error: unknown): boolean {
+  return isFull(error) || isReadOnly(error);
 }
 
 function errorNumber(error: unknown): number {
@@ -155,15 +167,16 @@ export class Spool {
    * Opens the spool in a folder, or makes one there.
    *
    * @param limit bytes that its files may take together; at least `smallestSpool`
+   * @param idsBehind the ids of a new one are larger than this
    * @throws what SQLite or the file system does; an Error that names the remedy where a newer version made the spool
    */
-  constructor(folder: string, limit: number) {
+  constructor(folder: string, limit: number, idsBehind = 0) {
     mkdirSync(folder, { recursive: true });
     this.folder = folder;
     this.limit = limit;
-    this.database = new DatabaseSync(path.join(folder, databaseName));
+    this.database = new DatabaseSync(path.join(folder, databaseName), { timeout: busyTimeout });
     try {
-      this.prepareDatabase();
+      this.prepareDatabase(idsBehind);
       this.run = this.prepareStatements();
       this.count();
     } catch (error) {
@@ -172,7 +185,7 @@ export class Spool {
     }
   }
 
-  private prepareDatabase(): void {
+  private prepareDatabase(idsBehind: number): void {
     this.database.exec(`
       PRAGMA page_size = ${pageSize};
       PRAGMA journal_mode = WAL;
@@ -188,7 +201,7 @@ export class Spool {
         `the spool in ${this.folder} is of a newer version (${version}; this program knows ${schemaVersion}): run the newer program again, or give another folder with --spool`,
       );
     }
-    if (version === 0) this.transaction(() => this.database.exec(schema + firstIds()));
+    if (version === 0) this.transaction(() => this.database.exec(schema + firstIds(idsBehind)));
   }
 
   private prepareStatements(): Statements {
@@ -337,9 +350,8 @@ export class Spool {
 
   /** Bytes that its files take. */
   size(): number {
-    const sizeOf = (suffix: string): number =>
-      statSync(path.join(this.folder, databaseName + suffix), { throwIfNoEntry: false })?.size ?? 0;
-    return ['', ...logSuffixes].reduce((sum, suffix) => sum + sizeOf(suffix), 0);
+    const file = path.join(this.folder, databaseName);
+    return ['', ...logSuffixes].reduce((sum, suffix) => sum + sizeOf(file + suffix), 0);
   }
 
   close(): void {
@@ -368,6 +380,10 @@ function exists(file: string): boolean {
   return statSync(file, { throwIfNoEntry: false }) !== undefined;
 }
 
+function sizeOf(file: string): number {
+  return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+}
+
 /** Moves a damaged spool out of the way; opening has a look at what can still be read of it. */
 export function setAside(folder: string): void {
   for (const suffix of ['', ...logSuffixes]) {
@@ -378,50 +394,54 @@ export function setAside(folder: string): void {
 }
 
 /**
- * Opens the spool in a folder. One that is damaged gives way to a new one with all of it that can still be read; its
- * files then go, as they would count against the limit for ever.
+ * Opens the spool in a folder. One that is damaged gives way to a new one with all of it that can still be read and has
+ * room beside it; its files then go, as they would count against the limit for ever.
  *
  * @throws as the constructor does
  */
-export function openSpool(folder: string, limit: number): OpenedSpool {
+export function openSpool(folder: string, limit: number, idsBehind = 0): OpenedSpool {
   const damaged = path.join(folder, damagedName);
   if (!exists(damaged)) {
     try {
-      return { spool: new Spool(folder, limit), saved: undefined };
+      return { spool: new Spool(folder, limit, idsBehind), saved: undefined };
     } catch (error) {
       if (!isDamaged(error)) throw error;
       setAside(folder);
     }
   }
-  const spool = new Spool(folder, limit);
+  const damagedFiles = ['', ...logSuffixes].map((suffix) => damaged + suffix);
+  const size = damagedFiles.reduce((sum, file) => sum + sizeOf(file), 0);
+  const spool = new Spool(folder, Math.max(smallestSpool, limit - size), idsBehind);
   try {
-    const saved = copyReadable(damaged, spool);
-    for (const suffix of ['', ...logSuffixes]) rmSync(damaged + suffix, { force: true });
-    return { spool, saved };
+    copyReadable(damaged, spool);
+    for (const file of damagedFiles) rmSync(file, { force: true });
+    spool.resize(limit);
+    return { spool, saved: spool.waiting().events };
   } catch (error) {
     spool.close();
     throw error;
   }
 }
 
-/** @returns how many events could be read */
-function copyReadable(damaged: string, spool: Spool): number {
-  let saved = 0;
+/** Copies until the disk is full: what does not fit would not fit the next time either. */
+function copyReadable(damaged: string, spool: Spool): void {
   let batch: NewEvent[] = [];
   let bytes = 0;
   const commit = (): void => {
     spool.commit({ keep: batch, delivered: [], rejected: [] });
-    saved += batch.length;
     batch = [];
     bytes = 0;
   };
-  for (const event of readable(damaged)) {
-    batch.push(event);
-    bytes += event.text.length;
-    if (bytes > largestTransaction / 2) commit();
+  try {
+    for (const event of readable(damaged)) {
+      batch.push(event);
+      bytes += event.text.length;
+      if (bytes > largestTransaction / 2) commit();
+    }
+    commit();
+  } catch (error) {
+    if (!isFull(error)) throw error;
   }
-  commit();
-  return saved;
 }
 
 /** Events of a damaged database, as far as they can be read. */
@@ -455,5 +475,6 @@ export function rejectedEvents(folder: string): RejectedEvent[] {
 /** Why the spool could not do something, for people. */
 export function whySpoolFailed(error: unknown, folder: string): string {
   if (isFull(error)) return `${folder}: the disk is full`;
+  if (isReadOnly(error)) return `${folder}: the disk, or a file in it, is read-only`;
   return `${folder}: ${messageOf(error)}`;
 }
