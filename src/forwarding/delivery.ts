@@ -39,7 +39,7 @@ export interface DeliveryOptions extends DeliveryEvents {
   readonly mostAtOnce?: number;
 }
 
-const defaultMostAtOnce = 64;
+const defaultMostAtOnce = 32;
 
 /** Characters of events on their way at once: together with what SQLite and Node need, below the container's limit. */
 const mostOnTheWay = 8 * 1024 * 1024;

@@ -17,7 +17,7 @@ export interface ForwardingPlan {
 }
 
 /** As long as Falco's events are, some 700 bytes; it lacks labels and tags, as most do. */
-const body = JSON.stringify({
+export const body = JSON.stringify({
   hostname: 'node-1',
   output: `17:35:48.518937838: Notice Unexpected connection (command=curl ${'x'.repeat(250)})`,
   output_fields: {
@@ -43,7 +43,7 @@ interface Hub extends Started {
 }
 
 /** On the client's core: what is measured has the other one for itself. */
-async function startHub({ certificate, key, ca }: Place, delay: number, port = '0'): Promise<Hub> {
+export async function startHub({ certificate, key, ca }: Place, delay: number, port = '0'): Promise<Hub> {
   const file = join(import.meta.dirname, 'hub-server.ts');
   const { match, ...started } = await start(
     onCore(1, [process.execPath, file, certificate, key, String(delay), port]),
@@ -80,7 +80,7 @@ interface Forwarder extends Target {
   readonly spool: string;
 }
 
-async function startForwarder(
+export async function startForwarder(
   place: Place,
   hub: string,
   spool = newFolder(place, 'spool-'),
@@ -113,7 +113,7 @@ async function waitingEvents({ metricsPort }: Forwarder): Promise<number> {
   return Number(/^falco_federation_forwarder_waiting_events (\d+)/m.exec(await answer.text())?.[1]);
 }
 
-async function untilDrained(forwarder: Forwarder): Promise<void> {
+export async function untilDrained(forwarder: Forwarder): Promise<void> {
   while ((await waitingEvents(forwarder)) > 0) await wait(100);
 }
 
