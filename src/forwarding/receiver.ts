@@ -4,6 +4,7 @@
  * event, 405 for other methods, 408, 413, 503.
  */
 import { createServer, type IncomingMessage, type OutgoingHttpHeaders, type ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
 import { messageOf } from '../reasons/message-of.ts';
 import { type PlainServer, plainServer } from '../server/plain-server.ts';
 import { priorities } from '../settings/schema.ts';
@@ -243,7 +244,11 @@ export function buildReceiver(
     },
     (request, response) => void listener(request, response),
   );
+  const told = new WeakSet<Duplex>();
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    // What still comes of such a request is another error.
+    if (told.has(socket)) return;
+    told.add(socket);
     const { status, reason } = brokenRequests[error.code ?? ''] ?? {
       status: '400 Bad Request',
       reason: 'not_http',
