@@ -2,9 +2,10 @@
  * Events on disk, in one SQLite database. Everything is written in transactions that are on disk when they return
  * (write-ahead log, synchronous FULL); one transaction serves all events of a moment.
  *
- * Its files never take more than `limit` together. When it is full, the oldest event of the lowest priority goes first.
+ * Its files never take more than `limit` together, nor more than the disk has for them. When it is full, the oldest event
+ * of the lowest priority goes first.
  */
-import { mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, statfsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { messageOf } from '../reasons/message-of.ts';
@@ -71,6 +72,9 @@ export const largestTransaction = 2 * 1024 * 1024;
 
 /** Log, its index and the database's own pages: what is not there for events. */
 const overhead = logPages * pageSize + 2 * largestTransaction + 512 * 1024;
+
+/** Milliseconds between two looks at how much room the disk has. */
+const lookAtDiskEvery = 1_000;
 
 /** Below this there would be no room for events. */
 export const smallestSpool = 2 * overhead;
@@ -160,6 +164,8 @@ export class Spool {
   private readonly database: DatabaseSync;
   private readonly run: Statements;
   private limit: number;
+  private roomOnDisk = Number.POSITIVE_INFINITY;
+  private lookedAtDisk = Number.NEGATIVE_INFINITY;
   private waitingEvents = 0;
   private waitingBytes = 0;
 
@@ -299,10 +305,25 @@ export class Spool {
     return (pages - Number(this.run.freePages.get()?.freelist_count ?? 0)) * pageSize;
   }
 
+  /**
+   * Bytes that the files may take: on a disk that is smaller than the limit, or that others use too, what is there. What
+   * the spool itself writes does not change it.
+   */
+  private bound(): number {
+    const now = performance.now();
+    if (now - this.lookedAtDisk > lookAtDiskEvery) {
+      const { bavail, bsize } = statfsSync(this.folder);
+      this.roomOnDisk = this.size() + bavail * bsize;
+      this.lookedAtDisk = now;
+    }
+    return Math.min(this.limit, this.roomOnDisk);
+  }
+
   /** Makes room. @returns those of the new events that stay: they may themselves be of the lowest priority */
   private withRoomFor(keep: readonly NewEvent[], dropped: Map<number, number>): readonly NewEvent[] {
     let needed = keep.reduce((sum, { text }) => sum + roomFor(Buffer.byteLength(text)), 0);
-    const hasRoom = (): boolean => this.used() + needed <= this.limit - overhead;
+    const most = this.bound() - overhead;
+    const hasRoom = (): boolean => this.used() + needed <= most;
     const drop = (priority: number): void => {
       dropped.set(priority, (dropped.get(priority) ?? 0) + 1);
     };
