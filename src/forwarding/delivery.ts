@@ -42,7 +42,7 @@ export interface DeliveryOptions extends DeliveryEvents {
 const defaultMostAtOnce = 32;
 
 /** Characters of events on their way at once: together with what SQLite and Node need, below the container's limit. */
-const mostOnTheWay = 8 * 1024 * 1024;
+const mostOnTheWay = 4 * 1024 * 1024;
 
 /** Failures without a success in between after which a heartbeat finds out whether it is the hub. */
 const failuresUntilProbe = 3;

@@ -20,6 +20,7 @@ import {
   isFull,
   isStillReadable,
   largestTransaction,
+  mostRejectedAtOnce,
   type NewEvent,
   openSpool,
   type Spool,
@@ -87,7 +88,7 @@ export class Keeper {
   private failures = 0;
   private pending: Pending[] = [];
   private delivered: number[] = [];
-  private rejected: { readonly id: number; readonly status: number }[] = [];
+  private readonly rejected: { readonly id: number; readonly status: number }[] = [];
   private scheduled: NodeJS.Immediate | undefined;
   private gathering: NodeJS.Timeout | undefined;
   private healing: NodeJS.Timeout | undefined;
@@ -224,7 +225,7 @@ export class Keeper {
     this.gathering = undefined;
     if (this.closed) return;
     do this.flushOnce();
-    while (this.pending.length > 0);
+    while (this.pending.length > 0 || (this.rejected.length > 0 && this.failure === undefined));
   }
 
   /** One transaction's worth. */
@@ -242,10 +243,11 @@ export class Keeper {
 
   /** Writes new events and what has become of others. */
   private commitWith(keep: readonly NewEvent[]): boolean {
-    const { delivered, rejected } = this;
+    const { delivered } = this;
+    const rejected = this.rejected.slice(0, mostRejectedAtOnce);
     if (this.commit({ keep, delivered, rejected }) === undefined) return false;
     this.delivered = [];
-    this.rejected = [];
+    this.rejected.splice(0, rejected.length);
     return true;
   }
 

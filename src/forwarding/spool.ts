@@ -67,8 +67,9 @@ const busyTimeout = 2_000;
  */
 const logPages = 512;
 
-/** Bytes of events in one transaction; larger ones are parted by whoever keeps events. */
+/** Bytes of events in one transaction, and rejected events; what is more is parted by whoever keeps events. */
 export const largestTransaction = 2 * 1024 * 1024;
+export const mostRejectedAtOnce = 2;
 
 /** Log, its index and the database's own pages: what is not there for events. */
 const overhead = logPages * pageSize + 2 * largestTransaction + 512 * 1024;
@@ -151,6 +152,7 @@ interface Statements {
   readonly remove: StatementSync;
   readonly reject: StatementSync;
   readonly trimRejected: StatementSync;
+  readonly dropRejected: StatementSync;
   readonly lowest: StatementSync;
   readonly oldestOf: StatementSync;
   readonly oldest: StatementSync;
@@ -222,6 +224,9 @@ export class Spool {
         'INSERT INTO rejected (at, status, text) SELECT ?, ?, text FROM events WHERE id = ?',
       ),
       trimRejected: database.prepare('DELETE FROM rejected WHERE id <= (SELECT max(id) FROM rejected) - ?'),
+      dropRejected: database.prepare(
+        'DELETE FROM rejected WHERE id IN (SELECT id FROM rejected ORDER BY id LIMIT 1)',
+      ),
       lowest: database.prepare('SELECT max(priority) AS priority FROM events'),
       oldestOf: database.prepare('SELECT id FROM events WHERE priority = ? ORDER BY id LIMIT 64'),
       oldest: database.prepare('SELECT received FROM events ORDER BY id LIMIT 1'),
@@ -268,9 +273,12 @@ export class Spool {
   commit({ keep, delivered, rejected }: Changes): Committed {
     const dropped = new Map<number, number>();
     const ids = this.transaction(() => {
-      for (const { id, status } of rejected) this.run.reject.run(Date.now(), status, id);
+      for (const { id, status } of rejected) {
+        this.run.reject.run(Date.now(), status, id);
+        this.remove(id);
+      }
       if (rejected.length > 0) this.run.trimRejected.run(mostRejected);
-      for (const id of [...delivered, ...rejected.map((one) => one.id)]) this.remove(id);
+      for (const id of delivered) this.remove(id);
       const staying = new Set(this.withRoomFor(keep, dropped));
       return keep.map((event) => (staying.has(event) ? this.insert(event) : undefined));
     });
@@ -329,6 +337,8 @@ export class Spool {
     };
     const staying = [...keep];
     while (!hasRoom()) {
+      // The hub will never take these: what still waits is worth more.
+      if (this.run.dropRejected.run().changes > 0) continue;
       const lowest = this.run.lowest.get()?.priority;
       const stored = typeof lowest === 'number' ? lowest : -1;
       const at = indexOfLowest(staying);
