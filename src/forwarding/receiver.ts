@@ -48,8 +48,14 @@ export interface ReceiverTimes {
   readonly requestTimeout?: number;
 }
 
-/** falcosidekick keeps connections for 60 s; this side must keep them for longer. */
+/** A sender that uses its connection again must not meet us closing it. */
 const keepAliveTimeout = 90_000;
+
+/**
+ * Connections that may stay open. falcosidekick opens one for each event, and leaves it idle for 90 s: with a hundred
+ * events a second there would be thousands.
+ */
+const mostKeptOpen = 256;
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
@@ -230,10 +236,11 @@ export function buildReceiver(
     response.writeHead(answer.status, {
       'content-length': body.length,
       ...answer.headers,
-      ...(isDraining() ? { connection: 'close' } : {}),
+      ...(isDraining() || open > mostKeptOpen ? { connection: 'close' } : {}),
     });
     response.end(body);
   };
+  let open = 0;
 
   const server = createServer(
     {
@@ -244,6 +251,10 @@ export function buildReceiver(
     },
     (request, response) => void listener(request, response),
   );
+  server.on('connection', (socket) => {
+    open++;
+    socket.once('close', () => open--);
+  });
   const told = new WeakSet<Duplex>();
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     // What still comes of such a request is another error.

@@ -15,13 +15,16 @@ export interface PlainServer extends AnyServer {
   readonly server: Server;
 }
 
+/** Connections that may wait to be taken: what the kernel allows (net.core.somaxconn). Beyond it they are reset. */
+const backlog = 65_535;
+
 export function plainServer(server: Server): PlainServer {
   return {
     server,
     listen: ({ host, port }) =>
       new Promise<void>((resolve, reject) => {
         server.once('error', reject);
-        server.listen(port, host, () => {
+        server.listen({ port, host, backlog }, () => {
           server.off('error', reject);
           resolve();
         });

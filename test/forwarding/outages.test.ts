@@ -210,7 +210,7 @@ const tried = { ...ways, ...(withTable ? webhookOutput : {}) };
 describe('outages of the hub', { timeout: 3_600_000 }, () => {
   for (const [outageName, happen] of binary === '' ? [] : Object.entries(outages)) {
     for (const [wayName, start] of Object.entries(tried)) {
-      test(`the hub ${outageName}: ${count} events by ${wayName}`, async () => {
+      test(`the hub ${outageName}: ${count} events by ${wayName}`, async (t) => {
         const hub = new Hub();
         await hub.start();
         const way = await start(hub);
@@ -221,6 +221,7 @@ describe('outages of the hub', { timeout: 3_600_000 }, () => {
           });
           await settled(hub, 45_000);
           const twice = [...hub.arrived.values()].filter((times) => times > 1).length;
+          t.diagnostic(`taken ${taken}, arrived ${hub.arrived.size}, twice ${twice}`);
           rows.push(`| ${outageName} | ${wayName} | ${taken} | ${hub.arrived.size} | ${twice} |`);
           if (!Object.hasOwn(ways, wayName)) return;
           assert.equal(taken, count);

@@ -30,8 +30,9 @@ let lowestPriority = 7;
 let draining = false;
 let keep: () => Promise<Kept> = async () => 'safe';
 
-before(async () => {
-  server = buildReceiver(
+/** A server whose events come here; `requestTimeout` in milliseconds. */
+async function start(requestTimeout?: number): Promise<{ server: PlainServer; port: number }> {
+  const started = buildReceiver(
     {
       marks: () => ({ labels: { env: 'staging' }, tags: ['staging'] }),
       lowestPriority: () => lowestPriority,
@@ -44,11 +45,15 @@ before(async () => {
       onNotWanted: () => notWanted++,
       onRefused: (reason) => refused.push(reason),
     },
-    { requestTimeout: 400 },
+    requestTimeout === undefined ? {} : { requestTimeout },
   );
-  await server.listen({ host: '127.0.0.1', port: 0 });
-  const address = server.server.address();
-  port = typeof address === 'object' && address !== null ? address.port : 0;
+  await started.listen({ host: '127.0.0.1', port: 0 });
+  const address = started.server.address();
+  return { server: started, port: typeof address === 'object' && address !== null ? address.port : 0 };
+}
+
+before(async () => {
+  ({ server, port } = await start());
 });
 after(() => {
   server.server.closeAllConnections();
@@ -67,7 +72,11 @@ async function post(body: Body, path = '/', init: RequestInit = {}) {
 
 /** Sends bytes as they are. @returns all that came back until the other side closed */
 async function raw(...parts: readonly (string | number)[]): Promise<string> {
-  const socket = connect(port, '127.0.0.1');
+  return rawTo(port, parts);
+}
+
+async function rawTo(where: number, parts: readonly (string | number)[]): Promise<string> {
+  const socket = connect(where, '127.0.0.1');
   let came = '';
   socket.on('data', (chunk: Buffer) => {
     came += chunk.toString();
@@ -209,10 +218,12 @@ describe('refused, with what is wrong, and nothing is kept', () => {
   test('a sender too slow, in the head or in the body: 408', async () => {
     fresh();
     const slowly = Array.from({ length: 10 }, () => ['x', 100]).flat();
+    const impatient = await start(400);
     const [inHead, inBody] = await Promise.all([
-      raw('POST / HTTP/1.1\r\nHost: x\r\nX-Slow: ', ...slowly),
-      raw(head(100), ...slowly),
+      rawTo(impatient.port, ['POST / HTTP/1.1\r\nHost: x\r\nX-Slow: ', ...slowly]),
+      rawTo(impatient.port, [head(100), ...slowly]),
     ]);
+    await impatient.server.close();
     assert.match(inHead, /^HTTP\/1\.1 408 Request Timeout/);
     assert.match(inBody, /^HTTP\/1\.1 408 Request Timeout/);
     assert.deepEqual(refused, ['too_slow', 'too_slow']);
@@ -276,6 +287,24 @@ test('a thousand connections at once, idle ones and half requests among them: ea
   assert.ok(answers.every((answer) => answer.startsWith('HTTP/1.1 200 OK')));
   assert.equal(kept.length, 1_000);
   for (const socket of idle) socket.destroy();
+});
+
+test('connections that stay open are bounded: falcosidekick leaves one behind for each event', async () => {
+  fresh();
+  const body = text();
+  const sockets: Socket[] = [];
+  const answers: string[] = [];
+  for (let at = 0; at < 300; at++) {
+    const socket = connect(port, '127.0.0.1');
+    sockets.push(socket);
+    socket.write(head(body.length) + body);
+    const [answer] = await once(socket, 'data');
+    answers.push(String(answer));
+  }
+  assert.ok(answers.every((answer) => answer.startsWith('HTTP/1.1 200 OK')));
+  const kept = answers.map((answer) => /connection: close/i.test(answer));
+  assert.deepEqual([kept[0], kept.at(-1)], [false, true]);
+  for (const socket of sockets) socket.destroy();
 });
 
 test('while draining events are still taken, and connections asked to close', async () => {
