@@ -23,6 +23,8 @@ export interface HubClient {
   readonly post: (event: string) => Promise<PostOutcome>;
   /** Posts nothing more. What is on its way gets its answer, and connections then go. */
   readonly close: () => void;
+  /** Breaks off what is on its way. */
+  readonly abort: () => void;
 }
 
 export interface HubAccess {
@@ -37,7 +39,7 @@ export interface HubAccess {
 export const defaultAnswerTime = 15_000;
 
 /** Connections to the hub at once. */
-export const mostConnections = 64;
+export const mostConnections = 32;
 
 /** Milliseconds; tests make them short. */
 export interface HubTimes {
@@ -142,7 +144,7 @@ export function hubClient(
     'content-type': 'application/json',
     'user-agent': `falco-federation/${version}`,
   };
-  let onTheWay = 0;
+  const onTheWay = new Set<() => void>();
   let closed = false;
 
   const exchange = (body: Buffer, settle: (outcome: PostOutcome | 'closed idle') => void): void => {
@@ -157,11 +159,16 @@ export function hubClient(
       why: 'the connection was closed without an answer',
     };
     let isAnswered = false;
-    const timer = setTimeout(() => {
-      // An agent that has no connection yet keeps errors to itself, and a tunnel may never come about.
-      settle({ is: 'retry', why: `no answer within ${answerTime / 1000} s` });
+    // An agent that has no connection yet keeps errors to itself, and a tunnel may never come about.
+    const giveUp = (why: string): void => {
+      settle({ is: 'retry', why });
+      onTheWay.delete(abort);
+      clearTimeout(timer);
       request.destroy();
-    }, answerTime);
+    };
+    const abort = (): void => giveUp('stopped');
+    onTheWay.add(abort);
+    const timer = setTimeout(() => giveUp(`no answer within ${answerTime / 1000} s`), answerTime);
     request.on('response', (response) => {
       clearTimeout(timer);
       isAnswered = true;
@@ -176,6 +183,7 @@ export function hubClient(
     // Not before the answer's body is over: until then it has one of the connections.
     request.on('close', () => {
       clearTimeout(timer);
+      onTheWay.delete(abort);
       settle(outcome);
     });
     request.end(body);
@@ -190,18 +198,24 @@ export function hubClient(
     }
   };
 
+  const destroyIfIdle = (): void => {
+    if (closed && onTheWay.size === 0) agent.destroy();
+  };
   return {
     post: async (event) => {
       if (closed) return { is: 'retry', why: 'stopped' };
-      onTheWay++;
       const outcome = await exchanged(Buffer.from(event));
-      onTheWay--;
-      if (closed && onTheWay === 0) agent.destroy();
+      destroyIfIdle();
       return outcome;
     },
     close: () => {
       closed = true;
-      if (onTheWay === 0) agent.destroy();
+      destroyIfIdle();
+    },
+    abort: () => {
+      closed = true;
+      for (const abort of onTheWay) abort();
+      agent.destroy();
     },
   };
 }

@@ -441,4 +441,25 @@ describe('whatever a hub does, a post has an outcome, and its connection goes', 
     assert.equal((await client.post(event)).is, 'retry');
     await closed();
   });
+
+  test('an address of IPv6', async (t) => {
+    const server = createHttpServer((request, response) => {
+      request.resume();
+      response.end();
+    });
+    server.listen(0, '::1');
+    const [failed] = await Promise.race([once(server, 'listening'), once(server, 'error')]);
+    if (failed instanceof Error) return t.diagnostic('left out: this machine has no IPv6');
+    const listening = server.address();
+    const port = typeof listening === 'object' && listening !== null ? listening.port : 0;
+    const client = hubClient({
+      address: `http://[::1]:${port}/`,
+      checkCertificate: true,
+      credentials: noCredentials,
+      env: {},
+    });
+    assert.deepEqual(await client.post(event), { is: 'delivered' });
+    client.close();
+    server.close();
+  });
 });
