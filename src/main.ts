@@ -67,4 +67,10 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
+// Who reads what is printed may have had enough, as `head` has.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit();
+  throw error;
+});
+
 process.exitCode = await main(process.argv.slice(2));

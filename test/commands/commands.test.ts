@@ -222,6 +222,18 @@ describe('inject', () => {
   });
 });
 
+test('who reads what is printed may go before all of it is read', () => {
+  // More than a pipe holds, and nobody who reads it.
+  const input = `apiVersion: v1\nkind: ConfigMap\ndata: {long: ${'x'.repeat(1_000_000)}}\n`;
+  const reader = spawnSync(
+    'sh',
+    ['-c', '"$0" "$1" inject --settings "$2" | head -c 1', process.execPath, program, settings],
+    { input, encoding: 'utf8' },
+  );
+  assert.equal(reader.stdout, 'a');
+  assert.doesNotMatch(reader.stderr, /EPIPE/);
+});
+
 const anyPorts = ['--port', '0', '--health-port', '0', '--metrics-port', '0'];
 
 describe('serve', () => {
