@@ -36,7 +36,7 @@ export interface HubAccess {
 }
 
 /** Connections to the hub at once. */
-export const mostConnections = 32;
+export const mostConnections = 64;
 
 /** Milliseconds; tests make them short. */
 export interface HubTimes {
