@@ -39,7 +39,7 @@ export interface DeliveryOptions extends DeliveryEvents {
   readonly mostAtOnce?: number;
 }
 
-const defaultMostAtOnce = 32;
+const defaultMostAtOnce = 64;
 
 /** Characters of events on their way at once: together with what SQLite and Node need, below the container's limit. */
 const mostOnTheWay = 4 * 1024 * 1024;

@@ -39,7 +39,7 @@ export interface HubAccess {
 export const defaultAnswerTime = 15_000;
 
 /** Connections to the hub at once. */
-export const mostConnections = 32;
+export const mostConnections = 64;
 
 /** Milliseconds; tests make them short. */
 export interface HubTimes {
