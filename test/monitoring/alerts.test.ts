@@ -39,7 +39,8 @@ describe('the alert rules', () => {
       assert.match(alert, /^FalcoFederation[A-Z]\w+$/);
       assert.ok(['critical', 'warning'].includes(labels.severity ?? ''));
       assert.deepEqual(Object.keys(annotations), ['summary', 'description', 'runbook_url']);
-      for (const text of [annotations.summary, annotations.description]) assert.match(text ?? '', /[\w)}]\.$/);
+      for (const text of [annotations.summary, annotations.description])
+        assert.match(text ?? '', /[\w)}]\.$/);
       assert.equal(annotations.runbook_url, `docs/alerts.md#${alert.toLowerCase()}`);
     });
   }
@@ -92,7 +93,11 @@ describe('the alert rules', () => {
   });
 
   test('a cluster is silent after three heartbeats that did not come', () => {
-    const { forwarder } = settingsSchema.parse({ cluster: 'a', hub: { address: 'https://hub.example' }, forwarder: {} });
+    const { forwarder } = settingsSchema.parse({
+      cluster: 'a',
+      hub: { address: 'https://hub.example' },
+      forwarder: {},
+    });
     const minutes = duration('heartbeat', forwarder?.heartbeat ?? '') / 60_000;
     assert.ok(alertNamed('FalcoFederationSpokeSilent').expr.endsWith(`> ${3 * minutes} * 60`));
     for (const { expr } of recordings) assert.ok(expr.includes(`rule="${heartbeatRule}"`));
