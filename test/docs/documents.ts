@@ -1,6 +1,8 @@
 import path from 'node:path';
 import { reasonsTables } from '../../src/reasons/reference.ts';
 import { settingsJsonSchema, settingsTable } from '../../src/settings/reference.ts';
+import { prometheusRule } from '../monitoring/rules-file.ts';
+import { troubleshooting } from './troubleshooting.ts';
 
 const docs = path.join(import.meta.dirname, '../../docs');
 
@@ -82,5 +84,7 @@ ${reasonsTables()}`;
 export const documents: ReadonlyMap<string, string> = new Map([
   [path.join(docs, 'settings.md'), settings],
   [path.join(docs, 'reasons.md'), reasons],
+  [path.join(docs, 'troubleshooting.md'), troubleshooting()],
+  [path.join(docs, '../manifests/components/prometheus-operator/prometheus-rule.yaml'), prometheusRule()],
   [path.join(docs, 'settings.schema.json'), `${JSON.stringify(settingsJsonSchema(), null, 2)}\n`],
 ]);
