@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { setFlagsFromString } from 'node:v8';
 import { type CommandIo, couldNot, done, wrongUse } from './commands/command.ts';
 import { version } from './federation/names.ts';
 
@@ -24,7 +25,11 @@ const commands: Readonly<Record<string, { readonly what: string; readonly load: 
   },
   'tag-rules': {
     what: "tag Falco's rules; the injected containers run this",
-    load: async () => (await import('./commands/tag-rules.ts')).tagRules,
+    load: async () => {
+      // It is done before code that was optimized further would pay, and the optimizer takes 7 MB.
+      setFlagsFromString('--no-opt');
+      return (await import('./commands/tag-rules.ts')).tagRules;
+    },
   },
   certs: {
     what: 'make and show certificates',
@@ -65,5 +70,11 @@ async function main(argv: readonly string[]): Promise<number> {
     return couldNot;
   }
 }
+
+// Who reads what is printed may have had enough, as `head` has.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit();
+  throw error;
+});
 
 process.exitCode = await main(process.argv.slice(2));

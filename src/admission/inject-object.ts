@@ -1,6 +1,6 @@
 import type { Operation } from 'fast-json-patch';
 import { type Annotations, effectiveIdentity } from '../federation/identity.ts';
-import { inject } from '../injection/inject.ts';
+import { type InjectOptions, inject } from '../injection/inject.ts';
 import { readPodTemplate, templatePath } from '../injection/pod-template.ts';
 import type { Finding } from '../reasons/reasons.ts';
 import type { Settings } from '../settings/schema.ts';
@@ -18,12 +18,14 @@ export interface ObjectInjection {
  *
  * @param kind the object's kind, as its request or document says
  * @param namespaceAnnotations of the object's namespace, where they are known
+ * @param options what else is known around the object
  */
 export function injectObject(
   object: unknown,
   kind: string,
   settings: Settings,
   namespaceAnnotations: Annotations,
+  options: Pick<InjectOptions, 'secretOf'> = {},
 ): ObjectInjection {
   const path = templatePath(kind);
   if (path === undefined) return { reason: { code: 'kind_without_pod' }, findings: [], patch: [] };
@@ -35,7 +37,7 @@ export function injectObject(
     namespaceAnnotations,
     template.metadata?.annotations ?? undefined,
   );
-  const injection = inject(template, identity, findings);
+  const injection = inject(template, identity, { ...options, foundBefore: findings });
   const prefix = path.map((key) => `/${key}`).join('');
   return {
     reason: injection.reason,

@@ -8,9 +8,11 @@
  * Each of the folders has tls.crt, tls.key, ca.crt and secret.yaml, the same as a Secret for kubectl apply.
  */
 import { X509Certificate } from 'node:crypto';
-import { chmod, mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { namesOf } from './certificate.ts';
+import { messageOf } from '../reasons/message-of.ts';
+import { isExpired, namesOf } from './certificate.ts';
+import { readKeyPair } from './files.ts';
 import { federationAuthorityName, type Issued, makeAuthority, makeClient, makeServing } from './issue.ts';
 
 const authorityFile = 'federation-ca';
@@ -20,8 +22,11 @@ const day = 86_400_000;
 
 /** Who a certificate is for, and the Secret that it becomes. */
 export type Holder =
-  | { readonly is: 'hub'; readonly names: readonly string[]; readonly namespace: string }
-  | { readonly is: 'spoke'; readonly name: string; readonly namespace: string };
+  | { readonly is: 'hub'; readonly names: readonly string[]; readonly namespace: string | undefined }
+  | { readonly is: 'spoke'; readonly name: string; readonly namespace: string | undefined };
+
+/** Namespaces of the Secrets where none is asked for: of the hub's falcosidekick, and of a spoke's forwarder. */
+export const defaultNamespaces = { hub: 'falco', spoke: 'falco-federation' } as const;
 
 export interface Issuing {
   readonly dir: string;
@@ -54,19 +59,30 @@ async function exists(file: string): Promise<boolean> {
   );
 }
 
-/** Replaces a file whole: a reader sees the old text or the new one. */
+/** Replaces a file whole: a reader sees the old text or the new one, and nobody a key that is not for them. */
 async function put(file: string, text: string, mode: number): Promise<void> {
   const draft = `${file}.new`;
-  await writeFile(draft, text, { mode });
-  // A draft that was left there keeps its mode when it is written to.
+  // A draft that was left there would keep its mode, and may be somebody's link.
+  await rm(draft, { force: true });
+  await writeFile(draft, text, { mode, flag: 'wx' });
+  // Whatever the umask took away.
   await chmod(draft, mode);
   await rename(draft, file);
 }
 
-/** @throws Error that names the file and the remedy where half of it is missing, or it has expired */
+/** @throws Error that names the file */
+async function readCertificate(file: string): Promise<X509Certificate> {
+  try {
+    return new X509Certificate(await readFile(file, 'utf8'));
+  } catch (error) {
+    throw new Error(`${file} cannot be read as a certificate: ${messageOf(error)}`);
+  }
+}
+
+/** @throws Error that names the file and the remedy where half of it is missing, or nothing can be issued with it */
 async function readAuthority(dir: string, now: number): Promise<Issued | undefined> {
-  const [crt, key] = [`${authorityFile}.crt`, `${authorityFile}.key`].map((name) => path.join(dir, name));
-  if (crt === undefined || key === undefined) return undefined;
+  const file = (ending: string): string => path.join(dir, `${authorityFile}.${ending}`);
+  const [crt, key] = [file('crt'), file('key')];
   const there = await Promise.all([exists(crt), exists(key)]);
   if (!there[0] && !there[1]) return undefined;
   if (!there[0] || !there[1]) {
@@ -74,10 +90,23 @@ async function readAuthority(dir: string, now: number): Promise<Issued | undefin
       `${there[0] ? key : crt} is missing: put the other half of the authority back, or choose another folder with --dir`,
     );
   }
-  const authority = { certificate: await readFile(crt, 'utf8'), key: await readFile(key, 'utf8') };
-  if (new X509Certificate(authority.certificate).validToDate.getTime() <= now)
+  const certificate = await readCertificate(crt);
+  if (isExpired(certificate, now))
     throw new Error(`${crt} has expired: begin a new authority in another folder with --dir`);
+  const authority = { certificate: await readFile(crt, 'utf8'), key: await readFile(key, 'utf8') };
+  const problem = whyItCannotIssue(certificate, authority);
+  if (problem !== undefined) throw new Error(`${crt}, ${key}: ${problem}; choose another folder with --dir`);
   return authority;
+}
+
+/** Files of somebody else's, or halves of two authorities: what is signed by them no hub would take. */
+function whyItCannotIssue(certificate: X509Certificate, authority: Issued): string | undefined {
+  const pair = readKeyPair(authority.certificate, authority.key);
+  if (!pair.ok) return pair.why;
+  if (!certificate.ca) return 'the certificate is no authority';
+  return certificate.publicKey.asymmetricKeyDetails?.namedCurve === 'prime256v1'
+    ? undefined
+    : 'the key must be ECDSA P-256';
 }
 
 async function makeNewAuthority({ dir, authorityDays, now }: Issuing): Promise<Issued> {
@@ -95,15 +124,17 @@ export function folderOf(dir: string, holder: Holder): string {
 /** What is put into the Secret and beside it. */
 type Content = Readonly<Partial<Record<'tls.crt' | 'tls.key' | 'ca.crt', string>>>;
 
-function manifest(name: string, namespace: string, content: Content): string {
+function manifest({ is }: Holder, namespace: string, content: Content): string {
   const data = Object.entries(content).map(
     ([key, text]) => `  ${key}: ${Buffer.from(text).toString('base64')}\n`,
   );
-  const type = content['tls.crt'] === undefined ? 'Opaque' : 'kubernetes.io/tls';
+  // Ingresses and Gateways look for the one type. A spoke's may have a certificate or not, and a Secret's type never
+  // changes.
+  const type = is === 'hub' ? 'kubernetes.io/tls' : 'Opaque';
   return `apiVersion: v1
 kind: Secret
 metadata:
-  name: ${name}
+  name: ${secretNames[is]}
   namespace: ${JSON.stringify(namespace)}
 type: ${type}
 data:
@@ -118,10 +149,29 @@ ${data.join('')}`;
 async function namesFor(holder: Holder, folder: string): Promise<readonly string[]> {
   if (holder.is === 'spoke') return [holder.name];
   if (holder.names.length > 0) return holder.names;
-  const pem = await readFile(path.join(folder, 'tls.crt'), 'utf8').catch(() => undefined);
-  if (pem === undefined)
+  const file = path.join(folder, 'tls.crt');
+  if (!(await exists(file)))
     throw new Error('certs hub needs --name: the DNS name by which the spokes reach the hub');
-  return namesOf(new X509Certificate(pem));
+  return namesOf(await readCertificate(file));
+}
+
+/** Namespace for the Secret: a renewed one stays where it is. */
+async function namespaceFor({ is, namespace }: Holder, secret: string): Promise<string> {
+  if (namespace !== undefined) return namespace;
+  const text = await readFile(secret, 'utf8').catch(() => '');
+  return /^ {2}namespace: "([^"]+)"$/m.exec(text)?.[1] ?? defaultNamespaces[is];
+}
+
+/** @throws Error where files would be overwritten, or where there are none to renew */
+async function checkFolder(folder: string, renew: boolean): Promise<void> {
+  const there: string[] = [];
+  for (const name of fileNames) if (await exists(path.join(folder, name))) there.push(name);
+  if (there.length > 0 && !renew)
+    throw new Error(
+      `${folder}: ${there.join(', ')} would be overwritten; --renew makes a new certificate there`,
+    );
+  if (there.length === 0 && renew)
+    throw new Error(`${folder} has nothing to renew; without --renew it is made, --dir names another folder`);
 }
 
 function leafFor(
@@ -135,9 +185,11 @@ function leafFor(
 }
 
 /** The Secret that a forwarder mounts, and the one for the hub's ingress. */
-function secretNameOf(holder: Holder): string {
-  return holder.is === 'hub' ? 'falco-federation-hub-tls' : 'falco-federation-hub';
-}
+const secretNames = { hub: 'falco-federation-hub-tls', spoke: 'falco-federation-hub' } as const;
+
+/** All that may lie in a folder; keys are for their owner only, also as a Secret. */
+const fileNames = ['tls.crt', 'tls.key', 'ca.crt', 'secret.yaml'] as const;
+const secretModes: Readonly<Record<string, number>> = { 'tls.key': 0o600, 'secret.yaml': 0o600 };
 
 /**
  * Issues a certificate, and makes the authority where there is none yet.
@@ -147,43 +199,51 @@ function secretNameOf(holder: Holder): string {
 export async function issueFor(issuing: Issuing): Promise<IssuedFiles> {
   const { dir, holder, renew, authorityOnly, now } = issuing;
   const folder = folderOf(dir, holder);
-  if (!renew && (await exists(path.join(folder, 'secret.yaml'))))
-    throw new Error(`${folder} would be overwritten; --renew makes a new certificate there`);
+  const secret = path.join(folder, 'secret.yaml');
+  await checkFolder(folder, renew);
   const known = await readAuthority(dir, now);
   const names = await namesFor(holder, folder);
+  const namespace = await namespaceFor(holder, secret);
   const authority = known ?? (await makeNewAuthority(issuing));
   const leaf = authorityOnly ? undefined : await leafFor(issuing, authority, names);
   const content: Content = {
     ...(leaf === undefined ? {} : { 'tls.crt': leaf.certificate, 'tls.key': leaf.key }),
     'ca.crt': authority.certificate,
   };
+  const files: Readonly<Record<string, string>> = {
+    ...content,
+    'secret.yaml': manifest(holder, namespace, content),
+  };
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  for (const [name, text] of Object.entries(content))
-    await put(path.join(folder, name), text, name.endsWith('.key') ? 0o600 : 0o644);
-  const secret = path.join(folder, 'secret.yaml');
-  await put(secret, manifest(secretNameOf(holder), holder.namespace, content), 0o600);
+  for (const name of fileNames) {
+    const [file, text] = [path.join(folder, name), files[name]];
+    // A certificate that was there before, and is in the Secret no longer.
+    if (text === undefined) await rm(file, { force: true });
+    else await put(file, text, secretModes[name] ?? 0o644);
+  }
   return {
     folder,
     secret,
-    secretName: secretNameOf(holder),
+    secretName: secretNames[holder.is],
     notAfter: new X509Certificate(leaf?.certificate ?? authority.certificate).validToDate,
     isNewAuthority: known === undefined,
   };
 }
 
-/** A certificate of a federation, as `certs list` shows it. */
-export interface ListedCertificate {
-  readonly holder: string;
-  readonly names: readonly string[];
-  readonly file: string;
-  readonly notAfter: Date;
-}
+/** A certificate of a federation, as `certs list` shows it; or why it cannot be read. */
+export type ListedCertificate = { readonly holder: string } & (
+  | { readonly names: readonly string[]; readonly notAfter: Date }
+  | { readonly problem: string }
+);
 
 async function listed(holder: string, file: string): Promise<ListedCertificate[]> {
-  const pem = await readFile(file, 'utf8').catch(() => undefined);
-  if (pem === undefined) return [];
-  const certificate = new X509Certificate(pem);
-  return [{ holder, names: namesOf(certificate), file, notAfter: certificate.validToDate }];
+  if (!(await exists(file))) return [];
+  try {
+    const certificate = await readCertificate(file);
+    return [{ holder, names: namesOf(certificate), notAfter: certificate.validToDate }];
+  } catch (error) {
+    return [{ holder, problem: messageOf(error) }];
+  }
 }
 
 /** All certificates of the federation in a folder: its authority, the hub, the spokes by name. */

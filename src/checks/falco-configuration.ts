@@ -3,9 +3,8 @@
  * who may read the ConfigMap can.
  */
 import type { V1Container } from '@kubernetes/client-node';
-import { isMap, isSeq } from 'yaml';
 import { findFalco } from '../injection/falco/find-falco.ts';
-import { isNull, keyName, parseYaml, resolve } from '../yaml/falco-yaml.ts';
+import { decodeFile, keyName, type Node, NotYaml, Reader, resolve, TooLarge } from '../yaml/falco-yaml.ts';
 import type { Check } from './check.ts';
 import type { JudgedPod } from './judge-pod.ts';
 import { error, type Line, ok } from './line.ts';
@@ -17,20 +16,27 @@ const addedTo = ['config_files', 'append_output'] as const;
 
 /** Keys of a configuration that are there and no list: with what they are instead. */
 export function noLists(text: string): readonly { readonly key: string; readonly is: string }[] {
-  const source = parseYaml(text.replace(/^\uFEFF/, ''), 'first');
-  const document = source.is === 'documents' ? source.documents[0] : undefined;
-  const root = document?.contents;
-  if (document === undefined || !isMap(root)) return [];
+  const root = firstDocument(text);
+  if (root?.is !== 'map') return [];
   return addedTo.flatMap((key) => {
     // The first of two equal keys counts.
-    const pair = root.items.find((item) => keyName(item.key, document) === key);
-    if (pair === undefined) return [];
-    const value = resolve(pair.value, document);
-    if (isSeq(value)) return [];
-    return [
-      { key, is: value === null || isNull(value) ? 'empty (null)' : isMap(value) ? 'a map' : 'a plain text' },
-    ];
+    const value = root.pairs.find((pair) => keyName(pair.key) === key)?.value;
+    if (value === undefined) return [];
+    const node = resolve(value);
+    if (node.is === 'list') return [];
+    return [{ key, is: { null: 'empty (null)', map: 'a map', scalar: 'a plain text' }[node.is] }];
   });
+}
+
+/** Falco reads no further (FACTS 1.13); what it cannot read stops it without us. */
+function firstDocument(text: string): Node | undefined {
+  try {
+    const { text: decoded } = decodeFile(Buffer.from(text));
+    return new Reader(decoded, { keysAt: { level: 0, keys: new Set(addedTo) } }).nextDocument()?.root;
+  } catch (problem) {
+    if (problem instanceof NotYaml || problem instanceof TooLarge) return undefined;
+    throw problem;
+  }
 }
 
 /** The file that Falco is told to read. */

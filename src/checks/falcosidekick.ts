@@ -1,13 +1,17 @@
 import type { V1Container } from '@kubernetes/client-node';
 import { readFields } from '../injection/falcosidekick/fields.ts';
 import { findFalcosidekick } from '../injection/falcosidekick/find-falcosidekick.ts';
+import {
+  doubledLabels,
+  type FieldKeys,
+  panickingFields,
+} from '../injection/falcosidekick/prometheus-labels.ts';
 import { imageVersion } from '../injection/image.ts';
 import type { Check } from './check.ts';
 import { type ReadEnvironment, readEnvironment } from './environment.ts';
 import type { JudgedPod } from './judge-pod.ts';
 import { error, type Line, ok, some } from './line.ts';
 import { groupedBy, judgedPods } from './pods.ts';
-import { doubledLabels, type FieldKeys, panickingFields } from './prometheus-labels.ts';
 import type { View } from './view.ts';
 
 /** The falcosidekick of a pod. */

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import { parseArgs } from 'node:util';
-import type { Holder, Issuing } from '../certificates/federation-authority.ts';
+import { defaultNamespaces, type Holder, type Issuing } from '../certificates/federation-authority.ts';
 import { messageOf } from '../reasons/message-of.ts';
 import { issue, list } from './certs/federation.ts';
 import { type Making, make } from './certs/make.ts';
@@ -10,8 +10,6 @@ import { type CommandIo, couldNot, done, wrongUse } from './command.ts';
 const defaultNames = ['falco-federation-webhook.falco-federation.svc', 'localhost', '127.0.0.1'];
 const defaultDays = 365;
 const authorityDays = 3650;
-const hubNamespace = 'falco';
-const spokeNamespace = 'falco-federation';
 
 const help = `Usage: falco-federation certs make [--dir DIR] [--name DNS|IP]… [--days N] [--force]
        falco-federation certs show [-o text|json] [FILE…]
@@ -39,7 +37,7 @@ client certificate for the forwarder of a spoke: as files, and as secret.yaml fo
       --dir DIR       where all of it lies (default: ${defaultDir}); federation-ca.key in it is the federation's secret
       --name DNS      hub: name or address by which spokes reach it; may be given more than once; renewed: as before
       --days N        how long the certificate is valid (default: ${defaultDays}; the authority: ${authorityDays})
-      --namespace NS  of the Secret (default: hub ${hubNamespace}, spoke ${spokeNamespace})
+      --namespace NS  of the Secret (default: hub ${defaultNamespaces.hub}, spoke ${defaultNamespaces.spoke}; renewed: as before)
       --renew         make a new certificate in the place of the one that is there
       --authority-only
                       spoke: only ca.crt, for a hub that asks for no client certificates
@@ -73,11 +71,15 @@ function readFlags(argv: readonly string[]) {
 
 type Flags = ReturnType<typeof readFlags>;
 
-const label = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i;
+const label = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+const labelOfHost = new RegExp(label, 'i');
 
 function isName(name: string): boolean {
-  const host = name.startsWith('*.') ? name.slice(2) : name;
-  return isIP(name) !== 0 || (host.length <= 253 && host.split('.').every((part) => label.test(part)));
+  if (isIP(name) !== 0) return true;
+  const labels = (name.startsWith('*.') ? name.slice(2) : name).split('.');
+  // All digits at the end is an address that is none: 10.0.0.256.
+  const isHost = labels.every((part) => labelOfHost.test(part)) && !/^\d+$/.test(labels.at(-1) ?? '');
+  return isHost && name.length <= 253;
 }
 
 function readNames(names: readonly string[]): readonly string[] {
@@ -101,12 +103,14 @@ function readMaking({ dir = defaultDir, name = defaultNames, days, force = false
 
 function readHolder({ action, files, name = [], namespace }: Flags): Holder {
   const [spoke] = files;
-  if (action === 'hub') return { is: 'hub', names: readNames(name), namespace: namespace ?? hubNamespace };
+  if (action === 'hub') return { is: 'hub', names: readNames(name), namespace };
   if (spoke === undefined) throw new Error('certs spoke needs the name of the cluster: certs spoke staging');
   // It becomes a folder, a subject and a DNS name.
-  if (!/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(spoke))
-    throw new Error(`certs spoke ${JSON.stringify(spoke)}: must be made of a-z, 0-9 and "-", 63 at the most`);
-  return { is: 'spoke', name: spoke, namespace: namespace ?? spokeNamespace };
+  if (!label.test(spoke))
+    throw new Error(
+      `certs spoke ${JSON.stringify(spoke)}: must be made of a-z, 0-9 and "-", begin and end with no "-", and have 63 characters at the most`,
+    );
+  return { is: 'spoke', name: spoke, namespace };
 }
 
 function readIssuing(flags: Flags): Issuing {

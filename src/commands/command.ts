@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 
 export interface CommandOutput {
-  write(text: string): unknown;
+  write(text: string, encoding?: 'utf8' | 'latin1'): unknown;
   /** Somebody looks at it. */
   readonly isTTY?: boolean;
 }

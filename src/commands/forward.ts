@@ -1,3 +1,4 @@
+import { setFlagsFromString } from 'node:v8';
 import { type Logger, pino } from 'pino';
 import { version } from '../federation/names.ts';
 import { Forwarder } from '../forwarding/forwarder.ts';
@@ -38,7 +39,16 @@ async function listen(
   return listeners;
 }
 
+/**
+ * Lets the heap grow by a fifth before it is cleaned, and prefers small code: a third less memory under load for a sixth
+ * more of processor time (docs/performance.md). V8 reads these flags whenever it decides, not only at the start.
+ */
+function saveMemory(): void {
+  for (const flag of ['--heap-growing-percent=20', '--optimize-for-size']) setFlagsFromString(flag);
+}
+
 async function run(flags: ForwardFlags, first: Settings, io: CommandIo, logger: Logger): Promise<number> {
+  saveMemory();
   const stopped = stopSignal();
   let draining = false;
   const settings = followSettings(flags.settings, first, logger, () => forwarder.settingsChanged());
@@ -69,6 +79,7 @@ async function run(flags: ForwardFlags, first: Settings, io: CommandIo, logger: 
       }),
       () => draining,
     );
+    forwarder.start();
     logger.info(
       {
         cluster: first.cluster,

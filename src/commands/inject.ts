@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
-import { text as readAll } from 'node:stream/consumers';
+import { buffer as readAll } from 'node:stream/consumers';
 import { parseArgs } from 'node:util';
-import { injectStream, type ObjectReport } from '../documents/inject-stream.ts';
+import { injectBytes } from '../documents/inject-bytes.ts';
+import type { ObjectReport } from '../documents/inject-stream.ts';
 import { messageOf } from '../reasons/message-of.ts';
 import { reasons, sentenceOf } from '../reasons/reasons.ts';
 import type { Settings } from '../settings/schema.ts';
@@ -13,16 +14,21 @@ const defaultSettings = 'federation.yaml';
 const help = `Usage: falco-federation inject [-f FILE|-] [--settings FILE] [--namespace NS]
 
 Reads a stream of Kubernetes YAML or JSON, makes every Falco and falcosidekick in it part of the federation, and
-writes the same stream; documents that need no change stay byte for byte. Works as Helm's --post-renderer. An
-AdmissionReview is answered with an AdmissionReview.
+writes the same stream: documents that need no change stay byte for byte, and in the others all that is not added keeps
+its spelling. YAML is read as kubectl reads it. An AdmissionReview is answered with an AdmissionReview.
 
   -f, --filename FILE  what to read; - is standard input (default)
       --settings FILE  federation.yaml of the cluster (default: ${defaultSettings})
   -n, --namespace NS   namespace of objects that name none
       --help           this text
 
-A line for each object goes to standard error. Exit status: 0 done, 1 could not read the settings or some
-document, 2 wrong use.
+As Helm's post-renderer, with further flags as further --post-renderer-args:
+  Helm 3:  helm install … --post-renderer falco-federation --post-renderer-args inject
+  Helm 4:  helm plugin install docs/helm/falco-federation
+           helm install … --post-renderer falco-federation
+
+A line for each object goes to standard error. What cannot be read is passed on as it is, with a line that says so.
+Exit status: 0 done; 1 could not read the settings, or something that may be Falco was not injected; 2 wrong use.
 `;
 
 function describe({ about, reason, findings }: ObjectReport): string {
@@ -42,9 +48,9 @@ function readFlags(argv: readonly string[]) {
   }).values;
 }
 
-async function readInput(filename: string, io: CommandIo): Promise<string> {
+async function readInput(filename: string, io: CommandIo): Promise<Buffer> {
   try {
-    return filename === '-' ? await readAll(io.stdin) : await readFile(filename, 'utf8');
+    return filename === '-' ? await readAll(io.stdin) : await readFile(filename);
   } catch (error) {
     throw new Error(`cannot read ${filename}: ${messageOf(error)}`);
   }
@@ -52,14 +58,15 @@ async function readInput(filename: string, io: CommandIo): Promise<string> {
 
 async function run(flags: ReturnType<typeof readFlags>, settings: Settings, io: CommandIo): Promise<number> {
   const input = await readInput(flags.filename, io);
-  const { output, reports, problems } = injectStream(input, { settings, namespace: flags.namespace });
-  io.stdout.write(output);
+  const { output, encoding, reports, problems, failed } = injectBytes(input, {
+    settings,
+    namespace: flags.namespace,
+  });
+  io.stdout.write(output, encoding);
   for (const report of reports) io.stderr.write(describe(report));
   for (const problem of problems) {
     io.stderr.write(`falco-federation inject: ${flags.filename}: ${problem}; it was passed on as it is\n`);
   }
-  const failed =
-    problems.length > 0 || reports.some(({ reason }) => reasons[reason.code].severity === 'error');
   return failed ? couldNot : done;
 }
 

@@ -23,6 +23,7 @@ the copies in the same order. Falco reads it with -o config_files[]={"path": "FO
   --config FILE              Falco's configuration where its arguments have no -c (/etc/falco/falco.yaml)
   --falco-version VERSION    Falco's version, for example 0.44.1; unknown: taken as new
   --falco-env NAME=VALUE     an environment variable of Falco's container; may be given more than once
+  --post-to URL              where Falco is to post its alerts, if its configuration has http_output off
   --follow                   stay, and tag again whenever what Falco reads changes
   --on-failure ignore|fail   ignore: Falco then starts with its own rules (the default); fail: exit with 1
   --termination-message FILE where the summary goes as JSON (/dev/termination-log)
@@ -46,6 +47,7 @@ interface Settings {
   readonly falcoEnv: ReadonlyMap<string, string>;
   readonly onFailure: 'ignore' | 'fail';
   readonly follow: boolean;
+  readonly postTo: string | undefined;
   readonly terminationMessage: string;
   readonly falcoArguments: readonly string[];
 }
@@ -86,6 +88,7 @@ function asRun(settings: Settings, io: CommandIo): TagAndPublish {
     output: settings.output,
     tags: settings.tags,
     following: settings.follow,
+    postTo: settings.postTo,
   };
 }
 
@@ -104,12 +107,14 @@ function runOnce(settings: Settings, io: CommandIo): number {
 
 /**
  * What the launcher (src/launcher/follow.c) starts: one step of following. What to wait for goes to the descriptor
- * that it reads: texts with a NUL behind each, first the milliseconds, then each path and its signature.
+ * that it reads: texts with a NUL behind each: the milliseconds, what to rename and to where, then each path and its
+ * signature.
  */
 function runOneStep(settings: Settings, io: CommandIo, woken: Woken): number {
-  const { report, seen, within } = followStep(asRun(settings, io), signatureOf, woken);
+  const { report, seen, within, left } = followStep(asRun(settings, io), signatureOf, woken, true);
   if (report !== undefined) tell(report, settings, io);
-  writeFileSync(watchListDescriptor, [within, ...[...seen].flat()].map((text) => `${text}\0`).join(''));
+  const list = [within, left?.draft ?? '', left?.path ?? '', ...[...seen].flat()];
+  writeFileSync(watchListDescriptor, list.map((text) => `${text}\0`).join(''));
   return done;
 }
 
@@ -141,6 +146,7 @@ const flags = {
   'falco-version': { type: 'string' },
   'falco-env': { type: 'string', multiple: true },
   follow: { type: 'boolean' },
+  'post-to': { type: 'string' },
   'on-failure': { type: 'string' },
   'termination-message': { type: 'string' },
   help: { type: 'boolean' },
@@ -168,6 +174,7 @@ function readSettings(argv: readonly string[]): Read {
       ...{ onFailure: values['on-failure'] === 'fail' ? 'fail' : 'ignore', follow: values.follow === true },
       falcoArguments: end === -1 ? [] : argv.slice(end + 1),
       terminationMessage: values['termination-message'] ?? '/dev/termination-log',
+      postTo: values['post-to'],
     };
   } catch (error) {
     // parseArgs throws for unknown flags and missing values, and names the flag.
@@ -180,6 +187,7 @@ interface Values {
   readonly output?: string;
   readonly config?: string;
   readonly 'on-failure'?: string;
+  readonly 'post-to'?: string;
 }
 
 function wrongIn(values: Values): string | undefined {
@@ -194,6 +202,9 @@ function wrongIn(values: Values): string | undefined {
   if (/\.ya?ml/.test(output))
     return `--output ${output}: Falco loads no rules from a folder named .yaml or .yml`;
   if (config !== undefined && !config.startsWith('/')) return `--config ${config}: must be a whole path`;
+  const postTo = values['post-to'];
+  if (postTo !== undefined && !/^https?:\/\/[^\s$]+$/.test(postTo))
+    return `--post-to ${postTo}: must be an http:// or https:// address`;
   const onFailure = values['on-failure'] ?? 'ignore';
   return ['ignore', 'fail'].includes(onFailure)
     ? undefined

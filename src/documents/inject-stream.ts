@@ -1,15 +1,16 @@
 import type { Operation } from 'fast-json-patch';
-import { type Document, parseDocument } from 'yaml';
 import { decide } from '../admission/decide.ts';
-import { injectObject } from '../admission/inject-object.ts';
-import type { Annotations } from '../federation/identity.ts';
+import { injectObject, type ObjectInjection } from '../admission/inject-object.ts';
 import { templatePath } from '../injection/pod-template.ts';
 import { isRecord } from '../injection/record.ts';
 import { messageOf } from '../reasons/message-of.ts';
-import type { Finding } from '../reasons/reasons.ts';
+import { type Finding, reasons } from '../reasons/reasons.ts';
 import type { Settings } from '../settings/schema.ts';
+import { canHoldFalco } from './can-hold-falco.ts';
 import { patchedJson, patchedYaml } from './edit.ts';
-import { splitDocuments } from './split.ts';
+import { readYaml } from './kubernetes-yaml.ts';
+import { isWithoutObject, splitDocuments, splitJson } from './split.ts';
+import { metadataOf, namespaceOf, type Surroundings, surroundingsIn } from './surroundings.ts';
 
 /** What became of one object in a stream. */
 export interface ObjectReport {
@@ -22,8 +23,10 @@ export interface ObjectReport {
 export interface StreamInjection {
   readonly output: string;
   readonly reports: readonly ObjectReport[];
-  /** Pieces that could not be read; they are in the output as they were. */
+  /** Pieces that could not be read or changed; they are in the output as they were. */
   readonly problems: readonly string[];
+  /** Whether something that is, or may be, Falco was not done: the table at `injectStream`. */
+  readonly failed: boolean;
 }
 
 export interface StreamOptions {
@@ -34,53 +37,54 @@ export interface StreamOptions {
 
 interface Piece {
   readonly text: string;
+  readonly line: number;
+  /** Offset of the JSON in it; `undefined` for YAML. */
+  readonly json: number | undefined;
   /** Plain data; `undefined` for pieces without an object (comments, empty documents). */
   readonly object: unknown;
-  readonly document: Document | undefined;
   readonly problem: string | undefined;
 }
 
-/** The first line of what the parser says; the others draw the place. */
-function firstLineOf(error: unknown): string {
-  return messageOf(error).split('\n', 1)[0] ?? '';
+interface PieceResult {
+  readonly text: string;
+  readonly reports: readonly ObjectReport[];
+  readonly problem?: string;
+  readonly failed: boolean;
 }
 
-function tryJson(text: string): { readonly value: unknown } | undefined {
+/** JSON between the `---` of a stream of YAML: it stays JSON. */
+function jsonIn(text: string): { readonly json: number; readonly object: unknown } | undefined {
+  const start = /^(?:---[ \t]*\r?\n)?(?=\s*\{)/.exec(text)?.[0].length;
+  if (start === undefined) return undefined;
   try {
-    return { value: JSON.parse(text) };
+    return { json: start, object: JSON.parse(text.slice(start)) };
   } catch {
     return undefined;
   }
 }
 
-/** One JSON text, or one on each line. */
-function jsonPieces(text: string): Piece[] | undefined {
-  if (!/^\s*\{/.test(text)) return undefined;
-  const whole = tryJson(text);
-  if (whole !== undefined) return [{ text, object: whole.value, document: undefined, problem: undefined }];
-  const lines = text.match(/[^\n]*\n|[^\n]+$/g) ?? [];
-  const pieces = lines.map((line): Piece | undefined => {
-    if (line.trim() === '') return { text: line, object: undefined, document: undefined, problem: undefined };
-    const parsed = tryJson(line);
-    return parsed && { text: line, object: parsed.value, document: undefined, problem: undefined };
-  });
-  return pieces.includes(undefined) ? undefined : pieces.filter((piece) => piece !== undefined);
+function yamlPiece(text: string, line: number): Piece {
+  const piece = { text, line, json: undefined, object: undefined, problem: undefined } as const;
+  if (isWithoutObject(text)) return piece;
+  const json = jsonIn(text);
+  if (json !== undefined) return { ...piece, ...json };
+  const read = readYaml(text, false);
+  if (read.is === 'read') return { ...piece, object: read.object };
+  const where = read.line === 1 ? '' : `line ${line + read.line - 1}: `;
+  return { ...piece, problem: `document at line ${line}: ${where}${read.why}` };
 }
 
-function yamlPiece(text: string, firstLine: number): Piece {
-  const failed = (why: string): Piece => ({
-    text,
-    object: undefined,
-    document: undefined,
-    problem: `document at line ${firstLine}: ${why}`,
-  });
+function jsonPieces(text: string): Piece[] | undefined {
+  let line = 1;
   try {
-    const document = parseDocument(text);
-    const [error] = document.errors;
-    if (error !== undefined) return failed(firstLineOf(error));
-    return { text, object: document.toJS(), document, problem: undefined };
-  } catch (error) {
-    return failed(firstLineOf(error));
+    return splitJson(text)?.map((piece): Piece => {
+      const read: Piece = { text: piece, line, json: 0, object: JSON.parse(piece), problem: undefined };
+      line += piece.split('\n').length - 1;
+      return read;
+    });
+  } catch {
+    // YAML that begins with a brace.
+    return undefined;
   }
 }
 
@@ -95,58 +99,43 @@ function readPieces(text: string): Piece[] {
   });
 }
 
-function metadataOf(object: unknown): Record<string, unknown> {
-  return isRecord(object) && isRecord(object.metadata) ? object.metadata : {};
-}
-
-/** Annotations of the Namespace objects in the stream: the webhook would know them too. */
-function namespacesIn(pieces: readonly Piece[]): ReadonlyMap<string, Annotations> {
-  const namespaces = new Map<string, Annotations>();
-  for (const { object } of pieces) {
-    if (!isRecord(object) || object.kind !== 'Namespace') continue;
-    const { name, annotations } = metadataOf(object);
-    if (typeof name !== 'string' || !isRecord(annotations)) continue;
-    const texts = Object.entries(annotations).flatMap(([key, value]) =>
-      typeof value === 'string' ? [[key, value] as const] : [],
-    );
-    namespaces.set(name, Object.fromEntries(texts));
-  }
-  return namespaces;
-}
-
 interface ObjectResult {
   readonly patch: readonly Operation[];
   readonly reports: readonly ObjectReport[];
+}
+
+function injectSafely(inject: () => ObjectInjection): ObjectInjection {
+  try {
+    return inject();
+  } catch (error) {
+    // A defect of ours: it must not cost the other objects of the stream.
+    return { reason: { code: 'internal_error', detail: messageOf(error) }, findings: [], patch: [] };
+  }
 }
 
 function injectOne(
   object: Record<string, unknown>,
   kind: string,
   options: StreamOptions,
-  namespaces: ReadonlyMap<string, Annotations>,
+  surroundings: Surroundings,
 ): ObjectResult {
   const metadata = metadataOf(object);
-  const namespace = typeof metadata.namespace === 'string' ? metadata.namespace : options.namespace;
+  const namespace = namespaceOf(object, options.namespace);
   const name = [metadata.name, metadata.generateName].find((one) => typeof one === 'string') ?? '(no name)';
-  const { patch, reason, findings } = injectObject(
-    object,
-    kind,
-    options.settings,
-    namespace === undefined ? undefined : namespaces.get(namespace),
+  const { patch, reason, findings } = injectSafely(() =>
+    injectObject(object, kind, options.settings, surroundings.annotationsOf(namespace), {
+      secretOf: (secret) => surroundings.secretOf(namespace, secret),
+    }),
   );
   const about = `${kind} ${namespace === undefined ? '' : `${namespace}/`}${name}`;
   return { patch, reports: [{ about, reason, findings }] };
 }
 
 /** An object, or the items of a List. */
-function injectAny(
-  object: unknown,
-  options: StreamOptions,
-  namespaces: ReadonlyMap<string, Annotations>,
-): ObjectResult {
+function injectAny(object: unknown, options: StreamOptions, surroundings: Surroundings): ObjectResult {
   if (!isRecord(object) || typeof object.kind !== 'string') return { patch: [], reports: [] };
   if (templatePath(object.kind) === undefined && Array.isArray(object.items)) {
-    const results = object.items.map((item: unknown) => injectAny(item, options, namespaces));
+    const results = object.items.map((item: unknown) => injectAny(item, options, surroundings));
     return {
       patch: results.flatMap(({ patch }, at) =>
         patch.map((operation) => ({ ...operation, path: `/items/${at}${operation.path}` })),
@@ -154,50 +143,78 @@ function injectAny(
       reports: results.flatMap(({ reports }) => reports),
     };
   }
-  return injectOne(object, object.kind, options, namespaces);
+  return injectOne(object, object.kind, options, surroundings);
 }
+
+const isError = ({ reason }: ObjectReport): boolean => reasons[reason.code].severity === 'error';
 
 /** An AdmissionReview gets the webhook's own answer. */
 function answerReview(
+  text: string,
   object: Record<string, unknown>,
   options: StreamOptions,
-  namespaces: ReadonlyMap<string, Annotations>,
-): { readonly text: string | undefined; readonly report: ObjectReport } {
+  surroundings: Surroundings,
+): PieceResult {
   const { request, answer, reason, findings } = decide(object, {
     settings: () => options.settings,
-    namespaceAnnotations: (namespace) => namespaces.get(namespace),
+    namespaceAnnotations: surroundings.annotationsOf,
   });
   const about =
     request === undefined
       ? 'AdmissionReview'
       : `AdmissionReview of ${request.kind} ${request.namespace}/${request.name}`;
-  return { text: answer && `${JSON.stringify(answer)}\n`, report: { about, reason, findings } };
+  const report = { about, reason, findings };
+  return {
+    text: answer === undefined ? text : `${JSON.stringify(answer)}\n`,
+    reports: [report],
+    failed: isError(report),
+  };
+}
+
+function injectPiece(piece: Piece, options: StreamOptions, surroundings: Surroundings): PieceResult {
+  const { text, object, problem, json, line } = piece;
+  if (problem !== undefined) return { text, reports: [], problem, failed: canHoldFalco(text) };
+  if (isRecord(object) && object.kind === 'AdmissionReview')
+    return answerReview(text, object, options, surroundings);
+  const { patch, reports } = injectAny(object, options, surroundings);
+  const failed = reports.some(isError) && canHoldFalco(text);
+  if (patch.length === 0) return { text, reports, failed };
+  const patched = json === undefined ? patchedYaml(text, patch) : patchedJson(text.slice(json), patch);
+  if (patched !== undefined) return { text: text.slice(0, json ?? 0) + patched, reports, failed };
+  const why = 'Falco is in it, but there is no way to write the change that all readers would read alike';
+  return { text, reports: [], problem: `document at line ${line}: ${why}`, failed: true };
 }
 
 /**
  * Injects every pod template in a stream of Kubernetes YAML or JSON.
  *
- * Documents that get no patch are in the output byte for byte. Nothing is ever lost: what cannot be read is passed
- * on as it is and named in `problems`. An AdmissionReview is replaced by the AdmissionReview that answers it.
+ * Documents that get no patch are in the output byte for byte; in others, what does not change keeps its spelling.
+ * Nothing is ever lost: what cannot be read is passed on as it is and named in `problems`. An AdmissionReview is
+ * replaced by the AdmissionReview that answers it. What fails and what does not, since Helm throws a whole
+ * installation away when its post-renderer fails (FACTS 4.14):
+ *
+ * | document                                            | printed  | told       | failed |
+ * | --------------------------------------------------- | -------- | ---------- | ------ |
+ * | read, nothing to do                                 | as it is | report     | no     |
+ * | read, Falco or falcosidekick                        | injected | report     | no     |
+ * | read, Falco, but no edit of it passes its proof     | as it is | problem    | yes    |
+ * | read, a pod template not shaped so; may hold Falco  | as it is | report     | yes    |
+ * | read, a pod template not shaped so; holds none      | as it is | report     | no     |
+ * | cannot be read; may hold Falco                      | as it is | problem    | yes    |
+ * | cannot be read; holds none                          | as it is | problem    | no     |
+ * | an AdmissionReview without a request to answer      | as it is | report     | yes    |
  */
 export function injectStream(text: string, options: StreamOptions): StreamInjection {
-  const pieces = readPieces(text);
-  const namespaces = namespacesIn(pieces);
-  const reports: ObjectReport[] = [];
-  const problems: string[] = [];
-  const output = pieces.map(({ text: piece, object, document, problem }) => {
-    if (problem !== undefined) problems.push(problem);
-    if (isRecord(object) && object.kind === 'AdmissionReview') {
-      const review = answerReview(object, options, namespaces);
-      reports.push(review.report);
-      return review.text ?? piece;
-    }
-    const result = injectAny(object, options, namespaces);
-    reports.push(...result.reports);
-    if (result.patch.length === 0) return piece;
-    return document === undefined
-      ? patchedJson(piece, object, result.patch)
-      : patchedYaml(document, object, result.patch);
-  });
-  return { output: output.join(''), reports, problems };
+  // Kept out of the parser's sight: it would count as the first line's indentation.
+  const mark = text.startsWith('\uFEFF') ? '\uFEFF' : '';
+  const pieces = readPieces(text.slice(mark.length));
+  const objects = pieces.map(({ object }) => object);
+  const surroundings = surroundingsIn(objects, options.namespace);
+  const results = pieces.map((piece) => injectPiece(piece, options, surroundings));
+  return {
+    output: mark + results.map((result) => result.text).join(''),
+    reports: results.flatMap(({ reports }) => reports),
+    problems: results.flatMap(({ problem }) => (problem === undefined ? [] : [problem])),
+    failed: results.some(({ failed }) => failed),
+  };
 }

@@ -1,6 +1,13 @@
 import { createHash } from 'node:crypto';
 import type { Finding } from '../reasons/reasons.ts';
-import { carriesFields, labelProblems, type Settings, settingsSchema, tag } from '../settings/schema.ts';
+import {
+  carriesFields,
+  defaultForwarderAddress,
+  labelProblems,
+  type Settings,
+  settingsSchema,
+  tag,
+} from '../settings/schema.ts';
 import {
   clusterKey,
   falcoVersionAnnotation,
@@ -20,7 +27,10 @@ export interface Identity {
   /** Tags on every rule. */
   readonly tags: readonly string[];
   readonly rules: Settings['rules'];
+  /** Where a spoke's falcosidekick posts by itself; undefined where the forwarder does. */
   readonly hub: Settings['hub'];
+  /** Where a spoke's forwarder takes events. The hub behind it is no pod's business, so that it can change. */
+  readonly forwarder: string | undefined;
   /** Version of Falco where an annotation says it: `0.44.1`; it counts before the image's tag. */
   readonly falcoVersion?: string;
   /** Twelve hexadecimal digits that change when anything above does. */
@@ -139,6 +149,12 @@ function readOverrides(
   return overrides;
 }
 
+function wayToHub({ hub, forwarder }: Settings): Pick<Identity, 'hub' | 'forwarder'> {
+  return hub?.through === 'forwarder'
+    ? { hub: undefined, forwarder: forwarder?.address ?? defaultForwarderAddress }
+    : { hub, forwarder: undefined };
+}
+
 /** Labels and tags that nobody wrote out follow the effective cluster name; those written out stay. */
 function identityFrom(settings: Settings, overrides: Overrides): Omit<Identity, 'hash'> {
   const cluster = overrides.cluster ?? settings.cluster;
@@ -148,7 +164,7 @@ function identityFrom(settings: Settings, overrides: Overrides): Omit<Identity, 
     labels: overrides.labels ?? settings.labels ?? { env: cluster },
     tags: overrides.tags ?? settings.tags ?? (tag.safeParse(cluster).success ? [cluster] : []),
     rules: settings.rules,
-    hub: settings.hub,
+    ...wayToHub(settings),
     ...(overrides.falcoVersion === undefined ? {} : { falcoVersion: overrides.falcoVersion }),
   };
 }

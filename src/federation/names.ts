@@ -49,3 +49,6 @@ export const followRulesContainer = 'falco-federation-follow-rules';
 /** Volume in a spoke's falcosidekick pod that holds the client certificate for the hub. */
 export const hubCertificateVolume = 'falco-federation-hub-certificate';
 export const hubCertificatePath = '/etc/falco-federation-hub';
+
+/** Variable in a spoke's falcosidekick with the headers for the hub, from the Secret that the settings name. */
+export const hubHeadersVariable = 'FALCO_FEDERATION_HUB_HEADERS';

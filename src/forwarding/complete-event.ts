@@ -76,7 +76,7 @@ function tagEdits(
   root: readonly Member[],
 ): Edit[] {
   const had = tags ?? [];
-  const kept = had.filter((tag) => tag !== '');
+  const kept = had.filter((tag) => tag !== '' && tag !== null);
   const missing = ours.filter((tag) => !kept.includes(tag));
   if (missing.length === 0 && kept.length === had.length) return [];
   const list = JSON.stringify([...kept, ...missing]);

@@ -7,9 +7,11 @@
  * | away           | failures in a row, and then of a heartbeat too     | heartbeats in growing pauses until one arrives    |
  * | lets nobody in | it refuses an event, and then a heartbeat too      | the same: the way is at fault, no event given up  |
  *
- * An event that the hub refuses while it takes a heartbeat is its own fault, and goes for good. One that fails while
- * heartbeats arrive goes again, later each time, and holds nobody up.
+ * An event goes for good where the hub refuses it, then takes another one or a heartbeat, and then refuses it again: a
+ * hub that refuses everything for a while, as an ingress without its backend does, costs no event. One that fails while
+ * others arrive goes again, later each time, and holds nobody up.
  */
+import { type Attempts, DelayedEvents } from './delayed-events.ts';
 import type { HubClient, PostOutcome } from './hub-client.ts';
 import type { Keeper } from './keeper.ts';
 import type { WaitingEvent } from './spool.ts';
@@ -40,16 +42,19 @@ export interface DeliveryOptions extends DeliveryEvents {
 const defaultMostAtOnce = 64;
 
 /** Characters of events on their way at once: together with what SQLite and Node need, below the container's limit. */
-const mostOnTheWay = 8 * 1024 * 1024;
+const mostOnTheWay = 4 * 1024 * 1024;
 
 /** Failures without a success in between after which a heartbeat finds out whether it is the hub. */
 const failuresUntilProbe = 3;
 
-/** Milliseconds for which an acceptance shows that the hub lets us in. */
-const acceptanceCounts = 60_000;
-
 /** Events that wait for another try while others arrive; with more of them nothing new is begun. */
-const mostDelayed = 1_000;
+const mostDelayed = 10_000;
+
+/** Milliseconds until an event is looked for again that cannot be read from disk now. */
+const readAgain = 1_000;
+
+/** Milliseconds for which answers are still waited for when all else is over. */
+const lastAnswers = 1_000;
 
 /** From half a second up to half a minute; half of it by chance, as replicas must not come back together. */
 export function defaultPause(failures: number): number {
@@ -57,29 +62,27 @@ export function defaultPause(failures: number): number {
   return longest / 2 + (Math.random() * longest) / 2;
 }
 
-interface Delayed {
-  readonly tries: number;
-  /** As performance.now(). */
-  readonly due: number;
-}
+const neverTried: Attempts = { tries: 0 };
 
 export class Delivery {
   private readonly options: DeliveryOptions;
   private client: HubClient;
-  private readonly onTheWay = new Map<number, number>();
-  private bytesOnTheWay = 0;
-  private readonly delayed = new Map<number, Delayed>();
+  private readonly onTheWay = new Set<number>();
+  private charactersOnTheWay = 0;
+  private readonly delayed = new DelayedEvents();
   private heldCursor = Number.NEGATIVE_INFINITY;
   private diskCursor = 0;
   private atOnce: number;
   /** In a row. */
   private failures = 0;
   private away: { readonly why: string; readonly since: Date } | undefined;
+  private lastFailure = '';
   private pausedUntil = 0;
   private probing = false;
   /** Ends the pause before the next heartbeat. */
   private probeNow: () => void = () => {};
-  private lastAccepted = Number.NEGATIVE_INFINITY;
+  /** When the latest of what the hub took was posted. */
+  private acceptedPost = Number.NEGATIVE_INFINITY;
   private timer: NodeJS.Timeout | undefined;
   private stopped = false;
 
@@ -103,6 +106,11 @@ export class Delivery {
     return this.away?.since;
   }
 
+  /** How many events have failed and go again, and why the last of them did. */
+  delayedEvents(): { readonly events: number; readonly why: string } {
+    return { events: this.delayed.size, why: this.lastFailure };
+  }
+
   isTaken(id: number): boolean {
     return this.onTheWay.has(id) || this.delayed.has(id);
   }
@@ -112,7 +120,9 @@ export class Delivery {
     this.client.close();
     this.client = client;
     this.pausedUntil = 0;
-    this.lastAccepted = Number.NEGATIVE_INFINITY;
+    this.failures = 0;
+    this.acceptedPost = Number.NEGATIVE_INFINITY;
+    this.delayed.hurry();
     this.probeNow();
     this.pump();
   }
@@ -127,22 +137,28 @@ export class Delivery {
       this.again(this.pausedUntil - now);
       return;
     }
-    while (this.onTheWay.size < this.atOnce && this.bytesOnTheWay < mostOnTheWay) {
-      const event = this.dueAgain(now) ?? this.fresh();
-      if (event === undefined) break;
-      void this.send(event);
-    }
-    const next = Math.min(...[...this.delayed.values()].map(({ due }) => due));
-    if (Number.isFinite(next) && this.onTheWay.size < this.atOnce) this.again(Math.max(0, next - now));
+    while (this.hasRoom() && (this.sendDelayed(now) || this.sendFresh()));
+    const next = this.delayed.nextDue();
+    if (next !== undefined && this.hasRoom()) this.again(Math.max(0, next - now));
   }
 
-  /** Begins nothing more. The promise is done when what is on its way has its answer. */
-  async stop(): Promise<void> {
+  /**
+   * Begins nothing more. The promise is done when what is on its way has its answer, or a moment after the time is up.
+   *
+   * @param until as performance.now()
+   */
+  async stop(until: number): Promise<void> {
     this.stopped = true;
     clearTimeout(this.timer);
     this.probeNow();
-    while (this.onTheWay.size > 0) await new Promise((resolve) => setTimeout(resolve, 20));
-    this.client.close();
+    const end = until + lastAnswers;
+    while (this.onTheWay.size > 0 && performance.now() < end)
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    this.client.abort();
+  }
+
+  private hasRoom(): boolean {
+    return this.onTheWay.size < this.atOnce && this.charactersOnTheWay < mostOnTheWay;
   }
 
   private again(milliseconds: number): void {
@@ -150,14 +166,25 @@ export class Delivery {
     this.timer = setTimeout(() => this.pump(), milliseconds);
   }
 
-  private dueAgain(now: number): WaitingEvent | undefined {
-    for (const [id, { due }] of this.delayed) {
-      if (due > now) continue;
-      const event = this.options.keeper.waitingEvent(id);
-      if (event !== undefined) return event;
-      this.delayed.delete(id);
+  /** @returns whether there was an event that is due again */
+  private sendDelayed(now: number): boolean {
+    for (;;) {
+      const next = this.delayed.takeDue(now);
+      if (next === undefined) return false;
+      const event = this.options.keeper.waitingEvent(next.id);
+      if (event === 'unreadable') this.delayed.add({ ...next, due: now + readAgain });
+      // Else it is gone: the spool was full, or damaged.
+      else if (event !== undefined) {
+        void this.send(event, next.attempts);
+        return true;
+      }
     }
-    return undefined;
+  }
+
+  private sendFresh(): boolean {
+    const event = this.fresh();
+    if (event !== undefined) void this.send(event, neverTried);
+    return event !== undefined;
   }
 
   private fresh(): WaitingEvent | undefined {
@@ -176,79 +203,96 @@ export class Delivery {
     }
   }
 
-  private async send(event: WaitingEvent): Promise<void> {
-    const { id, text } = event;
-    const tries = (this.delayed.get(id)?.tries ?? 0) + 1;
-    this.delayed.delete(id);
-    this.onTheWay.set(id, text.length);
-    this.bytesOnTheWay += text.length;
-    const start = performance.now();
-    const outcome = await this.settled(await this.client.post(text));
+  private async send({ id, text }: WaitingEvent, before: Attempts): Promise<void> {
+    const { client } = this;
+    this.onTheWay.add(id);
+    this.charactersOnTheWay += text.length;
+    const posted = performance.now();
+    const outcome = await client.post(text);
     this.onTheWay.delete(id);
-    this.bytesOnTheWay -= text.length;
-    if (outcome.is === 'delivered') {
-      this.hasArrived();
-      this.options.onDelivered((performance.now() - start) / 1000);
-      this.options.keeper.hasDelivered(id);
-    } else if (outcome.is === 'refused') {
+    this.charactersOnTheWay -= text.length;
+    if (outcome.is === 'delivered') this.hasArrived(id, posted);
+    // What another address or other credentials came to says nothing of those of today.
+    else if (client !== this.client) this.goesAgain(id, before, 0);
+    else if (outcome.is === 'refused' && this.isItsOwnFault(before)) {
       this.options.onRejected(outcome.status);
       this.options.keeper.hasRejected(id, outcome.status);
-    } else this.hasFailed(id, tries, outcome);
+    } else this.hasFailed(id, before, outcome);
     this.pump();
   }
 
-  /** A refusal counts only where the hub takes other events: else it refuses us. */
-  private async settled(outcome: PostOutcome): Promise<PostOutcome> {
-    if (outcome.is !== 'refused' || performance.now() - this.lastAccepted < acceptanceCounts) return outcome;
-    const probe = await this.client.post(this.options.heartbeat());
-    if (probe.is !== 'delivered') return asFailure(probe);
-    this.lastAccepted = performance.now();
-    return outcome;
+  /** Whether the hub has taken something that was posted after it had refused this event for the first time. */
+  private isItsOwnFault({ refusedAt = Number.POSITIVE_INFINITY }: Attempts): boolean {
+    return this.acceptedPost > refusedAt;
   }
 
-  private hasArrived(): void {
+  private hasArrived(id: number, posted: number): void {
     this.failures = 0;
-    this.lastAccepted = performance.now();
+    this.acceptedPost = Math.max(this.acceptedPost, posted);
     // After an outage not all at once: what has just come back may not stand it.
     this.atOnce = Math.min(this.most(), this.atOnce * 2);
+    this.options.onDelivered((performance.now() - posted) / 1000);
+    this.options.keeper.hasDelivered(id);
   }
 
-  private hasFailed(id: number, tries: number, failure: Failure): void {
-    const { pause = defaultPause, keeper, onRetried } = this.options;
+  private hasFailed(id: number, before: Attempts, outcome: Exclude<PostOutcome, { is: 'delivered' }>): void {
+    const { pause = defaultPause, onRetried } = this.options;
     onRetried();
+    this.lastFailure = outcome.why;
     const now = performance.now();
-    const stays = keeper.persist(id);
-    if (stays !== undefined) this.delayed.set(stays, { tries, due: now + pause(tries) });
-    if (failure.after !== undefined) this.pausedUntil = Math.max(this.pausedUntil, now + failure.after);
+    const isRefused = outcome.is === 'refused';
+    const refusedAt = before.refusedAt ?? (isRefused ? now : undefined);
+    const tries = before.tries + 1;
+    this.goesAgain(id, { tries, ...(refusedAt === undefined ? {} : { refusedAt }) }, now + pause(tries));
+    if (outcome.is === 'retry' && outcome.after !== undefined)
+      this.pausedUntil = Math.max(this.pausedUntil, now + outcome.after);
     this.failures++;
-    if (this.failures >= failuresUntilProbe) void this.probe();
+    const isUnclear = isRefused && before.refusedAt !== undefined;
+    if (isUnclear || this.failures >= failuresUntilProbe) void this.probe();
+  }
+
+  private goesAgain(id: number, attempts: Attempts, due: number): void {
+    const stays = this.options.keeper.persist(id);
+    if (stays !== undefined) this.delayed.add({ id: stays, attempts, due });
   }
 
   /** Begins no event until a heartbeat arrives. */
   private async probe(): Promise<void> {
     if (this.probing) return;
     this.probing = true;
-    for (let pauses = 0; !this.stopped; pauses++) {
-      const outcome = await this.client.post(this.options.heartbeat());
-      if (outcome.is === 'delivered') break;
-      const { why, after = 0 } = asFailure(outcome);
-      if (this.away === undefined) this.options.onHub(why);
-      this.away = { why, since: this.away?.since ?? new Date() };
-      const { pause = defaultPause } = this.options;
-      await this.pausing(Math.max(after, pause(pauses)));
-    }
+    await this.untilHeartbeatArrives();
     this.probing = false;
     if (this.stopped) return;
     this.pausedUntil = 0;
     this.failures = 0;
-    this.lastAccepted = performance.now();
     if (this.away !== undefined) {
       this.away = undefined;
       this.atOnce = 1;
-      for (const [id, { tries }] of this.delayed) this.delayed.set(id, { tries, due: 0 });
+      this.delayed.hurry();
       this.options.onHub(undefined);
     }
     this.pump();
+  }
+
+  private async untilHeartbeatArrives(): Promise<void> {
+    const { pause = defaultPause, heartbeat, onHub } = this.options;
+    for (let pauses = 0; !this.stopped; pauses++) {
+      const { client } = this;
+      const posted = performance.now();
+      const outcome = await client.post(heartbeat());
+      if (client === this.client) {
+        if (outcome.is === 'delivered') {
+          this.acceptedPost = Math.max(this.acceptedPost, posted);
+          return;
+        }
+        const { why, after = 0 } = asFailure(outcome);
+        if (this.away === undefined) onHub(why);
+        this.away = { why, since: this.away?.since ?? new Date() };
+        if (!this.stopped) await this.pausing(Math.max(after, pause(pauses)));
+      }
+      // Another client has earned no pause yet.
+      if (client !== this.client) pauses = -1;
+    }
   }
 
   private pausing(milliseconds: number): Promise<void> {

@@ -14,7 +14,7 @@ export interface EventFields {
   readonly priority: string;
   readonly time: string;
   readonly output_fields?: Readonly<Record<string, unknown>> | null;
-  readonly tags?: readonly string[] | null;
+  readonly tags?: readonly (string | null)[] | null;
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
@@ -25,9 +25,24 @@ function refused(reason: RefusedEvent['reason'], message: string): RefusedEvent 
   return { reason, message };
 }
 
-/** RFC 3339, as Go's decoder asks for; the year 1 is its "no time". */
-const time =
-  /^(?!0001-01-01T00:00:00(?:\.0+)?Z)\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:[Zz]|[+-]\d\d:\d\d)$/;
+const time = /^(\d{4})-(\d\d)-(\d\d)T(\d\d?):([0-5]\d):([0-5]\d)(?:[.,](\d+))?(?:Z|([+-])(\d\d):([0-5]\d))$/;
+
+/** RFC 3339 as Go's decoder reads it; the first moment of the year 1 is its "no time". */
+function isTime(text: string): boolean {
+  const [, years, months, days, hours, minutes, seconds, fraction = '0', sign, zoneHours, zoneMinutes] =
+    time.exec(text) ?? [];
+  const [year, month, day] = [Number(years), Number(months), Number(days)];
+  const date = new Date(0);
+  date.setUTCFullYear(year, month - 1, day);
+  // The 30th of February is another day by now; no match is not a number.
+  if (date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day) return false;
+  if (Number(hours) > 23 || Number(zoneHours ?? 0) > 24) return false;
+  const zone = (Number(zoneHours ?? 0) * 60 + Number(zoneMinutes ?? 0)) * (sign === '-' ? -1 : 1);
+  date.setUTCHours(Number(hours), Number(minutes) - zone, Number(seconds));
+  return date.getTime() !== yearOne || Number(fraction) !== 0;
+}
+
+const yearOne = Date.parse('0001-01-01T00:00:00Z');
 
 /** falcosidekick's spelling of priorities is loose, and `info` is Informational to it. */
 export function priorityOf(text: string): Priority | undefined {
@@ -36,7 +51,7 @@ export function priorityOf(text: string): Priority | undefined {
 }
 
 function wrongField(event: Record<string, unknown>): string | undefined {
-  for (const key of ['output', 'source', 'hostname']) {
+  for (const key of ['output', 'source', 'hostname', 'uuid']) {
     const value = event[key];
     if (value !== undefined && value !== null && typeof value !== 'string') return `"${key}" must be a text`;
   }
@@ -49,7 +64,7 @@ function wrongField(event: Record<string, unknown>): string | undefined {
     if (value !== undefined && value !== null && typeof value !== 'string') return `"${key}" must be a text`;
   }
   if (tags === undefined || tags === null) return undefined;
-  const areTexts = Array.isArray(tags) && tags.every((tag) => typeof tag === 'string');
+  const areTexts = Array.isArray(tags) && tags.every((tag) => typeof tag === 'string' || tag === null);
   return areTexts ? undefined : '"tags" must be a list of texts';
 }
 
@@ -60,7 +75,7 @@ function checked(body: unknown): EventFields | RefusedEvent {
   }
   const { rule, priority, time: at } = body;
   if (typeof rule !== 'string' || rule === '') return refused('no_rule', '"rule" is missing');
-  if (typeof at !== 'string' || !time.test(at) || Number.isNaN(Date.parse(at)))
+  if (typeof at !== 'string' || !isTime(at))
     return refused('no_time', '"time" must be a time as in 2026-01-31T12:00:00.5Z');
   if (typeof priority !== 'string' || priorityOf(priority) === undefined)
     return refused('bad_priority', `"priority" must be one of ${priorities.join(', ')}`);

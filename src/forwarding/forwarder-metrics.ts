@@ -15,6 +15,7 @@ export interface ForwarderSources {
   readonly spoolSize: () => number;
   readonly spoolLimit: () => number;
   readonly spoolWorks: () => boolean;
+  readonly delayed: () => number;
   readonly hubReachable: () => boolean;
   readonly clientCertificateNotAfter: () => Date | undefined;
 }
@@ -84,6 +85,7 @@ export function makeForwarderMetrics(sources: ForwarderSources): ForwarderMetric
     const oldest = sources.oldest();
     return oldest === undefined ? 0 : Math.max(0, (Date.now() - oldest) / 1000);
   });
+  own('delayed_events', 'Events that have failed and go again while others arrive.', sources.delayed);
   own('spool_bytes', "Bytes that the spool's files take.", sources.spoolSize);
   own('spool_limit_bytes', 'Bytes that they may take (forwarder.spoolSize).', sources.spoolLimit);
   own('spool_writable', 'Whether events can be written to disk (1); 0: they are in memory only.', () =>

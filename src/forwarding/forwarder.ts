@@ -1,4 +1,5 @@
 /** The parts of a forwarder put together: what it takes, keeps and delivers, and what it tells of that. */
+import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { effectiveIdentity } from '../federation/identity.ts';
 import { version } from '../federation/names.ts';
@@ -9,7 +10,7 @@ import { Delivery } from './delivery.ts';
 import { type ForwarderMetrics, makeForwarderMetrics } from './forwarder-metrics.ts';
 import { beat, heartbeatEvent } from './heartbeat.ts';
 import { type HubClient, hubClient, type PostOutcome } from './hub-client.ts';
-import { type CredentialsResult, noCredentials } from './hub-credentials.ts';
+import { type CredentialsResult, type HubCredentials, noCredentials } from './hub-credentials.ts';
 import { drained, Keeper } from './keeper.ts';
 import type { ReceiverDependencies } from './receiver.ts';
 import { tellRejections } from './tell-rejections.ts';
@@ -40,18 +41,28 @@ const noHub: HubClient = {
     why: 'the settings name no hub for a forwarder: set hub.address, with hub.through: forwarder',
   }),
   close: () => {},
+  abort: () => {},
 };
+
+interface Access {
+  readonly address: string | undefined;
+  readonly checkCertificate: boolean | undefined;
+  readonly credentials: HubCredentials;
+}
 
 export class Forwarder {
   readonly metrics: ForwarderMetrics;
   private readonly options: ForwarderOptions;
   private readonly keeper: Keeper;
   private readonly delivery: Delivery;
-  private readonly beating: ReturnType<typeof beat>;
-  private credentials = noCredentials;
+  private beating: ReturnType<typeof beat> | undefined;
+  private credentials: HubCredentials = noCredentials;
   /** What is wrong with the credentials' files as they are now. */
   private credentialsProblem: string | undefined;
-  private client: HubClient;
+  private client: HubClient = noHub;
+  /** What the client was made of. */
+  private access: Access | undefined;
+  private isStarted = false;
   private beatAgain: NodeJS.Timeout | undefined;
   private stopped = false;
   private lastBeat: { readonly at: Date; readonly outcome: PostOutcome } | undefined;
@@ -66,10 +77,10 @@ export class Forwarder {
       spoolSize: () => this.keeper.size(),
       spoolLimit: () => this.spoolLimit(),
       spoolWorks: () => this.keeper.problem() === undefined,
+      delayed: () => this.delivery.delayedEvents().events,
       hubReachable: () => this.delivery.problem() === undefined,
       clientCertificateNotAfter: () => this.credentials.client?.notAfter,
     });
-    this.client = this.newClient();
     // Opening may tell of a spool that fails before there is anything to deliver.
     let delivery: Delivery | undefined;
     this.keeper = new Keeper({
@@ -83,12 +94,14 @@ export class Forwarder {
           'the spool was damaged; a new one has what could still be read of it',
         ),
       onDropped: this.metrics.dropped,
-      onWaiting: () => delivery?.pump(),
+      onWaiting: () => {
+        if (this.isStarted) delivery?.pump();
+      },
     });
     const tellRejection = tellRejections(options.logger);
     this.delivery = new Delivery({
       keeper: this.keeper,
-      client: this.client,
+      client: noHub,
       heartbeat: () => this.heartbeat(),
       onHub: (problem) => this.tellHub(problem),
       onDelivered: this.metrics.delivered,
@@ -99,11 +112,16 @@ export class Forwarder {
       },
     });
     delivery = this.delivery;
+  }
+
+  /** Begins to deliver: once the credentials have been read, as the hub would let nobody in without them. */
+  start(): void {
+    this.isStarted = true;
+    this.useNewClient();
     this.beating = beat(
       () => this.heartbeatPeriod(),
       () => void this.sendHeartbeat(),
     );
-    this.delivery.pump();
   }
 
   /** What the receiver asks of a forwarder. */
@@ -122,16 +140,9 @@ export class Forwarder {
   checks(): Readonly<Record<'spool' | 'hub' | 'heartbeat' | 'credentials', Check>> {
     const { events, bytes } = this.keeper.waiting();
     const spool = this.keeper.problem();
-    const hub = this.delivery.problem();
     return {
       spool: { ready: spool === undefined, detail: spool ?? `ok, ${events} events wait (${bytes} bytes)` },
-      hub: {
-        ready: true,
-        detail:
-          hub === undefined
-            ? 'ok'
-            : `takes no events since ${this.delivery.problemSince()?.toISOString()}: ${hub}`,
-      },
+      hub: { ready: true, detail: this.hubDetail() },
       heartbeat: { ready: true, detail: this.aboutHeartbeat() },
       credentials: {
         ready: true,
@@ -141,6 +152,14 @@ export class Forwarder {
             : `refused, the last good ones stay: ${this.credentialsProblem}`,
       },
     };
+  }
+
+  private hubDetail(): string {
+    const problem = this.delivery.problem();
+    if (problem !== undefined)
+      return `takes no events since ${this.delivery.problemSince()?.toISOString()}: ${problem}`;
+    const { events, why } = this.delivery.delayedEvents();
+    return events === 0 ? 'ok' : `ok, but ${events} events have failed and go again: ${why}`;
   }
 
   private aboutHeartbeat(): string {
@@ -155,8 +174,9 @@ export class Forwarder {
   /** Other settings are in force. */
   settingsChanged(): void {
     this.keeper.resize(this.spoolLimit());
+    if (!this.isStarted) return;
     this.useNewClient();
-    this.beating.changed();
+    this.beating?.changed();
   }
 
   /** The credentials' files have been read, or read again. */
@@ -179,7 +199,7 @@ export class Forwarder {
       },
       'credentials read',
     );
-    this.useNewClient();
+    if (this.isStarted) this.useNewClient();
   }
 
   /**
@@ -189,11 +209,11 @@ export class Forwarder {
    * @returns how many events still wait
    */
   async stop(until: number): Promise<number> {
-    this.beating.stop();
+    this.beating?.stop();
     this.stopped = true;
     clearTimeout(this.beatAgain);
-    await drained(this.keeper, until);
-    await this.delivery.stop();
+    if (this.isStarted) await drained(this.keeper, until);
+    await this.delivery.stop(until);
     const { events } = this.keeper.waiting();
     this.keeper.close();
     return events;
@@ -240,19 +260,22 @@ export class Forwarder {
     this.beatAgain = setTimeout(() => void this.sendHeartbeat(), beatAgainAfter);
   }
 
-  private newClient(): HubClient {
-    const hub = this.hub();
-    if (hub === undefined) return noHub;
-    const { address, checkCertificate } = hub;
-    const { credentials, options } = this;
-    return hubClient({ address, checkCertificate, credentials, env: options.env });
+  /** Other settings that say the same of the hub leave its connections alone. */
+  private useNewClient(): void {
+    const { address, checkCertificate } = this.hub() ?? {};
+    const access = { address, checkCertificate, credentials: this.credentials };
+    if (isDeepStrictEqual(access, this.access)) return;
+    this.access = access;
+    this.client = this.clientFor(access);
+    this.delivery.use(this.client);
+    // A heartbeat that did not arrive the former way need not wait for its next turn.
+    const waits = this.lastBeat !== undefined && this.lastBeat.outcome.is !== 'delivered';
+    if (waits && this.heartbeatPeriod() !== undefined) void this.sendHeartbeat();
   }
 
-  private useNewClient(): void {
-    this.client = this.newClient();
-    this.delivery.use(this.client);
-    const hadBeaten = this.lastBeat?.outcome.is === 'delivered';
-    if (this.heartbeatPeriod() !== undefined && !hadBeaten) void this.sendHeartbeat();
+  private clientFor({ address, checkCertificate = true, credentials }: Access): HubClient {
+    if (address === undefined) return noHub;
+    return hubClient({ address, checkCertificate, credentials, env: this.options.env });
   }
 
   private tellSpool(problem: string | undefined): void {

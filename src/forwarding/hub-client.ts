@@ -1,6 +1,7 @@
 /** Posts one event to the hub, and says what came of it. */
 import {
   type AgentOptions,
+  type ClientRequest,
   Agent as HttpAgent,
   request as httpRequest,
   type IncomingMessage,
@@ -18,10 +19,12 @@ export type PostOutcome =
   | { readonly is: 'refused'; readonly status: number; readonly why: string };
 
 export interface HubClient {
-  /** Posts one event, JSON. Never rejects. */
+  /** Posts one event, JSON. Never rejects, and always has an outcome. */
   readonly post: (event: string) => Promise<PostOutcome>;
-  /** Closes idle connections. */
+  /** Posts nothing more. What is on its way gets its answer, and connections then go. */
   readonly close: () => void;
+  /** Breaks off what is on its way. */
+  readonly abort: () => void;
 }
 
 export interface HubAccess {
@@ -32,14 +35,26 @@ export interface HubAccess {
   readonly env: NodeJS.ProcessEnv;
 }
 
+/** Milliseconds for a whole exchange: falcosidekick answers before it works (FACTS 3.7). */
+export const defaultAnswerTime = 15_000;
+
 /** Connections to the hub at once. */
 export const mostConnections = 64;
 
-/** Milliseconds for a whole exchange: falcosidekick answers before it works (FACTS 3.7). */
-export const answerTime = 15_000;
+/** Milliseconds; tests make them short. */
+export interface HubTimes {
+  /** For a whole exchange: falcosidekick answers before it works (FACTS 3.7). */
+  readonly answerTime?: number;
+  /**
+   * For which an idle connection is kept: the hub, or what is in front of it, closes them after a minute or so, and a
+   * name that leads elsewhere by now should be asked for again.
+   */
+  readonly idleTime?: number;
+}
 
-/** Bytes of an answer that are read, to keep its connection; nothing in it matters. */
+/** What of an answer's body is read to keep its connection, bytes and milliseconds; nothing in it matters. */
 const largestAnswer = 64 * 1024;
+const bodyTime = 1_000;
 
 /** What a hub, or a proxy in front of it, says when it is worth trying again. */
 const passing: ReadonlySet<number> = new Set([408, 425, 429]);
@@ -64,7 +79,7 @@ function outcomeOf({ statusCode = 0, headers }: IncomingMessage): PostOutcome {
       why: `the hub answers ${statusCode}, a redirect${to}: set hub.address to where it is`,
     };
   }
-  if (statusCode < 500 && !passing.has(statusCode))
+  if (statusCode >= 400 && statusCode < 500 && !passing.has(statusCode))
     return { is: 'refused', status: statusCode, why: `the hub answers ${statusCode}` };
   const after = retryAfter(headers['retry-after'], Date.now());
   const why = `the hub answers ${statusCode}`;
@@ -74,11 +89,13 @@ function outcomeOf({ statusCode = 0, headers }: IncomingMessage): PostOutcome {
 /** Reads an answer's body to its end, or breaks off where it has none in sight. */
 function dispose(response: IncomingMessage): void {
   let length = 0;
+  const timer = setTimeout(() => response.destroy(), bodyTime);
   response.on('data', (chunk: Buffer) => {
     length += chunk.length;
     if (length > largestAnswer) response.destroy();
   });
   response.on('error', () => {});
+  response.on('close', () => clearTimeout(timer));
 }
 
 /** Where several addresses were tried, the error itself says nothing. */
@@ -87,12 +104,20 @@ function whyFailed(error: unknown): string {
   return messageOf(error);
 }
 
-function agentFor({ address, checkCertificate, credentials, env }: HubAccess): HttpAgent | HttpsAgent {
+/** Whether the hub closed an idle connection in the moment in which we used it again: no sign that it is away. */
+function wasClosedIdle(request: ClientRequest, error: Error): boolean {
+  return request.reusedSocket && 'code' in error && (error.code === 'ECONNRESET' || error.code === 'EPIPE');
+}
+
+/** Agents whose idle connections go, and with them tunnels through a proxy that are not finished, after `timeout`. */
+function agentFor(
+  { address, checkCertificate, credentials, env }: HubAccess,
+  timeout: number,
+): HttpAgent | HttpsAgent {
   const options: AgentOptions = {
     keepAlive: true,
     maxSockets: mostConnections,
-    // The hub, or what is in front of it, closes idle connections after a minute or so.
-    keepAliveMsecs: 30_000,
+    timeout,
     proxyEnv: env,
   };
   if (!address.startsWith('https:')) return new HttpAgent(options);
@@ -107,8 +132,11 @@ function agentFor({ address, checkCertificate, credentials, env }: HubAccess): H
 }
 
 /** A client for one address and one set of credentials; others need another client. */
-export function hubClient(access: HubAccess, timeout = answerTime): HubClient {
-  const agent = agentFor(access);
+export function hubClient(
+  access: HubAccess,
+  { answerTime = defaultAnswerTime, idleTime = 20_000 }: HubTimes = {},
+): HubClient {
+  const agent = agentFor(access, idleTime);
   const url = new URL(access.address);
   const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
   const headers = {
@@ -116,29 +144,78 @@ export function hubClient(access: HubAccess, timeout = answerTime): HubClient {
     'content-type': 'application/json',
     'user-agent': `falco-federation/${version}`,
   };
-  const post = (event: string): Promise<PostOutcome> =>
-    new Promise((resolve) => {
-      const body = Buffer.from(event);
-      const request = send(url, {
-        agent,
-        method: 'POST',
-        headers: { ...headers, 'content-length': body.length },
-      });
-      const timer = setTimeout(
-        () => request.destroy(new Error(`no answer within ${timeout / 1000} s`)),
-        timeout,
-      );
-      request.on('response', (response) => {
-        resolve(outcomeOf(response));
-        // The body has the rest of the time: one that never ends would keep its connection.
-        response.on('close', () => clearTimeout(timer));
-        dispose(response);
-      });
-      request.on('error', (error) => {
-        clearTimeout(timer);
-        resolve({ is: 'retry', why: whyFailed(error) });
-      });
-      request.end(body);
+  const onTheWay = new Set<() => void>();
+  let closed = false;
+
+  const exchange = (body: Buffer, settle: (outcome: PostOutcome | 'closed idle') => void): void => {
+    const request = send(url, {
+      agent,
+      method: 'POST',
+      headers: { ...headers, 'content-length': body.length },
     });
-  return { post, close: () => agent.destroy() };
+    // What is no answer and no error either, such as 101.
+    let outcome: PostOutcome | 'closed idle' = {
+      is: 'retry',
+      why: 'the connection was closed without an answer',
+    };
+    let isAnswered = false;
+    // An agent that has no connection yet keeps errors to itself, and a tunnel may never come about.
+    const giveUp = (why: string): void => {
+      settle({ is: 'retry', why });
+      onTheWay.delete(abort);
+      clearTimeout(timer);
+      request.destroy();
+    };
+    const abort = (): void => giveUp('stopped');
+    onTheWay.add(abort);
+    const timer = setTimeout(() => giveUp(`no answer within ${answerTime / 1000} s`), answerTime);
+    request.on('response', (response) => {
+      clearTimeout(timer);
+      isAnswered = true;
+      outcome = outcomeOf(response);
+      dispose(response);
+    });
+    request.on('error', (error) => {
+      // Behind an answer it is only about the rest of its body.
+      if (isAnswered) return;
+      outcome = wasClosedIdle(request, error) ? 'closed idle' : { is: 'retry', why: whyFailed(error) };
+    });
+    // Not before the answer's body is over: until then it has one of the connections.
+    request.on('close', () => {
+      clearTimeout(timer);
+      onTheWay.delete(abort);
+      settle(outcome);
+    });
+    request.end(body);
+  };
+
+  /** At once again where the connection was only an old one: the next is new, or says what is wrong. */
+  const exchanged = async (body: Buffer): Promise<PostOutcome> => {
+    for (let tries = 0; ; tries++) {
+      const outcome = await new Promise<PostOutcome | 'closed idle'>((settle) => exchange(body, settle));
+      if (outcome !== 'closed idle') return outcome;
+      if (tries === 2) return { is: 'retry', why: 'the hub closes each connection as it is used' };
+    }
+  };
+
+  const destroyIfIdle = (): void => {
+    if (closed && onTheWay.size === 0) agent.destroy();
+  };
+  return {
+    post: async (event) => {
+      if (closed) return { is: 'retry', why: 'stopped' };
+      const outcome = await exchanged(Buffer.from(event));
+      destroyIfIdle();
+      return outcome;
+    },
+    close: () => {
+      closed = true;
+      destroyIfIdle();
+    },
+    abort: () => {
+      closed = true;
+      for (const abort of onTheWay) abort();
+      agent.destroy();
+    },
+  };
 }

@@ -8,7 +8,8 @@
  * |           |                                      | `unsafe` after `patience`, and still tried                 |
  * | fails     | not held: too many are               | `unsafe` at once                                           |
  *
- * A spool that fails is opened again from time to time; a damaged one gives way to a new one (spool.ts).
+ * A spool that fails is tried again from time to time; a damaged one gives way to a new one (spool.ts). While a disk is
+ * only full or read-only, what is on it is delivered all the same.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
@@ -16,7 +17,10 @@ import {
   type Committed,
   type Dropped,
   isDamaged,
+  isFull,
+  isStillReadable,
   largestTransaction,
+  mostRejectedAtOnce,
   type NewEvent,
   openSpool,
   type Spool,
@@ -69,6 +73,7 @@ interface Pending {
 }
 
 interface Held extends Pending {
+  readonly id: number;
   readonly timer: NodeJS.Timeout;
 }
 
@@ -78,11 +83,12 @@ export class Keeper {
   private spool: Spool | undefined;
   /** Why the spool fails. */
   private failure: string | undefined;
+  private lastError: unknown;
   /** How often it has failed since it last worked for long enough. */
   private failures = 0;
   private pending: Pending[] = [];
   private delivered: number[] = [];
-  private rejected: { readonly id: number; readonly status: number }[] = [];
+  private readonly rejected: { readonly id: number; readonly status: number }[] = [];
   private scheduled: NodeJS.Immediate | undefined;
   private gathering: NodeJS.Timeout | undefined;
   private healing: NodeJS.Timeout | undefined;
@@ -91,6 +97,8 @@ export class Keeper {
   private readonly held = new Map<number, Held>();
   private heldBytes = 0;
   private lastHeld = 0;
+  /** The largest id that an event on disk has had. */
+  private highestId = 0;
   private closed = false;
 
   constructor(options: KeeperOptions) {
@@ -142,6 +150,7 @@ export class Keeper {
     const held = this.held.get(id);
     if (held === undefined || this.failure !== undefined) return id;
     const committed = this.commit({ keep: [held.event], delivered: [], rejected: [] });
+    // Failed just now: it stays in memory.
     if (committed === undefined) return id;
     this.answerHeld(id, 'safe');
     return committed.ids[0];
@@ -161,12 +170,13 @@ export class Keeper {
     return this.guarded((spool) => spool.next(after));
   }
 
-  /** An event that still waits, by its id. */
-  waitingEvent(id: number): WaitingEvent | undefined {
+  /** An event by its id; undefined where it does not wait any more. */
+  waitingEvent(id: number): WaitingEvent | 'unreadable' | undefined {
     const held = this.held.get(id);
     if (held !== undefined) return { ...held.event, id };
     const found = id < 0 ? undefined : this.nextOnDisk(id - 1);
-    return found?.id === id ? found : undefined;
+    if (found?.id === id) return found;
+    return id > 0 && this.spool === undefined ? 'unreadable' : undefined;
   }
 
   waiting(): { readonly events: number; readonly bytes: number } {
@@ -190,6 +200,7 @@ export class Keeper {
   /** Writes what is to be written and closes the spool. Whoever still waits for an answer gets `unsafe`. */
   close(): void {
     this.flush();
+    if (this.failure !== undefined) this.heal();
     this.closed = true;
     for (const timer of [this.gathering, this.healing, this.settling]) clearTimeout(timer);
     for (const id of [...this.held.keys()]) this.answerHeld(id, 'unsafe');
@@ -214,14 +225,15 @@ export class Keeper {
     this.gathering = undefined;
     if (this.closed) return;
     do this.flushOnce();
-    while (this.pending.length > 0);
+    while (this.pending.length > 0 || (this.rejected.length > 0 && this.failure === undefined));
   }
 
   /** One transaction's worth. */
   private flushOnce(): void {
-    const pending = this.takePending();
+    const pending = this.pending.splice(0, transactionOf(this.pending));
     if (pending.length + this.delivered.length + this.rejected.length === 0) return;
-    const committed = this.commitWith(pending.map(({ event }) => event));
+    // While it fails, only healing tries it.
+    const committed = this.failure === undefined && this.commitWith(pending.map(({ event }) => event));
     for (const one of pending) {
       if (committed) one.answer('safe');
       else this.hold(one);
@@ -229,27 +241,21 @@ export class Keeper {
     if (pending.length > 0) this.options.onWaiting();
   }
 
-  private takePending(): Pending[] {
-    let bytes = 0;
-    const end = this.pending.findIndex(({ size }, at) => {
-      bytes += size;
-      return at > 0 && bytes > largestTransaction;
-    });
-    return this.pending.splice(0, end === -1 ? this.pending.length : end);
-  }
-
   /** Writes new events and what has become of others. */
   private commitWith(keep: readonly NewEvent[]): boolean {
-    const { delivered, rejected } = this;
+    const { delivered } = this;
+    const rejected = this.rejected.slice(0, mostRejectedAtOnce);
     if (this.commit({ keep, delivered, rejected }) === undefined) return false;
     this.delivered = [];
-    this.rejected = [];
+    this.rejected.splice(0, rejected.length);
     return true;
   }
 
   private commit(changes: Changes): Committed | undefined {
     const committed = this.guarded((spool) => spool.commit(changes));
-    if (committed !== undefined && committed.dropped.size > 0) this.options.onDropped(committed.dropped);
+    if (committed === undefined) return undefined;
+    if (committed.dropped.size > 0) this.options.onDropped(committed.dropped);
+    this.highestId = committed.ids.reduce((highest: number, id = 0) => Math.max(highest, id), this.highestId);
     return committed;
   }
 
@@ -260,7 +266,7 @@ export class Keeper {
     }
     const id = -Number.MAX_SAFE_INTEGER + ++this.lastHeld;
     const timer = setTimeout(() => pending.answer('unsafe'), this.options.patience ?? defaultPatience);
-    this.held.set(id, { ...pending, timer });
+    this.held.set(id, { ...pending, id, timer });
     this.heldBytes += pending.size;
   }
 
@@ -276,7 +282,7 @@ export class Keeper {
 
   private open(): void {
     try {
-      const { spool, saved } = openSpool(this.options.folder, this.limit);
+      const { spool, saved } = openSpool(this.options.folder, this.limit, this.highestId);
       this.spool = spool;
       if (saved !== undefined) this.options.onDamaged(saved);
     } catch (error) {
@@ -286,7 +292,8 @@ export class Keeper {
 
   private fail(error: unknown): void {
     const { folder, onSpool, healEvery = defaultHealEvery } = this.options;
-    this.closeFailed(error);
+    this.lastError = error;
+    if (!isStillReadable(error)) this.closeFailed(error);
     const isNew = this.failure === undefined;
     this.failure = whySpoolFailed(error, folder);
     if (isNew) onSpool(this.failure);
@@ -296,31 +303,56 @@ export class Keeper {
     this.healing = setTimeout(() => this.heal(), healEvery * factor);
   }
 
+  private writeWhatIsLeft(): boolean {
+    if (this.guarded((spool) => spool.proveWritable() === undefined) !== true) return false;
+    // What the hub has goes first: it makes room.
+    if (!this.commitWith([])) return false;
+    const held = [...this.held.values()].filter(({ id }) => !this.options.isTaken(id));
+    while (held.length > 0) {
+      const part = held.splice(0, transactionOf(held));
+      if (!this.commitWith(part.map(({ event }) => event))) return false;
+      for (const { id } of part) this.answerHeld(id, 'safe');
+    }
+    return true;
+  }
+
   private closeFailed(error: unknown): void {
+    const { spool } = this;
+    this.spool = undefined;
     try {
-      this.spool?.close();
+      spool?.close();
       if (isDamaged(error)) setAside(this.options.folder);
     } catch {
       // Healing tries again, and says what is wrong then.
     }
-    this.spool = undefined;
   }
 
-  /** Opens the spool again, and writes what is in memory only; what is on its way to the hub comes later (`persist`). */
+  /** Tries the spool again, and writes what is in memory only; what is on its way to the hub comes later (`persist`). */
   private heal(): void {
     this.healing = undefined;
     if (this.closed) return;
+    // With a full disk the open one is the better one: it has a log already.
+    if (this.spool !== undefined && !isFull(this.lastError)) this.closeFailed(this.lastError);
     if (this.spool === undefined) this.open();
-    this.guarded((spool) => spool.proveWritable());
-    const held = [...this.held].filter(([id]) => !this.options.isTaken(id));
-    if (!this.commitWith(held.map(([, { event }]) => event))) return;
-    for (const [id] of held) this.answerHeld(id, 'safe');
+    if (!this.writeWhatIsLeft()) return;
+    clearTimeout(this.healing);
+    this.healing = undefined;
     this.failure = undefined;
     const healEvery = this.options.healEvery ?? defaultHealEvery;
     this.settling = setTimeout(() => (this.failures = 0), healEvery * longestHealFactor).unref();
     this.options.onSpool(undefined);
     this.options.onWaiting();
   }
+}
+
+/** The longest beginning of a list that fits into one transaction; at least one. */
+function transactionOf<Sized extends { readonly size: number }>(list: readonly Sized[]): number {
+  let bytes = 0;
+  const end = list.findIndex(({ size }, at) => {
+    bytes += size;
+    return at > 0 && bytes > largestTransaction;
+  });
+  return end === -1 ? list.length : end;
 }
 
 /** Waits until nothing waits any more, or the time is up. @param until as performance.now() */

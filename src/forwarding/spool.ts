@@ -2,9 +2,10 @@
  * Events on disk, in one SQLite database. Everything is written in transactions that are on disk when they return
  * (write-ahead log, synchronous FULL); one transaction serves all events of a moment.
  *
- * Its files never take more than `limit` together. When it is full, the oldest event of the lowest priority goes first.
+ * Its files never take more than `limit` together, nor more than the disk has for them. When it is full, the oldest event
+ * of the lowest priority goes first.
  */
-import { mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, statfsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { messageOf } from '../reasons/message-of.ts';
@@ -57,17 +58,24 @@ const mostRejected = 1_000;
 
 const pageSize = 4096;
 
+/** Milliseconds for which a reader beside us, such as `--list-rejected`, is waited for. */
+const busyTimeout = 2_000;
+
 /**
  * What the write-ahead log takes at the most: it is written back into the database after these pages, and a transaction
  * more may lie in it by then (see `largestTransaction`).
  */
 const logPages = 512;
 
-/** Bytes of events in one transaction; larger ones are parted by whoever keeps events. */
+/** Bytes of events in one transaction, and rejected events; what is more is parted by whoever keeps events. */
 export const largestTransaction = 2 * 1024 * 1024;
+export const mostRejectedAtOnce = 2;
 
 /** Log, its index and the database's own pages: what is not there for events. */
 const overhead = logPages * pageSize + 2 * largestTransaction + 512 * 1024;
+
+/** Milliseconds between two looks at how much room the disk has. */
+const lookAtDiskEvery = 1_000;
 
 /** Below this there would be no room for events. */
 export const smallestSpool = 2 * overhead;
@@ -94,8 +102,8 @@ const schema = `
  * Lets the ids of a new spool begin behind those of any older one: an id that is still on its way must not stand for
  * another event when a damaged spool gave way to a new one.
  */
-function firstIds(): string {
-  return `INSERT INTO sqlite_sequence (name, seq) VALUES ('events', ${Date.now() * 1000});`;
+function firstIds(behind: number): string {
+  return `INSERT INTO sqlite_sequence (name, seq) VALUES ('events', ${Math.max(behind, Date.now() * 1000)});`;
 }
 
 /** The database's numbers for "this file is no database (any more)" (SQLITE_CORRUPT, SQLITE_NOTADB). */
@@ -103,8 +111,17 @@ export function isDamaged(error: unknown): boolean {
   return [11, 26].includes(errorNumber(error) & 0xff);
 }
 
-function isFull(error: unknown): boolean {
+export function isFull(error: unknown): boolean {
   return (errorNumber(error) & 0xff) === 13;
+}
+
+function isReadOnly(error: unknown): boolean {
+  return (errorNumber(error) & 0xff) === 8;
+}
+
+/** Whether what is there can still be read after this error. */
+export function isStillReadable(error: unknown): boolean {
+  return isFull(error) || isReadOnly(error);
 }
 
 function errorNumber(error: unknown): number {
@@ -135,6 +152,7 @@ interface Statements {
   readonly remove: StatementSync;
   readonly reject: StatementSync;
   readonly trimRejected: StatementSync;
+  readonly dropRejected: StatementSync;
   readonly lowest: StatementSync;
   readonly oldestOf: StatementSync;
   readonly oldest: StatementSync;
@@ -148,6 +166,8 @@ export class Spool {
   private readonly database: DatabaseSync;
   private readonly run: Statements;
   private limit: number;
+  private roomOnDisk = Number.POSITIVE_INFINITY;
+  private lookedAtDisk = Number.NEGATIVE_INFINITY;
   private waitingEvents = 0;
   private waitingBytes = 0;
 
@@ -155,15 +175,16 @@ export class Spool {
    * Opens the spool in a folder, or makes one there.
    *
    * @param limit bytes that its files may take together; at least `smallestSpool`
+   * @param idsBehind the ids of a new one are larger than this
    * @throws what SQLite or the file system does; an Error that names the remedy where a newer version made the spool
    */
-  constructor(folder: string, limit: number) {
+  constructor(folder: string, limit: number, idsBehind = 0) {
     mkdirSync(folder, { recursive: true });
     this.folder = folder;
     this.limit = limit;
-    this.database = new DatabaseSync(path.join(folder, databaseName));
+    this.database = new DatabaseSync(path.join(folder, databaseName), { timeout: busyTimeout });
     try {
-      this.prepareDatabase();
+      this.prepareDatabase(idsBehind);
       this.run = this.prepareStatements();
       this.count();
     } catch (error) {
@@ -172,7 +193,7 @@ export class Spool {
     }
   }
 
-  private prepareDatabase(): void {
+  private prepareDatabase(idsBehind: number): void {
     this.database.exec(`
       PRAGMA page_size = ${pageSize};
       PRAGMA journal_mode = WAL;
@@ -188,7 +209,7 @@ export class Spool {
         `the spool in ${this.folder} is of a newer version (${version}; this program knows ${schemaVersion}): run the newer program again, or give another folder with --spool`,
       );
     }
-    if (version === 0) this.transaction(() => this.database.exec(schema + firstIds()));
+    if (version === 0) this.transaction(() => this.database.exec(schema + firstIds(idsBehind)));
   }
 
   private prepareStatements(): Statements {
@@ -203,6 +224,9 @@ export class Spool {
         'INSERT INTO rejected (at, status, text) SELECT ?, ?, text FROM events WHERE id = ?',
       ),
       trimRejected: database.prepare('DELETE FROM rejected WHERE id <= (SELECT max(id) FROM rejected) - ?'),
+      dropRejected: database.prepare(
+        'DELETE FROM rejected WHERE id IN (SELECT id FROM rejected ORDER BY id LIMIT 1)',
+      ),
       lowest: database.prepare('SELECT max(priority) AS priority FROM events'),
       oldestOf: database.prepare('SELECT id FROM events WHERE priority = ? ORDER BY id LIMIT 64'),
       oldest: database.prepare('SELECT received FROM events ORDER BY id LIMIT 1'),
@@ -249,9 +273,12 @@ export class Spool {
   commit({ keep, delivered, rejected }: Changes): Committed {
     const dropped = new Map<number, number>();
     const ids = this.transaction(() => {
-      for (const { id, status } of rejected) this.run.reject.run(Date.now(), status, id);
+      for (const { id, status } of rejected) {
+        this.run.reject.run(Date.now(), status, id);
+        this.remove(id);
+      }
       if (rejected.length > 0) this.run.trimRejected.run(mostRejected);
-      for (const id of [...delivered, ...rejected.map((one) => one.id)]) this.remove(id);
+      for (const id of delivered) this.remove(id);
       const staying = new Set(this.withRoomFor(keep, dropped));
       return keep.map((event) => (staying.has(event) ? this.insert(event) : undefined));
     });
@@ -286,15 +313,32 @@ export class Spool {
     return (pages - Number(this.run.freePages.get()?.freelist_count ?? 0)) * pageSize;
   }
 
+  /**
+   * Bytes that the files may take: on a disk that is smaller than the limit, or that others use too, what is there. What
+   * the spool itself writes does not change it.
+   */
+  private bound(): number {
+    const now = performance.now();
+    if (now - this.lookedAtDisk > lookAtDiskEvery) {
+      const { bavail, bsize } = statfsSync(this.folder);
+      this.roomOnDisk = this.size() + bavail * bsize;
+      this.lookedAtDisk = now;
+    }
+    return Math.min(this.limit, this.roomOnDisk);
+  }
+
   /** Makes room. @returns those of the new events that stay: they may themselves be of the lowest priority */
   private withRoomFor(keep: readonly NewEvent[], dropped: Map<number, number>): readonly NewEvent[] {
     let needed = keep.reduce((sum, { text }) => sum + roomFor(Buffer.byteLength(text)), 0);
-    const hasRoom = (): boolean => this.used() + needed <= this.limit - overhead;
+    const most = this.bound() - overhead;
+    const hasRoom = (): boolean => this.used() + needed <= most;
     const drop = (priority: number): void => {
       dropped.set(priority, (dropped.get(priority) ?? 0) + 1);
     };
     const staying = [...keep];
     while (!hasRoom()) {
+      // The hub will never take these: what still waits is worth more.
+      if (this.run.dropRejected.run().changes > 0) continue;
       const lowest = this.run.lowest.get()?.priority;
       const stored = typeof lowest === 'number' ? lowest : -1;
       const at = indexOfLowest(staying);
@@ -337,9 +381,8 @@ export class Spool {
 
   /** Bytes that its files take. */
   size(): number {
-    const sizeOf = (suffix: string): number =>
-      statSync(path.join(this.folder, databaseName + suffix), { throwIfNoEntry: false })?.size ?? 0;
-    return ['', ...logSuffixes].reduce((sum, suffix) => sum + sizeOf(suffix), 0);
+    const file = path.join(this.folder, databaseName);
+    return ['', ...logSuffixes].reduce((sum, suffix) => sum + sizeOf(file + suffix), 0);
   }
 
   close(): void {
@@ -368,6 +411,10 @@ function exists(file: string): boolean {
   return statSync(file, { throwIfNoEntry: false }) !== undefined;
 }
 
+function sizeOf(file: string): number {
+  return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+}
+
 /** Moves a damaged spool out of the way; opening has a look at what can still be read of it. */
 export function setAside(folder: string): void {
   for (const suffix of ['', ...logSuffixes]) {
@@ -378,50 +425,54 @@ export function setAside(folder: string): void {
 }
 
 /**
- * Opens the spool in a folder. One that is damaged gives way to a new one with all of it that can still be read; its
- * files then go, as they would count against the limit for ever.
+ * Opens the spool in a folder. One that is damaged gives way to a new one with all of it that can still be read and has
+ * room beside it; its files then go, as they would count against the limit for ever.
  *
  * @throws as the constructor does
  */
-export function openSpool(folder: string, limit: number): OpenedSpool {
+export function openSpool(folder: string, limit: number, idsBehind = 0): OpenedSpool {
   const damaged = path.join(folder, damagedName);
   if (!exists(damaged)) {
     try {
-      return { spool: new Spool(folder, limit), saved: undefined };
+      return { spool: new Spool(folder, limit, idsBehind), saved: undefined };
     } catch (error) {
       if (!isDamaged(error)) throw error;
       setAside(folder);
     }
   }
-  const spool = new Spool(folder, limit);
+  const damagedFiles = ['', ...logSuffixes].map((suffix) => damaged + suffix);
+  const size = damagedFiles.reduce((sum, file) => sum + sizeOf(file), 0);
+  const spool = new Spool(folder, Math.max(smallestSpool, limit - size), idsBehind);
   try {
-    const saved = copyReadable(damaged, spool);
-    for (const suffix of ['', ...logSuffixes]) rmSync(damaged + suffix, { force: true });
-    return { spool, saved };
+    copyReadable(damaged, spool);
+    for (const file of damagedFiles) rmSync(file, { force: true });
+    spool.resize(limit);
+    return { spool, saved: spool.waiting().events };
   } catch (error) {
     spool.close();
     throw error;
   }
 }
 
-/** @returns how many events could be read */
-function copyReadable(damaged: string, spool: Spool): number {
-  let saved = 0;
+/** Copies until the disk is full: what does not fit would not fit the next time either. */
+function copyReadable(damaged: string, spool: Spool): void {
   let batch: NewEvent[] = [];
   let bytes = 0;
   const commit = (): void => {
     spool.commit({ keep: batch, delivered: [], rejected: [] });
-    saved += batch.length;
     batch = [];
     bytes = 0;
   };
-  for (const event of readable(damaged)) {
-    batch.push(event);
-    bytes += event.text.length;
-    if (bytes > largestTransaction / 2) commit();
+  try {
+    for (const event of readable(damaged)) {
+      batch.push(event);
+      bytes += event.text.length;
+      if (bytes > largestTransaction / 2) commit();
+    }
+    commit();
+  } catch (error) {
+    if (!isFull(error)) throw error;
   }
-  commit();
-  return saved;
 }
 
 /** Events of a damaged database, as far as they can be read. */
@@ -455,5 +506,6 @@ export function rejectedEvents(folder: string): RejectedEvent[] {
 /** Why the spool could not do something, for people. */
 export function whySpoolFailed(error: unknown, folder: string): string {
   if (isFull(error)) return `${folder}: the disk is full`;
+  if (isReadOnly(error)) return `${folder}: the disk, or a file in it, is read-only`;
   return `${folder}: ${messageOf(error)}`;
 }

@@ -1,16 +1,17 @@
 import type { Operation } from 'fast-json-patch';
 import type { Identity } from '../federation/identity.ts';
-import { clusterKey, injectLabel, statusAnnotation } from '../federation/names.ts';
+import { injectLabel } from '../federation/names.ts';
 import type { Finding } from '../reasons/reasons.ts';
 import { type FalcoContainer, findFalco } from './falco/find-falco.ts';
-import { injectFalco } from './falco/inject-falco.ts';
-import { removeEmptyCustomTags } from './falcosidekick/empty-custom-tags.ts';
+import { injectFalco, withoutMadeUpArguments } from './falco/inject-falco.ts';
+import type { SecretOf } from './falcosidekick/environment.ts';
 import { type FalcosidekickContainer, findFalcosidekick } from './falcosidekick/find-falcosidekick.ts';
 import { injectFalcosidekick } from './falcosidekick/inject-falcosidekick.ts';
+import { withoutLeftovers, withoutOldContents } from './forget.ts';
 import type { Part } from './part.ts';
 import { patchBetween } from './patch.ts';
 import type { PodTemplate } from './pod-template.ts';
-import { readStatus, statusFor } from './status.ts';
+import { readStatus, withoutStatus, withStatus } from './status.ts';
 
 /** What became of a pod template. */
 export interface Injection {
@@ -26,31 +27,6 @@ export interface Injection {
 
 function isFinding(value: object): value is Finding {
   return 'code' in value;
-}
-
-/** The template with our label and status annotation. */
-function withMetadata(template: PodTemplate, cluster: string, status: string): PodTemplate {
-  const { metadata } = template;
-  const { labels, annotations } = metadata ?? {};
-  if (labels?.[clusterKey] === cluster && annotations?.[statusAnnotation] === status) return template;
-  return {
-    ...template,
-    metadata: {
-      ...metadata,
-      labels: { ...labels, [clusterKey]: cluster },
-      annotations: { ...annotations, [statusAnnotation]: status },
-    },
-  };
-}
-
-/**
- * Codes that an earlier injection found and that still hold: those of the same settings with the same outcome. What it
- * did away with itself (a custom field of the user's) cannot be seen a second time.
- */
-function codesBefore(template: PodTemplate, identity: Identity, added: readonly string[]): readonly string[] {
-  const before = readStatus(template);
-  const isSame = before?.settings === identity.hash && before.added.join() === added.join();
-  return isSame ? before.findings : [];
 }
 
 interface Found {
@@ -69,21 +45,32 @@ function find({ spec }: PodTemplate): Found {
   };
 }
 
+/** What `inject` can know beside the template. */
+export interface InjectOptions {
+  /** Values of a Secret in the template's namespace, by key; `undefined` for one that is not known. */
+  readonly secretOf?: SecretOf;
+  /** What was found while the identity was worked out: the status annotation names it too. */
+  readonly foundBefore?: readonly Finding[];
+}
+
 /** Injects what was found, one part after the other. */
-function injectParts(template: PodTemplate, found: Found, identity: Identity): Part {
+function injectParts(template: PodTemplate, found: Found, identity: Identity, secretOf: SecretOf): Part {
   let part: Part = { template, added: [], findings: found.findings };
   const then = (next: Part): void => {
     part = {
-      template: next.template,
+      ...next,
       added: [...part.added, ...next.added],
       findings: [...part.findings, ...next.findings],
+      ...(part.records === undefined ? {} : { records: { ...part.records, ...next.records } }),
     };
   };
   if (found.falco !== undefined) then(injectFalco(part.template, found.falco, identity));
   if (found.falcosidekick !== undefined) {
     const { index } = found.falcosidekick;
     const container = part.template.spec.containers[index];
-    if (container !== undefined) then(injectFalcosidekick(part.template, { index, container }, identity));
+    if (container !== undefined) {
+      then(injectFalcosidekick(part.template, { index, container }, identity, secretOf));
+    }
   }
   return part;
 }
@@ -91,16 +78,12 @@ function injectParts(template: PodTemplate, found: Found, identity: Identity): P
 /**
  * Makes a pod template part of the federation. Pure: no I/O, and the given template is never changed.
  *
- * The webhook and `falco-federation inject` both call this. Applying it to its own result gives an empty patch.
+ * The webhook and `falco-federation inject` both call this. Applying it to its own result gives an empty patch, and
+ * with other settings what these would make of the template as it was before (forget.ts).
  *
  * @param template as `readPodTemplate` returns it
- * @param foundBefore what was found while the identity was worked out: the status annotation names it too
  */
-export function inject(
-  template: PodTemplate,
-  identity: Identity,
-  foundBefore: readonly Finding[] = [],
-): Injection {
+export function inject(template: PodTemplate, identity: Identity, options: InjectOptions = {}): Injection {
   const unchanged = (reason: Finding, findings: readonly Finding[] = []): Injection => ({
     reason,
     findings,
@@ -108,27 +91,24 @@ export function inject(
     patch: [],
   });
   if (template.metadata?.labels?.[injectLabel] === 'disabled') return unchanged({ code: 'opted_out' });
-  const found = find(template);
+  const start = withoutOldContents(withoutMadeUpArguments(template), identity);
+  const found = find(start);
   if (found.falco === undefined && found.falcosidekick === undefined) {
     const [first, ...others] = found.findings;
     return unchanged(first ?? { code: 'not_falco' }, others);
   }
-  const cleared =
-    found.falcosidekick === undefined
-      ? { spec: template.spec, operations: [] }
-      : removeEmptyCustomTags(template.spec, found.falcosidekick.index);
-  const start = cleared.operations.length === 0 ? template : { ...template, spec: cleared.spec };
-  const part = injectParts(start, found, identity);
-  if (part.added.length === 0 && cleared.operations.length === 0) {
-    const [first, ...others] = part.findings;
-    return unchanged(first ?? { code: 'nothing_to_add' }, others);
+  const part = injectParts(start, found, identity, options.secretOf ?? (() => undefined));
+  const isOurs = part.added.length > 0 || Object.keys(part.records ?? {}).length > 0;
+  const rest = withoutLeftovers(part.template, readStatus(template), part.added);
+  const result = isOurs
+    ? withStatus(rest, identity, { ...part, findings: [...(options.foundBefore ?? []), ...part.findings] })
+    : withoutStatus(rest);
+  const patch = patchBetween(template, result);
+  if (patch.length > 0) {
+    const reason: Finding = { code: isOurs ? 'injected' : 'taken_out' };
+    return { reason, findings: part.findings, template: result, patch };
   }
-  const codes = [...foundBefore, ...part.findings].map(({ code }) => code);
-  const before = codesBefore(template, identity, part.added);
-  const status = statusFor(identity, part.added, [...codes, ...before]);
-  const result = withMetadata(part.template, identity.cluster, status);
-  const patch = [...cleared.operations, ...patchBetween(start, result)];
-  return patch.length === 0
-    ? unchanged({ code: 'already_injected' }, part.findings)
-    : { reason: { code: 'injected' }, findings: part.findings, template: result, patch };
+  if (isOurs) return unchanged({ code: 'already_injected' }, part.findings);
+  const [first, ...others] = part.findings;
+  return unchanged(first ?? { code: 'nothing_to_add' }, others);
 }

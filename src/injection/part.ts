@@ -1,5 +1,6 @@
 import type { Finding } from '../reasons/reasons.ts';
 import type { PodTemplate } from './pod-template.ts';
+import type { ChangeRecords } from './records.ts';
 
 /** What injecting one part (Falco, falcosidekick) of a pod came to. */
 export interface Part {
@@ -7,5 +8,7 @@ export interface Part {
   readonly template: PodTemplate;
   /** What is ours in it now, for the status annotation; empty where nothing can be ours. */
   readonly added: readonly string[];
+  /** What was written beside or over something of the user's, for the status annotation too. */
+  readonly records?: ChangeRecords;
   readonly findings: readonly Finding[];
 }

@@ -43,6 +43,7 @@ function isContainer(container: Record<string, unknown>): boolean {
     isOptional(container.command, isTextList) &&
     isOptional(container.args, isTextList) &&
     isOptional(container.env, (env) => isNamedList(env, (entry) => isOptional(entry.value, isText))) &&
+    isOptional(container.envFrom, (list) => Array.isArray(list) && list.every(isRecord)) &&
     isOptional(container.volumeMounts, (mounts) =>
       isNamedList(mounts, (mount) => isText(mount.mountPath) && isOptional(mount.subPath, isText)),
     ) &&

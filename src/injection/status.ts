@@ -1,6 +1,9 @@
 import type { Identity } from '../federation/identity.ts';
-import { statusAnnotation, version } from '../federation/names.ts';
+import { clusterKey, statusAnnotation, version } from '../federation/names.ts';
+import type { Finding } from '../reasons/reasons.ts';
 import type { PodTemplate } from './pod-template.ts';
+import { isRecord } from './record.ts';
+import { type ChangeRecords, readRecords } from './records.ts';
 
 /** The status annotation: what was put into a pod, by which version, from which settings. */
 export interface Status {
@@ -12,6 +15,8 @@ export interface Status {
   readonly added: readonly string[];
   /** Codes of what was found on the way, sorted. Not written where there are none. */
   readonly findings: readonly string[];
+  /** What stood in the place of some of it, so that other settings can undo it. */
+  readonly records?: ChangeRecords;
 }
 
 function isTextList(value: unknown): value is string[] {
@@ -24,12 +29,11 @@ export function readStatus(template: PodTemplate): Status | undefined {
   if (text === undefined) return undefined;
   try {
     const value: unknown = JSON.parse(text);
-    if (typeof value !== 'object' || value === null || !('added' in value)) return undefined;
-    const { added } = value;
+    if (!isRecord(value)) return undefined;
+    const { added, records, findings } = value;
     if (!isTextList(added)) return undefined;
-    const findings: unknown = Reflect.get(value, 'findings');
     const textOf = (key: string): string => {
-      const field: unknown = Reflect.get(value, key);
+      const field = value[key];
       return typeof field === 'string' ? field : '';
     };
     return {
@@ -38,15 +42,73 @@ export function readStatus(template: PodTemplate): Status | undefined {
       settings: textOf('settings'),
       added,
       findings: isTextList(findings) ? findings : [],
+      ...(records === undefined ? {} : { records: readRecords(records) }),
     };
   } catch {
     return undefined;
   }
 }
 
-/** The status annotation's text. */
-export function statusFor(identity: Identity, added: readonly string[], codes: readonly string[]): string {
-  const findings = [...new Set(codes)].sort();
-  const status = { version, cluster: identity.cluster, settings: identity.hash, added };
-  return JSON.stringify(findings.length === 0 ? status : { ...status, findings });
+/** What an injection came to, as far as the status tells it. */
+export interface Outcome {
+  readonly added: readonly string[];
+  readonly findings: readonly Finding[];
+  readonly records?: ChangeRecords;
+}
+
+function statusFor(identity: Identity, { added, findings, records }: Outcome): string {
+  const codes = [...new Set(findings.map(({ code }) => code))].sort();
+  return JSON.stringify({
+    version,
+    cluster: identity.cluster,
+    settings: identity.hash,
+    added,
+    ...(codes.length === 0 ? {} : { findings: codes }),
+    ...(records === undefined ? {} : { records }),
+  });
+}
+
+/** The template with our label and status annotation. */
+export function withStatus(template: PodTemplate, identity: Identity, outcome: Outcome): PodTemplate {
+  const { metadata } = template;
+  const status = statusFor(identity, outcome);
+  const { labels, annotations } = metadata ?? {};
+  if (labels?.[clusterKey] === identity.cluster && annotations?.[statusAnnotation] === status)
+    return template;
+  return {
+    ...template,
+    metadata: {
+      ...metadata,
+      labels: { ...labels, [clusterKey]: identity.cluster },
+      annotations: { ...annotations, [statusAnnotation]: status },
+    },
+  };
+}
+
+function withoutKey(
+  map: Record<string, string> | undefined,
+  key: string,
+): Record<string, string> | undefined {
+  if (map?.[key] === undefined) return map;
+  const { [key]: _, ...rest } = map;
+  return Object.keys(rest).length === 0 ? undefined : rest;
+}
+
+/** The template without our label and status annotation. */
+export function withoutStatus(template: PodTemplate): PodTemplate {
+  const { metadata } = template;
+  if (metadata?.annotations?.[statusAnnotation] === undefined) return template;
+  const { labels, annotations, ...others } = metadata;
+  const kept = {
+    labels: withoutKey(labels, clusterKey),
+    annotations: withoutKey(annotations, statusAnnotation),
+  };
+  return {
+    ...template,
+    metadata: {
+      ...others,
+      ...(kept.labels === undefined ? {} : { labels: kept.labels }),
+      ...(kept.annotations === undefined ? {} : { annotations: kept.annotations }),
+    },
+  };
 }

@@ -26,14 +26,13 @@ struct copying {
     unsigned files;
 };
 
-/* Says what could not be done with a path, and is 0, for "no". */
-static int fail(const char *what, const char *path, int error)
+int fail(const char *what, const char *path, int error)
 {
     fprintf(stderr, "falco-federation: cannot %s %s: %s\n", what, path, strerror(error));
     return 0;
 }
 
-static int write_all(int to, const char *bytes, size_t length)
+int write_all(int to, const char *bytes, size_t length)
 {
     while (length > 0) {
         ssize_t written = write(to, bytes, length);

@@ -84,9 +84,15 @@ static void free_list(struct watch_list *list)
     *list = (struct watch_list){ 0 };
 }
 
+static const char *behind(const char *text)
+{
+    return text + strlen(text) + 1;
+}
+
 /*
- * The list as Node writes it: texts with a NUL behind each. The first is the time in milliseconds, then come pairs of
- * path and signature. Takes over the text. Returns 0 when it is anything else.
+ * The list as Node writes it: texts with a NUL behind each. The first is the time in milliseconds, the next two are
+ * what is to be renamed and to where, then come pairs of path and signature. Takes over the text. Returns 0 when it is
+ * anything else.
  */
 static int parse_list(char *text, size_t length, struct watch_list *list)
 {
@@ -94,19 +100,20 @@ static int parse_list(char *text, size_t length, struct watch_list *list)
     for (size_t at = 0; at < length; at++)
         texts += text[at] == '\0';
     *list = (struct watch_list){ .text = text };
-    if (texts % 2 == 0 || text[length - 1] != '\0')
+    if (texts < 3 || texts % 2 == 0 || text[length - 1] != '\0')
         return 0;
-    list->items = calloc(texts / 2 + 1, sizeof *list->items);
+    list->items = calloc(texts / 2, sizeof *list->items);
     if (list->items == NULL)
         return 0;
-    list->count = texts / 2;
+    list->count = (texts - 3) / 2;
     list->within = atoi(text);
-    const char *next = text + strlen(text) + 1;
+    list->draft = behind(text);
+    list->drop_in = behind(list->draft);
+    const char *next = behind(list->drop_in);
     for (size_t at = 0; at < list->count; at++) {
         list->items[at].path = next;
-        next += strlen(next) + 1;
-        list->items[at].signature = next;
-        next += strlen(next) + 1;
+        list->items[at].signature = behind(next);
+        next = behind(list->items[at].signature);
     }
     return 1;
 }
@@ -154,6 +161,15 @@ static int is_asked_to_stop(int signal_fd)
     return poll(&ready, 1, 0) > 0;
 }
 
+/* What Node has left to be put in force. Returns 0, having said why, when that cannot be done. */
+static int finish(const struct watch_list *list, struct publication *publication)
+{
+    if (list->draft[0] != '\0')
+        return put_in_force(publication, list->draft, list->drop_in);
+    look_again(publication);
+    return 1;
+}
+
 int follow(char **argv)
 {
     sigset_t signals;
@@ -170,18 +186,23 @@ int follow(char **argv)
     }
     struct watch_list list = { 0 };
     const struct watch_list nothing = { .within = retry_after };
+    struct publication publication = { .inotify = -1 };
     enum woken why = STARTED;
     while (why != STOPPED) {
-        if (tag(argv, why, signal_fd, &signals, &list))
-            why = wait_for_change(&list, signal_fd);
+        attend(&publication);
+        stop_looking(&publication);
+        if (tag(argv, why, signal_fd, &signals, &list) && finish(&list, &publication))
+            why = wait_for_change(&list, &publication, signal_fd);
         else if (is_asked_to_stop(signal_fd))
             why = STOPPED;
         else {
             fprintf(stderr, "falco-federation: tag-rules did not end well; again in %d s\n", retry_after / 1000);
             /* What was to be done has not been done, so the word for it stays. */
-            why = wait_for_change(&nothing, signal_fd) == STOPPED ? STOPPED : why;
+            look_again(&publication);
+            why = wait_for_change(&nothing, &publication, signal_fd) == STOPPED ? STOPPED : why;
         }
     }
     free_list(&list);
+    forget(&publication);
     return DONE;
 }

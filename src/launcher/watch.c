@@ -116,21 +116,31 @@ static void drain(int inotify)
         ;
 }
 
-static int64_t now_ms(void)
+int64_t now_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
 }
 
-/* Sleeps, but for an event or a signal. Returns whether a signal came. */
-static int sleep_until(int64_t end, int inotify, int signal_fd)
+/* Sleeps, but for an event of either or a signal. Returns whether a signal came. */
+static int sleep_until(int64_t end, int inotify, int other, int signal_fd)
 {
     int64_t left = end - now_ms();
     /* poll leaves out descriptors below 0. */
-    struct pollfd ready[] = { { signal_fd, POLLIN, 0 }, { inotify, POLLIN, 0 } };
-    poll(ready, 2, left < 0 ? 0 : (int)left);
+    struct pollfd ready[] = { { signal_fd, POLLIN, 0 }, { inotify, POLLIN, 0 }, { other, POLLIN, 0 } };
+    poll(ready, 3, left < 0 ? 0 : (int)left);
     return ready[0].revents != 0;
+}
+
+static int rest_until(int64_t end, int signal_fd)
+{
+    return sleep_until(end, -1, -1, signal_fd);
+}
+
+static int64_t earlier(int64_t one, int64_t other)
+{
+    return one < other ? one : other;
 }
 
 static enum woken settle(const struct watch_list *list, int signal_fd)
@@ -140,35 +150,38 @@ static enum woken settle(const struct watch_list *list, int signal_fd)
     int looks = 0;
     do {
         before = now;
-        if (sleep_until(now_ms() + rest, -1, signal_fd))
+        if (rest_until(now_ms() + rest, signal_fd))
             return STOPPED;
         now = digest(list);
     } while (now != before && ++looks < most_looks);
     return CHANGED;
 }
 
-static enum woken look_and_sleep(const struct watch_list *list, int inotify, int every, int signal_fd)
+static enum woken look_and_sleep(const struct watch_list *list, struct publication *publication, int inotify,
+                                 int every, int signal_fd)
 {
-    int64_t start = now_ms();
+    int64_t end = list->within > 0 ? now_ms() + list->within : 0;
     for (;;) {
+        attend(publication);
         if (is_changed(list))
             return settle(list, signal_fd);
         int64_t now = now_ms();
+        if (end > 0 && now >= end)
+            return STILL;
         int64_t next = now + every;
-        if (list->within > 0) {
-            int64_t end = start + list->within;
-            if (now >= end)
-                return STILL;
-            next = end < next ? end : next;
-        }
+        if (end > 0)
+            next = earlier(end, next);
+        if (publication->due > 0)
+            next = earlier(publication->due, next);
         /* Then a moment more, as events seldom come alone. */
-        if (sleep_until(next, inotify, signal_fd) || sleep_until(now_ms() + moment, -1, signal_fd))
+        if (sleep_until(next, inotify, publication->inotify, signal_fd) ||
+            rest_until(now_ms() + moment, signal_fd))
             return STOPPED;
         drain(inotify);
     }
 }
 
-enum woken wait_for_change(const struct watch_list *list, int signal_fd)
+enum woken wait_for_change(const struct watch_list *list, struct publication *publication, int signal_fd)
 {
     static int told = 0;
     int inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
@@ -177,7 +190,7 @@ enum woken wait_for_change(const struct watch_list *list, int signal_fd)
     if (error != 0 && !told++)
         fprintf(stderr, "falco-federation: no inotify watch to be had (%s): looking every %d s instead\n",
                 strerror(error), every / 1000);
-    enum woken why = look_and_sleep(list, inotify, every, signal_fd);
+    enum woken why = look_and_sleep(list, publication, inotify, every, signal_fd);
     if (inotify >= 0)
         close(inotify);
     return why;

@@ -8,10 +8,11 @@
 /**
  * - `done`: something was federated;
  * - `skipped`: nothing was changed, and that is as it should be;
+ * - `note`: nothing is wrong as far as can be seen, but it is worth knowing;
  * - `warning`: something was left out or kept that the user should know of;
  * - `error`: we could not do our work; Falco is left as it was.
  */
-export type Severity = 'done' | 'skipped' | 'warning' | 'error';
+export type Severity = 'done' | 'skipped' | 'note' | 'warning' | 'error';
 
 export interface Reason {
   readonly severity: Severity;
@@ -26,6 +27,10 @@ const table = {
   injected: {
     severity: 'done',
     sentence: 'The pod became part of the federation.',
+  },
+  taken_out: {
+    severity: 'done',
+    sentence: 'What an earlier injection had added was taken out again: the settings ask for nothing here.',
   },
   already_injected: {
     severity: 'skipped',
@@ -161,11 +166,47 @@ const table = {
   },
 
   // falcosidekick.
+  forwarder_address_kept: {
+    severity: 'warning',
+    sentence:
+      "falcosidekick's Node-RED output has an address of the user's, so it does not post to the forwarder.",
+    remedy:
+      'Remove NODERED_ADDRESS from its environment, or use through: falcosidekick in the settings, or post to the forwarder by an output of your own.',
+  },
+  node_red_output_taken: {
+    severity: 'note',
+    sentence:
+      "falcosidekick's Node-RED output posts to the forwarder; an address for it that may stand in what is not read here no longer counts.",
+  },
+  node_red_output_unsupported: {
+    severity: 'warning',
+    sentence: 'falcosidekick before 2.27 has no Node-RED output, so nothing of it reaches the forwarder.',
+    remedy: 'Upgrade falcosidekick to 2.27 or later.',
+  },
+  forwarder_not_resolvable: {
+    severity: 'warning',
+    sentence:
+      "The pod is on the host's network and resolves no Services, so it does not find the forwarder by its name.",
+    remedy: 'Set dnsPolicy: ClusterFirstWithHostNet in the pod, or an IP address as forwarder.address.',
+  },
   hub_address_kept: {
     severity: 'warning',
     sentence:
-      'falcosidekick has a WEBHOOK_ADDRESS of its own; it was kept, so events may go elsewhere than to the hub.',
-    remedy: "Remove WEBHOOK_ADDRESS from falcosidekick's env to let the settings decide.",
+      'falcosidekick has a WEBHOOK_ADDRESS of its own; it was kept, so events go there and not to the hub.',
+    remedy:
+      "Remove it from falcosidekick's env or Secret (config.webhook.address) to let the settings decide.",
+  },
+  webhook_output_taken: {
+    severity: 'warning',
+    sentence:
+      "falcosidekick's webhook output now posts to the hub; a receiver of your own in what cannot be read here gets nothing any more.",
+    remedy: 'If there is one, use another output for it, or set WEBHOOK_ADDRESS in env: there it is kept.',
+  },
+  client_certificate_shared: {
+    severity: 'warning',
+    sentence:
+      "falcosidekick has one client certificate for all its outputs, and it is the hub's now; other outputs with mutual TLS may be set where told.",
+    remedy: 'Let those outputs accept the same certificate, or do without hub.clientCertificateSecret.',
   },
   hub_not_set: {
     severity: 'warning',
@@ -187,7 +228,7 @@ const table = {
     severity: 'warning',
     sentence:
       'falcosidekick takes its fields from a Secret, ConfigMap or reference that cannot be read here; ours were left out where both together could stop it.',
-    remedy: 'Give CUSTOMFIELDS and TEMPLATEDFIELDS as plain values.',
+    remedy: 'Give CUSTOMFIELDS, TEMPLATEDFIELDS and PROMETHEUS_EXTRALABELS as plain values.',
   },
   field_templated_by_user: {
     severity: 'warning',
@@ -199,6 +240,40 @@ const table = {
     sentence:
       'One of our labels is in PROMETHEUS_EXTRALABELS already; falcosidekick would stop on the doubled label, so it was left out of its fields.',
     remedy: "Remove it from falcosidekick's prometheus.extralabels.",
+  },
+  field_named_alike: {
+    severity: 'warning',
+    sentence:
+      'A field of falcosidekick and one of our labels differ only in "." and "_"; falcosidekick would stop on both, so ours was left out of its fields.',
+    remedy: 'Rename the field, or the label.',
+  },
+  fields_in_env_from: {
+    severity: 'note',
+    sentence:
+      'falcosidekick may take labels or fields from what cannot be read here; if one of our labels is among them, it stops at its start.',
+    remedy: "Keep our labels out of falcosidekick's prometheus.extralabels.",
+  },
+  fields_doubled: {
+    severity: 'warning',
+    sentence:
+      'Two of falcosidekick\'s own fields and labels have one name once "." is "_"; with them it stops at its start.',
+    remedy: 'Rename or remove one in customfields, templatedfields or prometheus.extralabels.',
+  },
+  field_with_dot: {
+    severity: 'warning',
+    sentence:
+      'This falcosidekick, as 2.30 to 2.33 do, fails on every event while a field of its own has a dot in its name; the events are lost.',
+    remedy: 'Write the name with "_", or upgrade falcosidekick to 2.34.',
+  },
+  hub_custom_fields: {
+    severity: 'warning',
+    sentence: "A hub's CUSTOMFIELDS are put on the events of every spoke too, over what the spokes say.",
+    remedy: "Set them on the hub's Falco (append_output), or as templatedfields.",
+  },
+  hub_custom_tags: {
+    severity: 'warning',
+    sentence: "A hub's CUSTOMTAGS are put on the events of every spoke too.",
+    remedy: "Remove customtags; the tags of the settings are on the hub's own rules.",
   },
   custom_tags_unsupported: {
     severity: 'warning',
@@ -227,6 +302,20 @@ const table = {
   rules_tagged: {
     severity: 'done',
     sentence: 'The rules were tagged and published.',
+  },
+  alerts_posted_to_forwarder: {
+    severity: 'note',
+    sentence: 'Falco posts its alerts to nobody by itself, so it posts them to the forwarder, as JSON.',
+  },
+  alerts_posted_by_user: {
+    severity: 'skipped',
+    sentence: 'Falco posts its alerts to an address of its own configuration; that is left as it is.',
+  },
+  alerts_not_posted: {
+    severity: 'warning',
+    sentence:
+      "Falco's arguments set http_output or json_output, so it is not made to post its alerts to the forwarder.",
+    remedy: 'Remove these options, or let them post to falcosidekick or to the forwarder.',
   },
   rules_tagged_in_part: {
     severity: 'warning',
@@ -282,7 +371,7 @@ const table = {
   rules_config_broken: {
     severity: 'error',
     sentence:
-      'A config file of Falco is not valid YAML in UTF-8, so which rules files it loads is not known.',
+      'A config file of Falco is not valid YAML, or its paths are not UTF-8, so which rules files it loads is not known.',
     remedy: 'Correct the file.',
   },
   rules_config_refused: {
@@ -379,12 +468,12 @@ const table = {
   rules_file_too_large_to_tag: {
     severity: 'warning',
     sentence:
-      'A rules file is too large to be parsed within the memory of the container and was copied as it is.',
-    remedy: 'Split the file.',
+      'A rules file holds too many tags or anchored values at once for the memory of the container and was copied as it is.',
+    remedy: 'Split the item, or write anchored values out.',
   },
   rules_file_edit_unproven: {
     severity: 'warning',
-    sentence: 'An edited rules file did not read back as it should, so it was copied as it is.',
+    sentence: 'A rule with its tags did not read back as it should, so it stays untagged.',
     remedy: 'Please report the file.',
   },
   rules_rule_not_tagged: {

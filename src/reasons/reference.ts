@@ -1,14 +1,17 @@
 import { reasons, type Severity } from './reasons.ts';
 
-const order: readonly Severity[] = ['done', 'skipped', 'warning', 'error'];
+const order: readonly Severity[] = ['done', 'skipped', 'note', 'warning', 'error'];
 
-/** The tables of docs/reasons.md, Markdown: every code by severity. */
+/** The tables of docs/reasons.md, Markdown: every code by severity, each to be linked to by its name. */
 export function reasonsTables(): string {
   return order
     .map((severity) => {
       const rows = Object.entries(reasons)
         .filter(([, reason]) => reason.severity === severity)
-        .map(([code, { sentence, remedy }]) => `| \`${code}\` | ${sentence} | ${remedy ?? ''} |`);
+        .map(
+          ([code, { sentence, remedy }]) =>
+            `| <a id="${code}"></a>\`${code}\` | ${sentence} | ${remedy ?? ''} |`,
+        );
       return [
         `## ${severity}`,
         '',

@@ -1,4 +1,4 @@
-import Fastify, { type FastifyInstance } from 'fastify';
+import { type PlainServer, pagesServer } from './plain-server.ts';
 
 /** What one check came to; `detail` is told either way. */
 export interface Check {
@@ -6,18 +6,17 @@ export interface Check {
   readonly detail: string;
 }
 
+const type = 'text/plain; charset=utf-8';
+
 /** Liveness and readiness over plain HTTP, on a port of their own. */
-export function buildHealth(readiness: () => Readonly<Record<string, Check>>): FastifyInstance {
-  const server = Fastify({ logger: false });
-  server.get('/livez', (_request, reply) => reply.type('text/plain').send('ok\n'));
-  server.get('/readyz', (_request, reply) => {
-    const checks = Object.entries(readiness());
-    const lines = checks.map(([name, { ready, detail }]) => `[${ready ? '+' : '-'}] ${name}: ${detail}\n`);
-    const ready = checks.every(([, check]) => check.ready);
-    return reply
-      .code(ready ? 200 : 503)
-      .type('text/plain')
-      .send(lines.join(''));
+export function buildHealth(readiness: () => Readonly<Record<string, Check>>): PlainServer {
+  return pagesServer({
+    '/livez': () => ({ status: 200, type, text: 'ok\n' }),
+    '/readyz': () => {
+      const checks = Object.entries(readiness());
+      const lines = checks.map(([name, { ready, detail }]) => `[${ready ? '+' : '-'}] ${name}: ${detail}\n`);
+      const ready = checks.every(([, check]) => check.ready);
+      return { status: ready ? 200 : 503, type, text: lines.join('') };
+    },
   });
-  return server;
 }

@@ -1,7 +1,7 @@
-import Fastify, { type FastifyInstance } from 'fastify';
 import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client';
 import type { Decision } from '../admission/decide.ts';
 import { gauge, info, prefix } from './gauges.ts';
+import { type PlainServer, pagesServer } from './plain-server.ts';
 
 /** What the gauges show; asked at each scrape, and answered from memory. */
 export interface MetricsSources {
@@ -99,10 +99,8 @@ export function makeMetrics(sources: MetricsSources): Metrics {
 }
 
 /** `GET /metrics` over plain HTTP, on a port of its own. */
-export function buildMetricsServer({ registry }: Pick<Metrics, 'registry'>): FastifyInstance {
-  const server = Fastify({ logger: false });
-  server.get('/metrics', async (_request, reply) =>
-    reply.type(registry.contentType).send(await registry.metrics()),
-  );
-  return server;
+export function buildMetricsServer({ registry }: Pick<Metrics, 'registry'>): PlainServer {
+  return pagesServer({
+    '/metrics': async () => ({ status: 200, type: registry.contentType, text: await registry.metrics() }),
+  });
 }

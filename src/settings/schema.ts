@@ -178,7 +178,7 @@ const rules = z
       .boolean()
       .default(true)
       .describe(
-        "Tag every rule in Falco pods. When off, a spoke's falcosidekick adds the tags to its events instead (CUSTOMTAGS).",
+        "Tag every rule in Falco pods. When off, the forwarder adds the tags to events instead; with `through: falcosidekick` the spoke's falcosidekick does (CUSTOMTAGS).",
       ),
     startup: z
       .enum(['init', 'alongside'])

@@ -1,12 +1,15 @@
-/** A client that calls as the API server does: HTTP/1.1 over TLS, each connection kept, one call at a time on it. */
+/** A client that calls as the API server does: HTTP/1.1, each connection kept, one call at a time on it. */
 import { once } from 'node:events';
-import { connect, type TLSSocket } from 'node:tls';
+import { connect as connectPlain, type Socket } from 'node:net';
+import { connect } from 'node:tls';
 import { percentile } from './figures.ts';
 
 export interface Called {
   readonly port: number;
-  readonly ca: string;
+  /** Of the server's certificate; undefined: no TLS. */
+  readonly ca: string | undefined;
   readonly body: string;
+  readonly path?: string;
 }
 
 export interface Latencies {
@@ -39,12 +42,12 @@ function lengthOfAnswer(received: Buffer): number | undefined {
 }
 
 class Caller {
-  private readonly socket: TLSSocket;
+  private readonly socket: Socket;
   private received: Buffer = Buffer.alloc(0);
   private answered: (answer: Buffer) => void = () => {};
   private failed: (error: Error) => void = () => {};
 
-  constructor(socket: TLSSocket) {
+  constructor(socket: Socket) {
     this.socket = socket;
     socket.on('data', (chunk: Buffer) => this.read(chunk));
     socket.on('error', (error) => this.failed(error));
@@ -52,11 +55,14 @@ class Caller {
   }
 
   static async open({ port, ca }: Called): Promise<Caller> {
-    const socket = connect({ host: '127.0.0.1', port, ca, servername: 'localhost' });
+    const socket =
+      ca === undefined
+        ? connectPlain(port, '127.0.0.1')
+        : connect({ host: '127.0.0.1', port, ca, servername: 'localhost' });
     socket.setNoDelay(true);
     // A second error, after the one that ends the wait, has no one else to hear it.
     socket.on('error', () => {});
-    await once(socket, 'secureConnect');
+    await once(socket, ca === undefined ? 'connect' : 'secureConnect');
     return new Caller(socket);
   }
 
@@ -87,10 +93,10 @@ class Caller {
   }
 }
 
-function requestOf(body: string): Buffer {
+function requestOf({ body, path = '/mutate?timeout=5s' }: Called): Buffer {
   const length = Buffer.byteLength(body);
   return Buffer.from(
-    'POST /mutate?timeout=5s HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bench\r\nContent-Type: application/json\r\n' +
+    `POST ${path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bench\r\nContent-Type: application/json\r\n` +
       `Accept: application/json, */*\r\nContent-Length: ${length}\r\n\r\n${body}`,
   );
 }
@@ -99,7 +105,7 @@ function requestOf(body: string): Buffer {
 export async function callOnce(called: Called): Promise<string> {
   const caller = await Caller.open(called);
   try {
-    const answer = await caller.call(requestOf(called.body));
+    const answer = await caller.call(requestOf(called));
     const start = answer.indexOf(endOfHead);
     const body = answer.toString('utf8', start + endOfHead.length);
     // JSON on one line has no line breaks of its own.
@@ -116,7 +122,7 @@ export async function load(
   seconds: number,
   isOver: (calls: number) => boolean = () => false,
 ): Promise<Latencies> {
-  const request = requestOf(called.body);
+  const request = requestOf(called);
   const callers = await Promise.all(Array.from({ length: connections }, () => Caller.open(called)));
   const took: number[] = [];
   const from = performance.now();

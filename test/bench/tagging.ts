@@ -80,6 +80,18 @@ export function tagging({ folder }: Place, rounds: number): Section {
   return section(costs);
 }
 
+function targetsOf(
+  bare: Cost,
+  cost: Cost,
+  what: string,
+  limits: { readonly times: number; readonly peak: number },
+): Section['targets'] {
+  return [
+    { what, limit: limits.times, unit: 'x bare Node', is: cost.wall / bare.wall },
+    { what: `${what}, peak`, limit: limits.peak, unit: 'MiB', is: cost.peak / 1024 },
+  ];
+}
+
 function section(costs: readonly Cost[]): Section {
   const [bare, one, ten, hundred] = costs;
   if (bare === undefined || one === undefined || ten === undefined || hundred === undefined)
@@ -93,7 +105,9 @@ function section(costs: readonly Cost[]): Section {
       ]),
     ],
     targets: [
-      { what: 'tagging the default rules', limit: 3, unit: 'x bare Node', is: one.wall / bare.wall },
+      ...targetsOf(bare, one, 'tagging the default rules', { times: 3, peak: 60 }),
+      ...targetsOf(bare, ten, '10 times the rules', { times: 6, peak: 80 }),
+      ...targetsOf(bare, hundred, '100 times the rules', { times: 25, peak: 110 }),
       {
         ...{ what: 'growth from 10 to 100 times the rules', limit: 10, unit: 'x' },
         is: (hundred.cpu - bare.cpu) / (ten.cpu - bare.cpu),

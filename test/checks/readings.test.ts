@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { noLists } from '../../src/checks/falco-configuration.ts';
-import { doubledLabels, panickingFields } from '../../src/checks/prometheus-labels.ts';
 import { readConditions, readMetrics } from '../../src/checks/replica.ts';
+import { doubledLabels, panickingFields } from '../../src/injection/falcosidekick/prometheus-labels.ts';
 
 describe('keys of falco.yaml that our arguments add to', () => {
   const cases: readonly (readonly [string, readonly string[]])[] = [

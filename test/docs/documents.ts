@@ -1,6 +1,8 @@
 import path from 'node:path';
 import { reasonsTables } from '../../src/reasons/reference.ts';
 import { settingsJsonSchema, settingsTable } from '../../src/settings/reference.ts';
+import { prometheusRule } from '../monitoring/rules-file.ts';
+import { troubleshooting } from './troubleshooting.ts';
 
 const docs = path.join(import.meta.dirname, '../../docs');
 
@@ -16,11 +18,18 @@ ${settingsTable()}
 | what | allowed | because |
 | --- | --- | --- |
 | \`cluster\` | what a Kubernetes label's value may hold, 63 characters | it is written on every pod as the label \`falco-federation.io/cluster\` |
+| keys of \`labels\` | letters, digits, \`_\` \`.\` \`-\` \`/\`; a letter or \`_\` first | Falco's \`append_output\` carries them |
+| values of \`labels\` | no \`%\` \`$\` \`"\` \`'\` \`\` \` \`\` \`\\\` \`{\` \`}\`, and not empty | Falco, falcosidekick and Kubernetes read them as formats, templates and references |
+| \`tags\` | letters, digits, \`-\`, \`_\` | falcosidekick splits at \`,\` and removes spaces; the tag filter of its UI escapes \`-\` only |
+
+On a hub, with \`hub.through: falcosidekick\`, and where no hub is set, labels go through falcosidekick's fields, which
+carry less:
+
+| what | allowed | because |
+| --- | --- | --- |
 | keys of \`labels\` | letters, digits, \`_\`; no digit first, no \`__\` first | falcosidekick makes each a Prometheus label |
 | | none of \`hostname rule priority priority_raw source k8s_ns_name k8s_pod_name\` | falcosidekick has Prometheus labels of these names and panics at start-up on a second one |
-| values of \`labels\` | no \`,\` \`:\` and no spaces | falcosidekick splits its custom fields there and drops what does not fit, without a word |
-| | no \`%\` \`$\` \`"\` \`'\` \`\` \` \`\` \`\\\` \`{\` \`}\` | Falco, falcosidekick and Kubernetes read them as formats, templates and references |
-| \`tags\` | letters, digits, \`-\`, \`_\` | falcosidekick splits at \`,\` and removes spaces; the tag filter of its UI escapes \`-\` only |
+| values of \`labels\` | no \`,\` \`:\` and no spaces as well | falcosidekick splits its custom fields there and drops what does not fit, without a word |
 
 ## Annotations that override them
 
@@ -75,5 +84,7 @@ ${reasonsTables()}`;
 export const documents: ReadonlyMap<string, string> = new Map([
   [path.join(docs, 'settings.md'), settings],
   [path.join(docs, 'reasons.md'), reasons],
+  [path.join(docs, 'troubleshooting.md'), troubleshooting()],
+  [path.join(docs, '../manifests/components/prometheus-operator/prometheus-rule.yaml'), prometheusRule()],
   [path.join(docs, 'settings.schema.json'), `${JSON.stringify(settingsJsonSchema(), null, 2)}\n`],
 ]);

@@ -65,6 +65,8 @@ const controllers = [
   'job-controller',
   'cronjob-controller',
   'disruption-controller',
+  // Without it claims of the manifests' volumes would never go, nor would their namespace.
+  'persistentvolumeclaim-protection-controller',
   'namespace-controller',
   'garbage-collector-controller',
   'serviceaccount-controller',

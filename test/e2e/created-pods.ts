@@ -131,9 +131,9 @@ export async function applyAndWait(
 /** A name that is the same in every namespace: without what the controllers drew by lot. */
 export function nameOf({ metadata }: V1Pod): string {
   const owner = metadata?.ownerReferences?.[0];
-  return owner === undefined
-    ? (metadata?.name ?? '')
-    : `${owner.kind}/${owner.name.replace(/-[0-9a-z]{6,10}$/, '')}`;
+  if (owner === undefined) return metadata?.name ?? '';
+  const drawn = ['ReplicaSet', 'Job'].includes(owner.kind) ? /-[0-9a-z]{6,10}$/ : /$/;
+  return `${owner.kind}/${owner.name.replace(drawn, '')}`;
 }
 
 export const ownChart = join(import.meta.dirname, 'own-chart.yaml');

@@ -9,17 +9,20 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'nod
 import { join, relative } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
-import type { V1Container, V1PodSpec } from '@kubernetes/client-node';
+import type { V1Container, V1Pod, V1PodSpec } from '@kubernetes/client-node';
 import fc from 'fast-check';
+import { parseAllDocuments } from 'yaml';
 import { findFalco } from '../../src/injection/falco/find-falco.ts';
 import { findFalcosidekick } from '../../src/injection/falcosidekick/find-falcosidekick.ts';
+import { snippetsIn } from '../docs/snippets.ts';
 import { generatedPods, recognisedPods } from '../injection/recognised.ts';
 import { manifests } from '../manifests/files.ts';
 import { root } from '../real/places.ts';
 import { type Api, api as apiOf } from './api.ts';
 import { type ReviewRecorder, startReviewRecorder } from './control-plane/review-recorder.ts';
 import { type ControlPlane, missingPrograms, startControlPlane } from './control-plane.ts';
-import { makeNamespace, optedIn, podsIn } from './created-pods.ts';
+import { makeNamespace, nameOf, optedIn, podsIn } from './created-pods.ts';
+import { checkHubGuide } from './hub-guide.e2e.ts';
 import { until } from './replica.ts';
 
 const name = 'falco-federation-webhook';
@@ -33,7 +36,12 @@ const overlays = ['base', 'overlays/spoke', 'overlays/hub', 'overlays/cert-manag
 /** All of them at once, in a kustomization as users have one (manifests/README.md). */
 const combination = {
   resources: ['overlays/spoke'],
-  components: ['components/cert-manager', 'components/host-network', 'components/workloads'],
+  components: [
+    'components/cert-manager',
+    'components/host-network',
+    'components/workloads',
+    'components/forwarder-volume-claim',
+  ],
 };
 
 interface LiveObject {
@@ -42,7 +50,16 @@ interface LiveObject {
     readonly name: string;
     readonly resourceVersion: string;
     readonly managedFields: readonly unknown[];
+    readonly annotations?: Readonly<Record<string, string>>;
   };
+}
+
+/** What kubectl writes where it applies by itself, without the server. */
+const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
+
+interface LiveState {
+  readonly content: unknown;
+  readonly written: unknown;
 }
 
 /** Writes the kustomization to a folder of its own; kustomize reaches the components by relative paths only. */
@@ -68,22 +85,26 @@ function combined(folder: string): string {
   return at;
 }
 
-/** Each object's version now, and who set what in it. */
-async function live({ kubectl }: ControlPlane, rendered: string): Promise<Record<string, unknown>> {
+/** Each object now: what it is, and its version with who set what in it. */
+async function live({ kubectl }: ControlPlane, rendered: string): Promise<Record<string, LiveState>> {
   const said = await kubectl(['get', '-f', '-', '-o', 'json', '--show-managed-fields'], rendered);
   // Safe: several objects are what was asked for.
   const { items } = JSON.parse(said) as { items: readonly LiveObject[] };
   return Object.fromEntries(
-    items.map(({ kind, metadata }) => [
-      `${kind}/${metadata.name}`,
-      { version: metadata.resourceVersion, fields: metadata.managedFields },
-    ]),
+    items.map(({ kind, metadata, ...content }) => {
+      const { resourceVersion, managedFields, annotations, ...rest } = metadata;
+      const { [lastApplied]: _, ...ours } = annotations ?? {};
+      return [
+        `${kind}/${metadata.name}`,
+        { content: { ...content, ...rest, annotations: ours }, written: { resourceVersion, managedFields } },
+      ];
+    }),
   );
 }
 
 /** Waits until the controllers have nothing more to write to them. */
-async function settled(controlPlane: ControlPlane, rendered: string): Promise<Record<string, unknown>> {
-  let last: Record<string, unknown> = {};
+async function settled(controlPlane: ControlPlane, rendered: string): Promise<Record<string, LiveState>> {
+  let last: Record<string, LiveState> = {};
   await until('the objects stay as they are', async () => {
     const now = await live(controlPlane, rendered);
     const isSame = isDeepStrictEqual(now, last);
@@ -93,19 +114,62 @@ async function settled(controlPlane: ControlPlane, rendered: string): Promise<Re
   return last;
 }
 
+/** Applies it. @returns what kubectl says of each object */
 async function applied(
   controlPlane: ControlPlane,
   folder: string,
   ...flags: readonly string[]
-): Promise<void> {
-  const { status, stderr } = await controlPlane.tryKubectl(['apply', ...flags, '-k', folder]);
+): Promise<readonly string[]> {
+  const { status, stdout, stderr } = await controlPlane.tryKubectl(['apply', ...flags, '-k', folder]);
   assert.equal(status, 0, stderr);
   // A warning is PodSecurity's or a deprecation.
   assert.equal(stderr.replaceAll(/^.*last-applied-configuration.*\n?/gm, ''), '');
+  return stdout.trim().split('\n');
 }
 
 async function removed(controlPlane: ControlPlane, rendered: string): Promise<void> {
   await controlPlane.kubectl(['delete', '--ignore-not-found', '--timeout=50s', '-f', '-'], rendered);
+}
+
+interface Rendered {
+  readonly kind: string;
+  readonly metadata: { readonly name: string };
+  readonly spec?: { readonly replicas?: number };
+}
+
+function renderedObjects(rendered: string): readonly Rendered[] {
+  // Safe: kustomize writes objects.
+  return parseAllDocuments(rendered).map((document) => document.toJS() as Rendered);
+}
+
+/** Names of the workloads, once for each of their pods. */
+function expectedOwners(rendered: string): readonly string[] {
+  return renderedObjects(rendered).flatMap(({ kind, metadata, spec }) => {
+    if (kind !== 'Deployment' && kind !== 'StatefulSet') return [];
+    return Array.from({ length: spec?.replicas ?? 1 }, () => metadata.name);
+  });
+}
+
+async function owners(api: Api): Promise<readonly string[]> {
+  const pods = await podsIn(api, namespace);
+  return pods.map((pod) => nameOf(pod).replace(/^.*\//, '')).toSorted();
+}
+
+/** Ways of applying, one after the other. */
+const orders = {
+  'first by the server': ['server', 'server', 'client', 'client', 'server', 'client', 'server'],
+  'first by the client': ['client', 'client', 'server', 'server', 'client', 'server', 'client'],
+} as const;
+
+/** What kubectl calls configured though it is as it was: it always sends a budget's selector, as one to be replaced. */
+const alwaysSent = 'poddisruptionbudget.policy/';
+
+/** How often an object was written is no part of what it is. */
+function withoutGenerations(state: Record<string, LiveState>): unknown {
+  const content = Object.entries(state).map(([of, one]) => [of, one.content]);
+  return JSON.parse(JSON.stringify(content), (key, value) =>
+    ['generation', 'observedGeneration'].includes(key) ? undefined : value,
+  );
 }
 
 function checkOverlay(
@@ -113,27 +177,44 @@ function checkOverlay(
   folderOf: () => string,
   cluster: () => { controlPlane: ControlPlane; api: Api },
 ): void {
-  test(`${of}: is accepted, makes two pods, and is no drift when applied again`, async () => {
-    const { controlPlane, api } = cluster();
-    const folder = folderOf();
-    const rendered = await controlPlane.kubectl(['kustomize', folder]);
-    try {
-      await applied(controlPlane, folder, '--server-side');
-      await until('two pods are there', async () => (await podsIn(api, namespace)).length === 2);
-      const first = await settled(controlPlane, rendered);
-      await applied(controlPlane, folder, '--server-side');
-      assert.deepEqual(await live(controlPlane, rendered), first);
-
-      // The other way of applying: once to take them over, then nothing is left to do.
-      await applied(controlPlane, folder);
-      const second = await settled(controlPlane, rendered);
-      await applied(controlPlane, folder);
-      assert.deepEqual(await live(controlPlane, rendered), second);
-      assert.equal((await podsIn(api, namespace)).length, 2);
-    } finally {
-      await removed(controlPlane, rendered);
-    }
-  });
+  for (const [about, order] of Object.entries(orders)) {
+    test(`${of}, applied ${about}: is accepted, makes its pods, and is no drift when applied again`, async () => {
+      const { controlPlane, api } = cluster();
+      const folder = folderOf();
+      const rendered = await controlPlane.kubectl(['kustomize', folder]);
+      const expected = expectedOwners(rendered).toSorted();
+      const apply = (way: (typeof order)[number]) =>
+        applied(controlPlane, folder, ...(way === 'server' ? ['--server-side'] : []));
+      try {
+        for (const [at, way] of order.entries()) {
+          if (at === 0) {
+            await apply(way);
+            await until(`the pods of ${expected.join(', ')} are there`, async () =>
+              isDeepStrictEqual(await owners(api), expected),
+            );
+            continue;
+          }
+          const before = await settled(controlPlane, rendered);
+          const said = await apply(way);
+          const now = await live(controlPlane, rendered);
+          if (order[at - 1] === way) {
+            assert.deepEqual(now, before);
+            const changed = said.filter((line) => !/ (unchanged|serverside-applied)$/.test(line));
+            assert.deepEqual(
+              changed.filter((line) => !line.startsWith(alwaysSent)),
+              [],
+            );
+          } else {
+            // The other way writes its own record of who applied what, and nothing else.
+            assert.deepEqual(withoutGenerations(now), withoutGenerations(before));
+          }
+        }
+        assert.deepEqual(await owners(api), expected);
+      } finally {
+        await removed(controlPlane, rendered);
+      }
+    });
+  }
 }
 
 /** The kinds whose templates `components/workloads` sends. */
@@ -387,9 +468,68 @@ export function checkManifests(controlPlane: () => ControlPlane): void {
     assert.match(rendered, /^ {4}cluster: mine$/m);
     assert.doesNotMatch(rendered, /cluster: staging/);
     assert.match(rendered, /image: registry\.example\/mirror\/webhook:other$/m);
-    assert.doesNotMatch(rendered, /kind: (Role|RoleBinding|NetworkPolicy)$/m);
+    const kinds = renderedObjects(rendered).filter(({ metadata }) => metadata.name === name);
+    assert.deepEqual(
+      kinds.map(({ kind }) => kind).filter((kind) => ['Role', 'RoleBinding', 'NetworkPolicy'].includes(kind)),
+      [],
+    );
+    assert.doesNotMatch(rendered, /image: falco-federation-webhook/);
+  });
+  test("the forwarder's pods are as PodSecurity `restricted` wants them, without a token", async () => {
+    const folder = join(manifests, 'overlays/spoke');
+    const rendered = await controlPlane().kubectl(['kustomize', folder]);
+    try {
+      await applied(controlPlane(), folder, '--server-side');
+      let pods: readonly V1Pod[] = [];
+      await until('the two pods are there', async () => {
+        pods = (await podsIn(cluster().api, namespace)).filter(
+          (pod) => nameOf(pod) === 'StatefulSet/falco-federation-forwarder',
+        );
+        return pods.length === 2;
+      });
+      assert.deepEqual(pods.map(({ metadata }) => metadata?.name).toSorted(), [
+        'falco-federation-forwarder-0',
+        'falco-federation-forwarder-1',
+      ]);
+      const said = await controlPlane().kubectl(['get', 'namespace', namespace, '-o', 'json']);
+      assert.match(said, /"pod-security\.kubernetes\.io\/enforce": "restricted"/);
+      for (const { spec } of pods) {
+        assert.deepEqual(spec?.volumes?.map((volume) => volume.name).toSorted(), [
+          'credentials',
+          'settings',
+          'spool',
+        ]);
+        assert.equal(spec?.containers.length, 1);
+      }
+    } finally {
+      await removed(controlPlane(), rendered);
+    }
+  });
+
+  test('the patches of manifests/README.md do what they say', async () => {
+    const patches = snippetsIn('manifests/README.md', 'yaml').filter((block) => /^patches:/m.test(block));
+    assert.equal(patches.length, 1);
+    const at = realpathSync(mkdtempSync(join(ownFolder, 'patched-')));
+    try {
+      const written = patches.join('').replaceAll('../manifests', relative(at, manifests));
+      const resources = `resources: [${relative(at, join(manifests, 'overlays/spoke'))}]\n`;
+      writeFileSync(join(at, 'kustomization.yaml'), resources + written);
+      const rendered = await controlPlane().kubectl(['kustomize', at]);
+      for (const part of [
+        /^ {2}- ports:\n {4}- port: 8443$/m,
+        /^ {8}- name: HTTPS_PROXY\n {10}value: http:\/\/proxy\.example:3128$/m,
+        /^ {4}- namespaceSelector:\n.*\n.*\n {4}- ipBlock:\n {8}cidr: 10\.0\.0\.0\/16$/m,
+        /^ {2}volumeClaimTemplates:$/m,
+      ])
+        assert.match(rendered, part);
+      await applied(controlPlane(), at, '--server-side');
+      await removed(controlPlane(), rendered);
+    } finally {
+      rmSync(at, { recursive: true });
+    }
   });
   describe('what reaches the webhook', () => checkWhatReachesTheWebhook(cluster));
+  describe('the hub guide', () => checkHubGuide(controlPlane));
 }
 
 if (import.meta.main) {

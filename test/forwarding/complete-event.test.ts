@@ -189,3 +189,47 @@ describe('an event is refused', () => {
       assert.ok(!('reason' in readEvent(event('').replace('Notice', priority))), priority);
   });
 });
+
+describe('times, as falcosidekick 2.32.0 answered them', () => {
+  const at = (time: string): string => JSON.stringify({ rule: 'R', priority: 'Notice', time });
+  for (const time of [
+    '2026-01-31T12:00:00Z',
+    '2026-01-31T12:00:00,5Z',
+    '2026-01-31T1:00:00Z',
+    '2026-01-31T12:00:00.123456789123Z',
+    '2026-01-31T12:00:00+01:00',
+    '2026-01-31T12:00:00+24:00',
+    '2024-02-29T00:00:00Z',
+    '0001-01-01T00:00:00.5Z',
+    '0000-01-01T00:00:00Z',
+    '9999-12-31T23:59:59Z',
+  ]) {
+    test(`taken: ${time}`, () => assert.ok('fields' in readEvent(at(time))));
+  }
+  for (const time of [
+    '2026-01-31t12:00:00z',
+    '2026-01-31T24:00:00Z',
+    '2026-01-31T12:00:60Z',
+    '2026-02-29T00:00:00Z',
+    '2026-13-01T00:00:00Z',
+    '2026-01-31 12:00:00Z',
+    '2026-01-31T12:00:00',
+    '2026-01-31T12:00:00.Z',
+    '2026-01-31T12:00:00+0100',
+    '2026-01-31T12:00:00+25:00',
+    '0001-01-01T01:00:00+01:00',
+    '',
+  ]) {
+    test(`refused: ${time}`, () => {
+      const event = readEvent(at(time));
+      assert.equal('reason' in event && event.reason, 'no_time');
+    });
+  }
+});
+
+test('a tag that is null goes, as an empty one', () => {
+  const body = '{"rule": "R", "priority": "Notice", "time": "2026-01-31T12:00:00Z", "tags": [null, "a"]}';
+  const event = readEvent(body);
+  assert.ok('fields' in event);
+  assert.deepEqual(JSON.parse(completeEvent(event.text, event.fields, marks)).tags, ['a', 'staging']);
+});

@@ -19,7 +19,7 @@ class Waiting {
     for (const text of texts)
       this.events.push({ id: this.events.length + 1, text, priority: 5, received: 0 });
   }
-  private isThere = ({ id }: WaitingEvent): boolean => !this.gone.has(id);
+  private readonly isThere = ({ id }: WaitingEvent): boolean => !this.gone.has(id);
   nextHeld = (): undefined => undefined;
   nextOnDisk = (after: number) => this.events.find((event) => event.id > after && this.isThere(event));
   waitingEvent = (id: number) => this.events.find((event) => event.id === id && this.isThere(event));
@@ -52,6 +52,7 @@ function plant(
       return outcome;
     },
     close: () => {},
+    abort: () => {},
   };
   const delivery = new Delivery({
     keeper: waiting,
@@ -83,7 +84,7 @@ test('oldest first, several at once, each once', async () => {
   await emptied();
   assert.deepEqual(events(), names);
   assert.equal(mostAtOnce(), 8);
-  await delivery.stop();
+  await delivery.stop(performance.now() + 5_000);
 });
 
 test('a hub that is away: everything waits, a heartbeat tries it, and all arrives when it is back', async () => {
@@ -102,7 +103,7 @@ test('a hub that is away: everything waits, a heartbeat tries it, and all arrive
   isAway = false;
   await emptied();
   assert.deepEqual(told, ['connection refused', 'there']);
-  await delivery.stop();
+  await delivery.stop(performance.now() + 5_000);
 });
 
 test('an event that the hub refuses while it takes others goes for good', async () => {
@@ -112,19 +113,79 @@ test('an event that the hub refuses while it takes others goes for good', async 
   await emptied();
   assert.deepEqual([...waiting.gone.values()].sort(), [400, 'delivered', 'delivered'].sort());
   assert.deepEqual(told, ['rejected 400']);
-  await delivery.stop();
+  await delivery.stop(performance.now() + 5_000);
 });
 
-test('a first event that is refused is tried against a heartbeat before it is given up', async () => {
+test('a lone event that is refused is tried against a heartbeat before it is given up', async () => {
   const { waiting, delivery, posted, emptied } = plant((text) =>
     text === 'heartbeat' ? delivered : refused,
   );
   waiting.add('bad');
   delivery.pump();
   await emptied();
-  assert.deepEqual(posted, ['bad', 'heartbeat']);
+  assert.deepEqual(posted, ['bad', 'bad', 'heartbeat', 'bad']);
   assert.equal(waiting.gone.get(1), 400);
-  await delivery.stop();
+  await delivery.stop(performance.now() + 5_000);
+});
+
+test('a hub that has just taken events and then refuses all of them costs none: an ingress that lost its backend', async () => {
+  let lost = false;
+  const { waiting, delivery, emptied } = plant(() => (lost ? refused : delivered), { mostAtOnce: 4 });
+  waiting.add(...Array.from({ length: 20 }, (_, at) => `e${at}`));
+  delivery.pump();
+  await emptied();
+  lost = true;
+  waiting.add(...Array.from({ length: 20 }, (_, at) => `f${at}`));
+  delivery.pump();
+  await sleep(150);
+  assert.equal(waiting.gone.size, 20);
+  lost = false;
+  await emptied();
+  assert.deepEqual([...new Set(waiting.gone.values())], ['delivered']);
+  await delivery.stop(performance.now() + 5_000);
+});
+
+test('a refusal of former credentials is no refusal of the event', async () => {
+  let answer: (outcome: PostOutcome) => void = () => {};
+  const { waiting, delivery, client, emptied } = plant(
+    () =>
+      new Promise((resolve) => {
+        answer = resolve;
+      }),
+  );
+  waiting.add('a');
+  delivery.pump();
+  await sleep(20);
+  const posted: string[] = [];
+  delivery.use({
+    ...client,
+    post: async (text) => {
+      posted.push(text);
+      return delivered;
+    },
+  });
+  answer(refused);
+  await emptied();
+  assert.deepEqual([waiting.gone.get(1), posted], ['delivered', ['a']]);
+  await delivery.stop(performance.now() + 5_000);
+});
+
+test('an event that fails while the disk cannot be read is not forgotten', async () => {
+  let reads = true;
+  let fails = true;
+  const { waiting, delivery, emptied } = plant((text) => (text === 'a' && fails ? away : delivered));
+  const { waitingEvent } = waiting;
+  Object.assign(waiting, { waitingEvent: (id: number) => (reads ? waitingEvent(id) : 'unreadable') });
+  waiting.add('a', 'b');
+  delivery.pump();
+  await sleep(50);
+  reads = false;
+  fails = false;
+  await sleep(50);
+  reads = true;
+  await emptied();
+  assert.deepEqual(delivery.delayedEvents().events, 0);
+  await delivery.stop(performance.now() + 5_000);
 });
 
 test('a hub that refuses heartbeats too does not know us: nothing is given up', async () => {
@@ -138,7 +199,7 @@ test('a hub that refuses heartbeats too does not know us: nothing is given up', 
   isLocked = false;
   await emptied();
   assert.deepEqual([...new Set(waiting.gone.values())], ['delivered']);
-  await delivery.stop();
+  await delivery.stop(performance.now() + 5_000);
 });
 
 test('an event that breaks its connections holds nobody up', async () => {
@@ -151,7 +212,7 @@ test('an event that breaks its connections holds nobody up', async () => {
   assert.deepEqual(told, [], 'the hub is there');
   breaks = false;
   await emptied();
-  await delivery.stop();
+  await delivery.stop(performance.now() + 5_000);
 });
 
 test('Retry-After is waited for', async () => {
@@ -167,7 +228,7 @@ test('Retry-After is waited for', async () => {
   assert.deepEqual(events(), ['a']);
   await emptied();
   assert.deepEqual(events(), ['a', 'a']);
-  await delivery.stop();
+  await delivery.stop(performance.now() + 5_000);
 });
 
 test('another client is tried at once, whatever pause the hub has earned', async () => {
@@ -180,7 +241,7 @@ test('another client is tried at once, whatever pause the hub has earned', async
   assert.notEqual(delivery.problem(), undefined);
   delivery.use({ ...client, post: async () => delivered });
   await emptied();
-  await delivery.stop();
+  await delivery.stop(performance.now() + 5_000);
 });
 
 describe('pauses', () => {
@@ -213,7 +274,7 @@ test('property: whatever the hub does for a while, every event arrives or is ref
         waiting.add(...Array.from({ length: 40 }, (_, at) => `e${at}`));
         delivery.pump();
         await emptied();
-        await delivery.stop();
+        await delivery.stop(performance.now() + 5_000);
         for (const [id, what] of waiting.gone)
           if (what !== 'delivered') assert.ok(isBad(`e${id - 1}`), 'only bad ones are refused');
       },

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
-import { connect, createServer as createTcpServer } from 'node:net';
+import { connect, createServer as createTcpServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -31,7 +31,7 @@ describe('a hub with a private authority', () => {
   });
   before(async () => {
     hub = await tlsHub();
-    client = hubClient(access(), 500);
+    client = hubClient(access(), { answerTime: 500 });
   });
   after(async () => {
     client.close();
@@ -288,7 +288,12 @@ test('a proxy of the environment is used, and left out where NO_PROXY says so', 
 });
 
 test('nobody there, or one who speaks no TLS: again later', async () => {
-  const nobody = createTcpServer((socket) => socket.end('hello'));
+  const nobody = createTcpServer((socket) => {
+    socket.on('error', () => {});
+    // Without reading it would never see that the other side has gone, and never be closed.
+    socket.resume();
+    socket.end('hello');
+  });
   nobody.listen(0, '127.0.0.1');
   await once(nobody, 'listening');
   const listening = nobody.address();
@@ -305,4 +310,156 @@ test('nobody there, or one who speaks no TLS: again later', async () => {
   const gone = await client.post(event);
   assert.match(gone.is === 'retry' ? gone.why : '', /ECONNREFUSED/);
   client.close();
+});
+
+describe('whatever a hub does, a post has an outcome, and its connection goes', () => {
+  /** A server over plain TCP, the number of its open connections, and a client for it. */
+  async function plant(
+    onConnection: (socket: Socket) => void,
+    access: (port: number) => Partial<HubAccess> = () => ({}),
+  ) {
+    let open = 0;
+    const server = createTcpServer((socket) => {
+      open++;
+      socket.on('error', () => {});
+      socket.on('close', () => open--);
+      onConnection(socket);
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const listening = server.address();
+    const port = typeof listening === 'object' && listening !== null ? listening.port : 0;
+    const client = hubClient(
+      {
+        address: `http://127.0.0.1:${port}`,
+        checkCertificate: true,
+        credentials: noCredentials,
+        env: {},
+        ...access(port),
+      },
+      { answerTime: 300, idleTime: 400 },
+    );
+    return {
+      client,
+      open: () => open,
+      closed: async (): Promise<void> => {
+        for (let tries = 0; open > 0 && tries < 150; tries++) await sleep(20);
+        assert.equal(open, 0, 'connections stay open');
+        server.close();
+      },
+    };
+  }
+
+  const answering =
+    (...answers: string[]) =>
+    (socket: Socket): void => {
+      socket.on('data', () =>
+        socket.write(answers.shift() ?? 'HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n'),
+      );
+    };
+
+  test('a switch of protocols', async () => {
+    const { client, closed } = await plant(
+      answering('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n'),
+    );
+    assert.equal((await client.post(event)).is, 'retry');
+    client.close();
+    await closed();
+  });
+
+  test('an answer whose body never comes', async () => {
+    const { client, closed } = await plant(answering('HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf'));
+    assert.deepEqual(await client.post(event), { is: 'delivered' });
+    await closed();
+  });
+
+  test('a head that never ends', async () => {
+    const { client, closed } = await plant(answering('HTTP/1.1 200 OK\r\nx-a: 1\r\n'));
+    assert.deepEqual(await client.post(event), { is: 'retry', why: 'no answer within 0.3 s' });
+    await closed();
+  });
+
+  test('a head larger than a head may be', async () => {
+    const { client, closed } = await plant(
+      answering(`HTTP/1.1 200 OK\r\nx-a: ${'a'.repeat(70_000)}\r\n\r\n`),
+    );
+    assert.match(JSON.stringify(await client.post(event)), /retry.*Header/i);
+    await closed();
+  });
+
+  test('a proxy that never answers', async () => {
+    const { client, closed } = await plant(
+      (socket) => socket.resume(),
+      (port) => ({
+        address: 'https://hub.example',
+        env: { HTTPS_PROXY: `http://127.0.0.1:${port}` },
+      }),
+    );
+    const outcomes = await Promise.all(Array.from({ length: 100 }, () => client.post(event)));
+    assert.deepEqual(
+      [...new Set(outcomes.map((outcome) => JSON.stringify(outcome)))],
+      ['{"is":"retry","why":"no answer within 0.3 s"}'],
+    );
+    client.close();
+    await closed();
+  });
+
+  test('an idle connection goes', async () => {
+    const { client, open, closed } = await plant(answering());
+    assert.deepEqual(await client.post(event), { is: 'delivered' });
+    assert.equal(open(), 1);
+    await closed();
+  });
+
+  test('a connection that the hub closed as it was used again: another one at once', async () => {
+    let connections = 0;
+    const { client, closed } = await plant((socket) => {
+      const isFirst = ++connections === 1;
+      let requests = 0;
+      socket.on('data', () => {
+        if (isFirst && ++requests === 2) socket.resetAndDestroy();
+        else socket.write('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n');
+      });
+    });
+    assert.deepEqual(await client.post(event), { is: 'delivered' });
+    assert.deepEqual(await client.post(event), { is: 'delivered' });
+    assert.equal(connections, 2);
+    client.close();
+    await closed();
+  });
+
+  test('a client that is closed lets what is on its way arrive, and takes nothing more', async () => {
+    const { client, closed } = await plant((socket) => {
+      socket.on('data', () =>
+        setTimeout(() => socket.write('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n'), 100),
+      );
+    });
+    const outcome = client.post(event);
+    await sleep(30);
+    client.close();
+    assert.deepEqual(await outcome, { is: 'delivered' });
+    assert.equal((await client.post(event)).is, 'retry');
+    await closed();
+  });
+
+  test('an address of IPv6', async (t) => {
+    const server = createHttpServer((request, response) => {
+      request.resume();
+      response.end();
+    });
+    server.listen(0, '::1');
+    const [failed] = await Promise.race([once(server, 'listening'), once(server, 'error')]);
+    if (failed instanceof Error) return t.diagnostic('left out: this machine has no IPv6');
+    const listening = server.address();
+    const port = typeof listening === 'object' && listening !== null ? listening.port : 0;
+    const client = hubClient({
+      address: `http://[::1]:${port}/`,
+      checkCertificate: true,
+      credentials: noCredentials,
+      env: {},
+    });
+    assert.deepEqual(await client.post(event), { is: 'delivered' });
+    client.close();
+    server.close();
+  });
 });

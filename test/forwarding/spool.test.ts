@@ -77,6 +77,23 @@ test('what the hub refuses is kept apart, the newest thousand of it', () => {
   assert.deepEqual([rejected[0]?.text, rejected.at(-1)?.text, rejected[0]?.status], ['"100"', '"1099"', 400]);
 });
 
+test('full of what the hub has refused: that goes before anything that waits', () => {
+  const folder = folderOf();
+  const spool = new Spool(folder, smallestSpool);
+  const large = 'x'.repeat(900_000);
+  for (let at = 0; at < 100; at++) {
+    const { ids } = spool.commit({ ...none, keep: [event(`${at} ${large}`)] });
+    if (at < 97) spool.commit({ ...none, rejected: [{ id: ids[0] ?? 0, status: 413 }] });
+  }
+  assert.deepEqual(
+    texts(spool).map((text) => text.split(' ', 1)[0]),
+    ['97', '98', '99'],
+  );
+  assert.ok(spool.size() <= smallestSpool, `${spool.size()}`);
+  assert.ok(rejectedEvents(folder).length > 0);
+  spool.close();
+});
+
 test('full: the oldest of the lowest priority goes first, a new one too where it is the lowest', () => {
   const spool = new Spool(folderOf(), smallestSpool);
   const large = 'x'.repeat(500_000);
@@ -101,6 +118,35 @@ test('full: the oldest of the lowest priority goes first, a new one too where it
   assert.deepEqual([lost.get(7), lost.get(5), lost.get(2)], [6, 1, 60 - left.length]);
 });
 
+function oldest(spool: Spool, count: number): number[] {
+  const ids: number[] = [];
+  for (let next = spool.next(0); next !== undefined && ids.length < count; next = spool.next(next.id))
+    ids.push(next.id);
+  return ids;
+}
+
+/** As the keeper does it: two in a transaction. */
+function rejectOldest(spool: Spool, count: number): void {
+  const ids = oldest(spool, count);
+  while (ids.length > 0)
+    spool.commit({ ...none, rejected: ids.splice(0, 2).map((id) => ({ id, status: 400 })) });
+}
+
+/** Parts that fit into a transaction each. */
+function inParts(events: readonly NewEvent[]): NewEvent[][] {
+  const parts: NewEvent[][] = [[]];
+  let bytes = 0;
+  for (const one of events) {
+    bytes += one.text.length;
+    if (bytes > 1_500_000) {
+      parts.push([]);
+      bytes = one.text.length;
+    }
+    parts.at(-1)?.push(one);
+  }
+  return parts;
+}
+
 test('property: its files never take more than the limit, whatever comes and goes', () => {
   const step = fc.record({
     sizes: fc.array(fc.oneof(fc.integer({ min: 1, max: 3_000 }), fc.integer({ min: 1, max: 400_000 })), {
@@ -109,25 +155,18 @@ test('property: its files never take more than the limit, whatever comes and goe
     }),
     priority: fc.integer({ min: 0, max: 7 }),
     deliver: fc.integer({ min: 0, max: 30 }),
+    reject: fc.integer({ min: 0, max: 20 }),
   });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 25 }), (steps) => {
       const folder = folderOf();
       const spool = new Spool(folder, smallestSpool);
-      for (const { sizes, priority, deliver } of steps) {
-        const delivered: number[] = [];
-        for (let next = spool.next(0); next !== undefined && delivered.length < deliver; ) {
-          delivered.push(next.id);
-          next = spool.next(next.id);
-        }
-        let keep: NewEvent[] = [];
-        for (const size of sizes) {
-          keep.push(event('y'.repeat(size), priority));
-          if (keep.reduce((sum, { text }) => sum + text.length, 0) < 1_500_000) continue;
-          spool.commit({ ...none, keep });
-          keep = [];
-        }
-        spool.commit({ ...none, keep, delivered });
+      for (const { sizes, priority, deliver, reject } of steps) {
+        rejectOldest(spool, reject);
+        const delivered = oldest(spool, deliver);
+        const parts = inParts(sizes.map((size) => event('y'.repeat(size), priority)));
+        for (const keep of parts) spool.commit({ ...none, keep });
+        spool.commit({ ...none, delivered });
         const size = readdirSync(folder).reduce(
           (sum, name) => sum + statSync(path.join(folder, name)).size,
           0,

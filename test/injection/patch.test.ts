@@ -49,6 +49,28 @@ test('elements and fields added: the same operations as the library makes', () =
   );
 });
 
+test('elements that are gone are removed, the last one first, and no other is written anew', () => {
+  const named = fastCheck
+    .uniqueArray(fastCheck.record({ name: fastCheck.string(), value }), { selector: ({ name }) => name })
+    .map(parsed);
+  const texts = fastCheck.array(fastCheck.constantFrom('a', 'b', 'c'));
+  const coins = fastCheck.infiniteStream(fastCheck.boolean());
+  fastCheck.assert(
+    fastCheck.property(named, texts, coins, fastCheck.nat(3), (list, args, toss, cut) => {
+      const kept = list.filter(() => toss.next().value);
+      const added = { name: `new ${list.map(({ name }) => name).join()}` };
+      const before = { list, args: [...args, ...Array(cut).fill('-o'), 'x'] };
+      const after = { list: [...kept, added], args: [...args, 'x'] };
+      const operations = patchBetween(before, after);
+      assert.deepEqual(
+        operations.map(({ op }) => op),
+        [...Array(list.length - kept.length).fill('remove'), 'add', ...Array(cut).fill('remove')],
+      );
+      assert.deepEqual(applied(before, operations), after);
+    }),
+  );
+});
+
 test('shared parts are not looked into; equal ones give nothing', () => {
   const shared = new Proxy({}, { ownKeys: () => assert.fail('looked into') });
   assert.deepEqual(patchBetween({ a: shared, b: 1 }, { a: shared, b: 2 }), [

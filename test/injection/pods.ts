@@ -62,6 +62,9 @@ const environment = fc.array(
           'TEMPLATEDFIELDS',
           'CUSTOMTAGS',
           'WEBHOOK_ADDRESS',
+          'WEBHOOK_METHOD',
+          'WEBHOOK_CUSTOMHEADERS',
+          'MUTUALTLSCLIENT_KEYFILE',
           'PROMETHEUS_EXTRALABELS',
           'DEBUG',
         ),
@@ -79,7 +82,13 @@ const environment = fc.array(
       { requiredKeys: ['name'] },
     ),
     fc.record({
-      name: fc.constantFrom('CUSTOMFIELDS', 'TEMPLATEDFIELDS', 'CUSTOMTAGS', 'WEBHOOK_ADDRESS'),
+      name: fc.constantFrom(
+        'CUSTOMFIELDS',
+        'TEMPLATEDFIELDS',
+        'CUSTOMTAGS',
+        'WEBHOOK_ADDRESS',
+        'WEBHOOK_METHOD',
+      ),
       valueFrom: fc.constant({ secretKeyRef: { name: 'mine', key: 'x' } }),
     }),
   ),
@@ -96,13 +105,14 @@ const falco: fc.Arbitrary<V1Container> = fc
       'falcosecurity/falco:0.36.0',
       'falcosecurity/falco',
     ),
-    args: falcoArgs,
+    // Without any, the image's own command runs.
+    args: fc.option(falcoArgs, { nil: undefined, freq: 8 }),
     volumeMounts: mounts,
   })
   .map(({ image, args, volumeMounts }) => ({
     name: 'falco',
     image,
-    args: ['/usr/bin/falco', ...args.flat()],
+    ...(args === undefined ? {} : { args: ['/usr/bin/falco', ...args.flat()] }),
     volumeMounts,
   }));
 
@@ -180,7 +190,8 @@ export const podTemplates: fc.Arbitrary<PodTemplate> = fc
 
 export const settingsTexts = fc.constantFrom(
   'cluster: staging\nhub: {address: "https://hub.example"}\n',
-  'cluster: staging\nhub: {address: "https://hub.example", clientCertificateSecret: c, headersSecret: h}\n',
+  'cluster: staging\nhub: {through: falcosidekick, address: "https://hub.example"}\n',
+  'cluster: staging\nhub: {through: falcosidekick, address: "https://hub.example", clientCertificateSecret: c, headersSecret: h}\n',
   'cluster: obsrv\nrole: hub\n',
   'cluster: staging\nrules: {startup: alongside}\n',
   'cluster: staging\nrules: {inImage: leave}\n',

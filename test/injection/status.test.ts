@@ -7,11 +7,13 @@ import type { PodTemplate } from '../../src/injection/pod-template.ts';
 import { readStatus } from '../../src/injection/status.ts';
 import { settingsFrom } from './pods.ts';
 
-const settings = settingsFrom('cluster: staging\nhub: {address: "https://hub.example"}\n');
+const settings = settingsFrom(
+  'cluster: staging\nhub: {through: falcosidekick, address: "https://hub.example"}\n',
+);
 
 function injected(template: PodTemplate): PodTemplate {
   const { identity, findings } = effectiveIdentity(settings, undefined, template.metadata?.annotations);
-  return inject(template, identity, findings).template;
+  return inject(template, identity, { foundBefore: findings }).template;
 }
 
 function pod(...args: string[]): PodTemplate {
@@ -39,7 +41,7 @@ test('codes are sorted and there once, those about annotations too', () => {
 test('without findings the annotation has no such key, and one of an older version is read as having none', () => {
   const sidekick = { name: 'falcosidekick', image: 'falcosecurity/falcosidekick:2.32.0' };
   const text = injected({ spec: { containers: [sidekick] } }).metadata?.annotations?.[statusAnnotation] ?? '';
-  assert.deepEqual(Object.keys(JSON.parse(text)), ['version', 'cluster', 'settings', 'added']);
+  assert.deepEqual(Object.keys(JSON.parse(text)), ['version', 'cluster', 'settings', 'added', 'records']);
   for (const status of ['{"added":[]}', '{"added":[],"findings":"x"}', '{"added":[],"findings":[1]}']) {
     const older: PodTemplate = { ...pod(), metadata: { annotations: { [statusAnnotation]: status } } };
     assert.deepEqual(findingsOf(older), []);

@@ -29,13 +29,14 @@ export function openFolder(): string {
 
 /**
  * Compiles it. `static`: as the Dockerfile does, to see what it costs; `checked`: with sanitizers. `inotify`: C code
- * whose no_inotify() takes the place of inotify_init1().
+ * whose no_inotify() takes the place of inotify_init1(). `macros`: values that are others in a test, `NAME=VALUE`.
  */
 export function compile(
   node: string,
   program: string,
   how: 'static' | 'checked' = 'checked',
   inotify?: string,
+  macros: readonly string[] = [],
 ): string {
   const launcher = join(openFolder(), 'falco-federation');
   const files = readdirSync(sources).filter((name) => name.endsWith('.c'));
@@ -46,6 +47,7 @@ export function compile(
     [
       ...['-std=c11', '-D_GNU_SOURCE', '-Wall', '-Wextra', '-Wpedantic', '-Werror'],
       ...(how === 'static' ? ['-Os', '-static', '-s'] : ['-O1', '-g', '-fsanitize=address,undefined']),
+      ...macros.map((macro) => `-D${macro}`),
       ...[`-DNODE="${node}"`, `-DPROGRAM="${program}"`, '-o', launcher],
       ...files.map((name) => join(sources, name)),
       ...more,
@@ -62,3 +64,10 @@ export function script(text: string): string {
   writeFileSync(path, `#!/bin/sh\n${text}`, { mode: 0o755 });
   return path;
 }
+
+/** C that stands for a node whose watches are all in use. */
+export const withoutInotify = `
+#include <errno.h>
+int no_inotify(int flags);
+int no_inotify(int flags) { (void)flags; errno = EMFILE; return -1; }
+`;

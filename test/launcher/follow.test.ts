@@ -1,7 +1,6 @@
 /** `tag-rules --follow` of the image: asleep but for changes, and never in Falco's way. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
+import { spawnSync } from 'node:child_process';
 import {
   appendFileSync,
   mkdirSync,
@@ -12,68 +11,16 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { describe, type TestContext, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { signatureOf } from '../../src/rules/configuration/file-system.ts';
 import { rule } from '../rules/temporary-tree.ts';
-import { cannotCompile, compile, openFolder, script } from './compiled.ts';
+import { cannotCompile, compile, openFolder, script, withoutInotify } from './compiled.ts';
+import { follow, recordingNode, start, stopped, until } from './running.ts';
 
 const main = new URL('../../src/main.ts', import.meta.url).pathname;
-const follow = ['tag-rules', '--tag', 'staging', '--follow', '--', '/usr/bin/falco', '-o', 'a=b'];
-
-/** Starts a launcher; kills it when the test is done. */
-function start(t: TestContext, launcher: string, args: readonly string[] = follow) {
-  const child = spawn(launcher, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-  t.after(() => child.kill('SIGKILL'));
-  const said = { out: '', err: '' };
-  child.stdout.on('data', (chunk) => {
-    said.out += chunk;
-  });
-  child.stderr.on('data', (chunk) => {
-    said.err += chunk;
-  });
-  return { child, said };
-}
-
-async function until(what: string, isSo: () => boolean, patience = 20_000): Promise<number> {
-  const from = performance.now();
-  while (!isSo()) {
-    assert.ok(performance.now() - from < patience, `waited in vain until ${what}`);
-    await wait(20);
-  }
-  return performance.now() - from;
-}
-
-async function stopped(child: ChildProcess): Promise<number | null> {
-  child.kill('SIGTERM');
-  const [status] = await once(child, 'exit');
-  return status;
-}
-
 const status = (pid: number | undefined, key: string): number =>
   Number(new RegExp(`^${key}:\\s*(\\d+)`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
-
-/** A stand-in for Node that writes down how it was started, and gives the list in the file `list`. */
-function recordingNode() {
-  const folder = openFolder();
-  const log = join(folder, 'log');
-  const list = join(folder, 'list');
-  writeFileSync(log, '');
-  const node = script(`echo "$FALCO_FEDERATION_WOKEN $*" >> ${log}; cat ${list} >&3`);
-  // By rename: the script may be reading it.
-  const watch = (within: number, ...pairs: readonly (readonly [string, string])[]) => {
-    writeFileSync(`${list}.new`, [within, ...pairs.flat()].map((text) => `${text}\0`).join(''));
-    renameSync(`${list}.new`, list);
-  };
-  return { folder, watch, node, calls: () => readFileSync(log, 'utf8').split('\n').slice(0, -1) };
-}
-
-/** C that stands for a node whose watches are all in use. */
-const withoutInotify = `
-#include <errno.h>
-int no_inotify(int flags);
-int no_inotify(int flags) { (void)flags; errno = EMFILE; return -1; }
-`;
 
 describe('the launcher', { skip: cannotCompile }, () => {
   test('becomes Node for everything else, with the arguments as they are', () => {
@@ -135,7 +82,14 @@ describe('the launcher', { skip: cannotCompile }, () => {
   });
 
   test('Node that fails, or says nonsense, is tried again later, and stops nothing', async (t) => {
-    for (const text of ['exit 7', 'kill -9 $$', 'exit 0', 'echo nonsense >&3', "printf '0\\0a\\0' >&3"]) {
+    for (const text of [
+      'exit 7',
+      'kill -9 $$',
+      'exit 0',
+      'echo nonsense >&3',
+      "printf '0\\0a\\0' >&3",
+      "printf '0\\0\\0' >&3",
+    ]) {
       const { child, said } = start(t, compile(script(text), 'main.mjs'));
       await until('it says so', () => said.err.includes('again in 30 s'));
       assert.equal(await stopped(child), 0, text);
@@ -229,6 +183,10 @@ describe('the launcher with the real program', { skip: cannotCompile }, () => {
     assert.equal(status(child.pid, 'voluntary_ctxt_switches'), wakeUps, 'it sleeps');
     assert.equal(said.out.trim().split('\n').length, 4, 'one line of summary for each change');
     assert.equal(await stopped(child), 0);
-    assert.equal(said.err, '');
+    // This test reads what is published, as Falco does.
+    const states = said.err.trim().split('\n');
+    assert.equal(states.filter((line) => line.includes('published')).length, 4, said.err);
+    assert.equal(states.filter((line) => line.includes('Falco has read it')).length, 4, said.err);
+    assert.equal(states.length, 8, said.err);
   });
 });

@@ -88,7 +88,7 @@ describe('the manifests', () => {
       const folder = dirname(join(manifests, file));
       const listed = [...valuesIn(documentsOf(file))]
         .flatMap(({ value }) => (typeof value === 'string' ? [value] : []))
-        .filter((value) => value.endsWith('.yaml'));
+        .filter((value) => /\.(yaml|json)$/.test(value));
       const there = readdirSync(folder).filter((one) => one !== 'kustomization.yaml');
       assert.deepEqual(listed.toSorted(), there.toSorted(), file);
       const [{ resources = [], components = [] }] = documentsOf(file) as [

@@ -36,15 +36,21 @@ export async function followChanges(node: Node, tags: readonly string[]): Promis
 
 /**
  * Runs the follower of a pod that has no init container of ours (`rules.startup: alongside`), with Falco running
- * already. Throws unless it tags the rules within seconds.
+ * already. Throws unless it tags the rules within seconds, and sees that they are read from outside of its container.
  */
 export async function tagAlongside(node: Node, tags: readonly string[]): Promise<void> {
   assert.equal(hasDropIn(node), false);
-  const { status } = await whileRunning(node, containerOf(node.pod, followRulesName), async ({ stop }) => {
-    await until(() => checkPublished(node.falco, tags), countOf(node));
-    stop();
-  });
+  const { status, stderr } = await whileRunning(
+    node,
+    containerOf(node.pod, followRulesName),
+    async ({ stop }) => {
+      await until(() => checkPublished(node.falco, tags), countOf(node));
+      await wait(1_000);
+      stop();
+    },
+  );
   assert.equal(status, 0);
+  assert.match(stderr, /Falco has read it/);
 }
 
 /** Full definitions of rules in the own pod's sources: those with a description. */

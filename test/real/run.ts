@@ -29,7 +29,7 @@ import {
 } from './recorded-pods.ts';
 import { serveInImage } from './serving-run.ts';
 import { changedPaths, snapshot } from './snapshot.ts';
-import { hasDropIn, type Node, onNode, succeed, summaryOf, tagRulesName, tagTwice } from './tagging-run.ts';
+import { listsRules, type Node, onNode, succeed, summaryOf, tagRulesName, tagTwice } from './tagging-run.ts';
 
 const ownFolder = join(import.meta.dirname, 'own-pod');
 const settings = join(ownFolder, 'settings.yaml');
@@ -258,8 +258,8 @@ describe('the image', { skip: leftOut && reason }, () => {
       },
     };
     for (const [fault, make] of Object.entries(faults)) {
-      test(`${fault}: exit 0, nothing published`, () => inFault(settings, make, 0));
-      test(`${fault}, onFailure: fail: exit 1, nothing published`, () => inFault(failSettings, make, 1));
+      test(`${fault}: exit 0, no rules published`, () => inFault(settings, make, 0));
+      test(`${fault}, onFailure: fail: exit 1, no rules published`, () => inFault(failSettings, make, 1));
     }
 
     test('the volume is full: exit 0, nothing published', () => inFault(settings, full, 0, unmount));
@@ -349,7 +349,7 @@ async function inFault(
       const ran = await runContainer(node, container);
       assert.equal(ran.status, status, `exit ${ran.status}\n${ran.stdout}${ran.stderr}`);
       summaryOf(ran);
-      assert.equal(hasDropIn(node), false, 'nothing is published');
+      assert.equal(listsRules(node), false, 'no rules are published');
     } finally {
       repair(node);
     }

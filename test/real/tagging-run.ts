@@ -1,6 +1,6 @@
 /** One recorded pod's tag-rules container, run as its cluster would run it. */
 import assert from 'node:assert/strict';
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { V1Container, V1Pod } from '@kubernetes/client-node';
 import type { BuiltImage } from './built-image.ts';
@@ -110,4 +110,11 @@ function mountPointOf({ volumes, folder }: Node, container: V1Container, path: s
 /** Whether Falco would find a drop-in: nothing half-published is allowed to make one. */
 export function hasDropIn({ output }: Node): boolean {
   return existsSync(join(output, 'federation.yaml'));
+}
+
+/** Whether it would find a list of copies in it: where none can be made, the drop-in only says where alerts go. */
+export function listsRules(node: Node): boolean {
+  return (
+    hasDropIn(node) && /^rules_files?:/m.test(readFileSync(join(node.output, 'federation.yaml'), 'utf8'))
+  );
 }

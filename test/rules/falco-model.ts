@@ -43,14 +43,16 @@ export function runFalco(run: FalcoRun): FalcoAnswer {
   return loadRules(run, rulesFiles);
 }
 
-/** What Falco's settings name and is there: configuration and rules, files and folders. Empty if they are refused. */
+/**
+ * What Falco's settings name and is there: configuration and rules, files and folders. Empty if they are refused. A file
+ * in a folder of drop-ins is not among them: Falco watches the folder, no file in it (FACTS 1.7).
+ */
 export function listedBy(run: FalcoRun): { readonly files: string[]; readonly folders: string[] } {
   const main = valuesOf(run, '-c').at(-1) ?? defaultConfig;
   const paths = [main];
   try {
     for (const include of sequence(settled(run).get('config_files'))) {
-      const path = text(isObject(include) ? include.path : include);
-      paths.push(path, ...configFilesAt(run, path));
+      paths.push(text(isObject(include) ? include.path : include));
     }
     paths.push(...configured(run));
   } catch {

@@ -43,6 +43,12 @@ export const layouts = {
   },
 } as const satisfies Readonly<Record<string, Layout>>;
 
+export interface Follower {
+  readonly makeDisk?: (root?: string) => PublishingDisk;
+  /** Whether it sees that Falco has read what it has published: the launcher does, Node by itself does not. */
+  readonly seesReading?: boolean;
+}
+
 /** Stands for a tagger that is killed. */
 export class Killed extends Error {}
 
@@ -51,8 +57,9 @@ export class FalcoNode {
   readonly falco: FalcoProcess;
   /** Names of the rules that the sources had when they were published last; undefined: nothing is published. */
   published: readonly string[] | undefined;
-  /** How often the drop-in was replaced, made or taken away. */
+  /** How often the drop-in was replaced, made or taken away; and how often by the same again. */
   publications = 0;
+  renewals = 0;
   private readonly layout: Layout;
   private readonly versions = new Map<string, number>();
   private readonly unreadable = new Set<string>();
@@ -62,10 +69,14 @@ export class FalcoNode {
   /** Whether Falco would refuse what is published. */
   publishedBroken = false;
   private readonly makeDisk: (root?: string) => PublishingDisk;
+  private readonly seesReading: boolean;
+  /** How often Falco had read its configuration when what it is to read was published; undefined: it has read it. */
+  private unreadSince: number | undefined;
 
-  constructor(layout: Layout, makeDisk: (root?: string) => PublishingDisk = publishingDisk) {
+  constructor(layout: Layout, { makeDisk = publishingDisk, seesReading = true }: Follower = {}) {
     this.layout = layout;
     this.makeDisk = makeDisk;
+    this.seesReading = seesReading;
     mkdirSync(`${this.root}/etc/falco`, { recursive: true });
     mkdirSync(this.root + output);
     for (const folder of layout.folders) mkdirSync(this.root + folder, { recursive: true });
@@ -159,10 +170,36 @@ export class FalcoNode {
       }
     });
     this.step = undefined;
-    const step = followStep(this.asRun(watched, own), (path) => this.signature(path), woken);
+    this.lookWhetherRead();
+    // A launcher that starts knows of nothing, and none sees who opens the drop-in while Node runs.
+    const isUnread = woken !== 'start' && this.unreadSince !== undefined;
+    this.unreadSince = undefined;
+    const run = this.asRun(watched, own);
+    const step = followStep(run, (path) => this.signature(path), woken, this.seesReading);
     if (killed !== undefined) throw killed;
+    if (step.left !== undefined) run.disk.rename(step.left.draft, step.left.path);
+    if (step.left !== undefined || isUnread) this.unreadSince = this.falco.reads;
     this.step = step;
     return step;
+  }
+
+  /** What the launcher does when a publication is unread for some time (src/launcher/publication.c). */
+  publishAgain(): void {
+    this.lookWhetherRead();
+    const dropIn = `${output}/federation.yaml`;
+    if (this.unreadSince === undefined || !existsSync(this.root + dropIn)) return;
+    const bytes = readFileSync(this.root + dropIn);
+    const disk = this.watchedDisk(this.makeDisk(this.root), () => {});
+    disk.writeFile(`${output}/work/file`, bytes);
+    disk.rename(`${output}/work/file`, dropIn);
+    this.renewals += 1;
+    this.unreadSince = this.falco.reads;
+  }
+
+  private lookWhetherRead(): void {
+    if (this.unreadSince === undefined || this.falco.reads === this.unreadSince) return;
+    this.unreadSince = undefined;
+    rmSync(`${this.root}${output}/work/unread`, { force: true });
   }
 
   private asRun(disk: PublishingDisk, own: FalcoAnswer): TagAndPublish {

@@ -4,7 +4,8 @@
  * against the recorded answers of the real engine; what it watches was never recorded, so each sentence of FACTS is an
  * example in falco-process.test.ts.
  */
-import { posix } from 'node:path';
+import { existsSync } from 'node:fs';
+import { join, posix } from 'node:path';
 import { type FalcoAnswer, type FalcoRun, listedBy, runFalco } from './falco-model.ts';
 
 /** What happened to a path, as Falco sees paths. */
@@ -14,6 +15,12 @@ export interface Change {
   readonly is: 'written' | 'made' | 'moved_in' | 'gone';
 }
 
+/**
+ * Between reading its configuration and setting its watches Falco hears of nothing (FACTS 1.7, the blind window). What
+ * happens to the disk in it does what is given for it; most tests have no time there.
+ */
+type Meanwhile = () => void;
+
 export class FalcoProcess {
   /** What it runs; undefined: it has exited. */
   running: FalcoAnswer | undefined;
@@ -21,20 +28,24 @@ export class FalcoProcess {
   reloads = 0;
   failures = 0;
   starts = 0;
+  /** How often it has opened its configuration: at a start, in a dry run, in a restart of itself. */
+  reads = 0;
+  /** What was gone when it was to be watched: then Falco exits ("could not watch"). */
+  vanished: string | undefined;
   private readonly run: FalcoRun;
   private files = new Set<string>();
   private folders = new Set<string>();
   private isCalled = false;
+  private isBlind = false;
 
   constructor(run: FalcoRun) {
     this.run = run;
   }
 
   /** Starts as its container does. */
-  start(): void {
-    this.isCalled = false;
+  start(meanwhile?: Meanwhile): void {
     this.starts += 1;
-    this.take(runFalco(this.run));
+    this.load(meanwhile);
   }
 
   /** Hears of a change. What follows of it comes with the next `reload`: Falco may be late. */
@@ -49,22 +60,44 @@ export class FalcoProcess {
   }
 
   /** Loads again, if something has called for it: first in a dry run, which must go well. */
-  reload(): void {
-    if (!this.isCalled || this.running === undefined) return;
+  reload(meanwhile?: Meanwhile): void {
+    if (!this.isCalled || this.running === undefined || this.isBlind) return;
     this.isCalled = false;
-    const answer = runFalco(this.run);
-    if (answer.exit !== 0) {
+    this.reads += 1;
+    if (runFalco(this.run).exit !== 0) {
       this.failures += 1;
       return;
     }
     this.reloads += 1;
-    this.take(answer);
+    this.load(meanwhile);
   }
 
-  private take(answer: FalcoAnswer): void {
-    this.running = answer.exit === 0 ? answer : undefined;
+  private load(meanwhile: Meanwhile = () => {}): void {
+    this.isCalled = false;
+    this.reads += 1;
+    this.vanished = undefined;
+    this.files.clear();
+    this.folders.clear();
+    const answer = runFalco(this.run);
     const { files, folders } = listedBy(this.run);
-    this.files = new Set([...files, ...answer.rulesFiles]);
+    this.running = answer.exit === 0 ? answer : undefined;
+    if (this.running === undefined) return;
+    this.isBlind = true;
+    try {
+      meanwhile();
+    } finally {
+      this.isBlind = false;
+    }
+    this.watch([...files, ...answer.rulesFiles], folders);
+  }
+
+  private watch(files: readonly string[], folders: readonly string[]): void {
+    this.vanished = [...files, ...folders].find((path) => !existsSync(join(this.run.root, path)));
+    if (this.vanished !== undefined) {
+      this.running = undefined;
+      return;
+    }
+    this.files = new Set(files);
     this.folders = new Set(folders);
   }
 }

@@ -9,18 +9,23 @@
  *
  * And when all has come to rest with sources that Falco can load: it runs exactly the rules of its sources, each with
  * the tag, and another step writes nothing. Falco reloads no more often than something that it watches was changed.
+ *
+ * Any of it may fall into the time in which Falco is blind (FACTS 1.7): at its start, and in each reload. With
+ * SIMULATION_READING=unseen nobody looks whether Falco has read what was published, as a follower without the launcher;
+ * the histories then fail.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fastCheck from 'fast-check';
 import type { PublishingDisk } from '../../src/rules/publishing/publish.ts';
 import { publishingDisk } from '../../src/rules/publishing/publish.ts';
-import { FalcoNode, file, Killed, layouts, namesOf } from './falco-node.ts';
+import { FalcoNode, type Follower, file, Killed, layouts, namesOf } from './falco-node.ts';
 import { output } from './temporary-tree.ts';
 
 const a = '/etc/falco/a.yaml';
 const folder = '/etc/falco/rules.d';
 const runs = Number(process.env.SIMULATION_RUNS ?? 150);
+const seesReading = process.env.SIMULATION_READING !== 'unseen';
 
 interface World {
   readonly node: FalcoNode;
@@ -89,30 +94,76 @@ const step: fastCheck.Arbitrary<Act> = fastCheck
       follow(world, killAt, new Set(falcoAt)),
     ),
   );
-const falcoAct: fastCheck.Arbitrary<Act> = fastCheck.constantFrom(
-  act('Falco reloads', ({ node }) => node.falco.reload()),
-  act('Falco reloads', ({ node }) => node.falco.reload()),
-  act('Falco starts again', ({ node }) => node.falco.start()),
+/** What happens while Falco is blind. */
+const inBlindness = fastCheck.oneof(
+  { arbitrary: fastCheck.constant<Act[]>([]), weight: 2 },
+  { arbitrary: fastCheck.array(fastCheck.oneof(sourceAct, step), { maxLength: 4 }), weight: 1 },
+);
+const falcoAct: fastCheck.Arbitrary<Act> = fastCheck.oneof(
+  { arbitrary: inBlindness.map((acts) => loading('reloads', acts)), weight: 2 },
+  { arbitrary: inBlindness.map((acts) => loading('starts again', acts)), weight: 1 },
 );
 
-const history = fastCheck.array(
-  fastCheck.oneof(
-    { arbitrary: sourceAct, weight: 5 },
-    { arbitrary: step, weight: 4 },
-    { arbitrary: falcoAct, weight: 3 },
+function loading(how: 'reloads' | 'starts again', acts: readonly Act[]): Act {
+  const during = acts.length === 0 ? '' : `; meanwhile: ${acts.map(({ name }) => name).join(', ')}`;
+  return act(`Falco ${how}${during}`, (world) => {
+    const meanwhile = () => doAll(acts, world);
+    if (how === 'reloads') world.node.falco.reload(meanwhile);
+    else world.node.falco.start(meanwhile);
+  });
+}
+
+/** Checks first: Falco may have loaded just now. */
+function doAll(acts: readonly Act[], world: World): void {
+  world.check();
+  for (const { run } of acts) {
+    run(world);
+    world.check();
+  }
+}
+
+const launcherAct = act('published again, if unread', ({ node }) => node.publishAgain());
+
+interface History {
+  /** Whether nothing is tagged before Falco starts. */
+  readonly alongside: boolean;
+  readonly acts: readonly Act[];
+  /** Whether Falco starts just when the last changes are published. */
+  readonly endsBlind: boolean;
+}
+
+const history: fastCheck.Arbitrary<History> = fastCheck.record({
+  alongside: fastCheck.boolean(),
+  acts: fastCheck.array(
+    fastCheck.oneof(
+      { arbitrary: sourceAct, weight: 5 },
+      { arbitrary: step, weight: 4 },
+      { arbitrary: falcoAct, weight: 3 },
+      { arbitrary: fastCheck.constant(launcherAct), weight: 1 },
+    ),
+    { minLength: 1, maxLength: 25 },
   ),
-  { minLength: 1, maxLength: 25 },
-);
+  endsBlind: fastCheck.boolean(),
+});
 
 /** Checks what Falco has loaded just now, if it has. */
 function checker(node: FalcoNode): () => void {
-  let checked = -1;
+  let checked = '';
   return () => {
-    const loads = node.falco.reloads + node.falco.starts;
+    const { reloads, starts, vanished } = node.falco;
+    const loads = `${reloads} ${starts} ${vanished}`;
     if (loads === checked) return;
     checked = loads;
     const own = node.own();
     if (node.falco.running === undefined) {
+      const { vanished } = node.falco;
+      if (vanished !== undefined) {
+        assert.ok(
+          !vanished.startsWith(output),
+          `Falco has exited: ${vanished} was gone when it was to be watched`,
+        );
+        return;
+      }
       assert.ok(own.exit !== 0 || node.publishedBroken, 'Falco has exited, and would not have without us');
       return;
     }
@@ -125,18 +176,29 @@ function checker(node: FalcoNode): () => void {
   };
 }
 
-function rest(world: World, isOperator: boolean): void {
+function rest(world: World, isOperator: boolean, endsBlind: boolean): void {
   const { node, check } = world;
   for (const at of [a, `${folder}/x.yaml`, `${folder}/y.yaml`]) node.setReadable(at, true);
   if (!isOperator) node.overwrite(a, file('A', 'Last'));
   node.swap(folder, { 'map.yaml': file('B') });
   for (const at of ['x.yaml', 'y.yaml']) node.overwrite(`${folder}/${at}`, file('C'));
-  for (let at = 0; at < 6; at += 1) {
-    follow(world, never, new Set());
+  untilStill(world);
+  // As its container is started again.
+  if (node.falco.running === undefined) node.falco.start();
+  if (endsBlind) {
+    node.falco.start(() => {
+      check();
+      node.overwrite(`${folder}/x.yaml`, file('C', 'End'));
+      follow(world, never, new Set());
+    });
+    check();
+  }
+  // As often as it takes, which is once; a second time nothing is unread.
+  for (let times = 0; seesReading && times < 2; times += 1) {
+    node.publishAgain();
     node.falco.reload();
     check();
   }
-  if (node.falco.running === undefined) node.falco.start();
   const own = node.own();
   assert.equal(own.exit, 0);
   assert.deepEqual(node.falco.running && namesOf(node.falco.running), namesOf(own));
@@ -147,47 +209,104 @@ function rest(world: World, isOperator: boolean): void {
   assert.equal(node.publications, publications, 'nothing has changed, so nothing is written');
 }
 
+function untilStill(world: World): void {
+  world.check();
+  let before: number;
+  do {
+    before = world.node.publications;
+    follow(world, never, new Set());
+    world.node.falco.reload();
+    world.check();
+  } while (world.node.publications !== before || world.node.isDue());
+}
+
+/** Lives through it. Throws where something does not hold. */
 function live(
   layout: keyof typeof layouts,
-  alongside: boolean,
-  acts: readonly Act[],
-  disk = publishingDisk,
-): void {
-  const node = new FalcoNode(layouts[layout], disk);
+  { alongside, acts, endsBlind }: History,
+  follower: Follower,
+): FalcoNode {
+  const node = new FalcoNode(layouts[layout], follower);
   const isOperator = layout === 'operator';
   if (!isOperator) node.overwrite(a, file('A', 'B'));
-  const check = checker(node);
-  const world = { node, check };
+  const world = { node, check: checker(node) };
   if (!alongside) node.follow('start');
   node.falco.start();
-  check();
+  world.check();
   if (alongside) node.follow('start');
-  for (const { run } of acts) {
-    run(world);
-    check();
-  }
-  rest(world, isOperator);
+  doAll(acts, world);
+  rest(world, isOperator, endsBlind);
+  return node;
 }
 
 for (const layout of Object.keys(layouts) as (keyof typeof layouts)[]) {
   test(`${layout}: whatever happens, in any order`, () => {
     fastCheck.assert(
-      fastCheck.property(fastCheck.boolean(), history, (alongside, acts) => live(layout, alongside, acts)),
+      fastCheck.property(history, (one) => {
+        live(layout, one, { seesReading });
+      }),
       { numRuns: runs, reporter: tellNames },
     );
   });
 }
 
 /** The acts of a failure by their names: functions say nothing. */
-function tellNames(details: fastCheck.RunDetails<[boolean, Act[]]>): void {
+function tellNames(details: fastCheck.RunDetails<[History]>): void {
   if (!details.failed) return;
-  const [alongside, acts] = details.counterexample ?? [];
+  const { alongside, endsBlind, acts = [] } = details.counterexample?.[0] ?? {};
   throw new Error(
-    `seed ${details.seed}, path ${details.counterexamplePath}, alongside ${alongside}:\n  ${acts
-      ?.map(({ name }) => name)
+    `seed ${details.seed}, path ${details.counterexamplePath}, alongside ${alongside}, ends blind ${endsBlind}:\n  ${acts
+      .map(({ name }) => name)
       .join('\n  ')}\n${details.errorInstance instanceof Error ? details.errorInstance.stack : ''}`,
   );
 }
+
+/** The same histories, with somebody who sees whether Falco has read, and without: what becomes of Falco. */
+interface Outcomes {
+  right: number;
+  /** It has exited: what it was to watch had been taken away. Its container starts again. */
+  exited: number;
+  /** It runs, for ever, with rules that are not tagged or not those of its sources. */
+  stale: number;
+  reloads: number;
+  publishedAgain: number;
+}
+
+function outcomesOf(layout: keyof typeof layouts, seesReading: boolean): Outcomes {
+  const outcomes: Outcomes = { right: 0, exited: 0, stale: 0, reloads: 0, publishedAgain: 0 };
+  const property = fastCheck.property(history, (one) => {
+    try {
+      const { falco, renewals } = live(layout, one, { seesReading });
+      outcomes.right += 1;
+      outcomes.reloads += falco.reloads;
+      outcomes.publishedAgain += renewals;
+    } catch (error) {
+      outcomes[String(error).includes('was gone when it was to be watched') ? 'exited' : 'stale'] += 1;
+    }
+  });
+  fastCheck.assert(property, { numRuns: 40, seed: 13 });
+  return outcomes;
+}
+
+test('it takes somebody who sees whether Falco has read what was published', () => {
+  console.log('layout             read is  right  exited  stale  reloads  published again');
+  for (const layout of Object.keys(layouts) as (keyof typeof layouts)[]) {
+    for (const sees of [false, true]) {
+      const { right, exited, stale, reloads, publishedAgain } = outcomesOf(layout, sees);
+      const cells = [
+        [right, 7],
+        [exited, 8],
+        [stale, 7],
+        [reloads, 9],
+        [publishedAgain, 0],
+      ] as const;
+      const row = cells.map(([count, width]) => String(count).padEnd(width)).join('');
+      console.log(`${layout.padEnd(19)}${(sees ? 'seen' : 'unseen').padEnd(9)}${row}`);
+      if (sees) assert.deepEqual([right, exited, stale], [40, 0, 0]);
+      else assert.ok(stale > 0, 'without it nothing goes wrong: then the histories are too tame');
+    }
+  }
+});
 
 /** Publishers that are wrong in one point each: the simulation has to notice. */
 const mutants: Readonly<Record<string, (root?: string) => PublishingDisk>> = {
@@ -216,12 +335,12 @@ const mutants: Readonly<Record<string, (root?: string) => PublishingDisk>> = {
   },
 };
 
-for (const [what, disk] of Object.entries(mutants)) {
+for (const [what, makeDisk] of Object.entries(mutants)) {
   test(`a publisher that is wrong is noticed: ${what}`, () => {
     const { failed } = fastCheck.check(
-      fastCheck.property(fastCheck.boolean(), history, (alongside, acts) =>
-        live('chartWithConfigMap', alongside, acts, disk),
-      ),
+      fastCheck.property(history, (one) => {
+        live('chartWithConfigMap', one, { makeDisk });
+      }),
       { numRuns: runs },
     );
     assert.ok(failed, 'it was not noticed');

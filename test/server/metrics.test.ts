@@ -8,10 +8,15 @@ const settings = settingsFrom('cluster: staging\n');
 
 /** What a scrape gives: sample with its labels → value; comments apart. */
 async function scrape(server: ReturnType<typeof buildMetricsServer>) {
-  const answer = await server.inject('/metrics');
-  assert.equal(answer.statusCode, 200);
-  assert.match(String(answer.headers['content-type']), /^text\/plain; version=0\.0\.4/);
-  const lines = answer.body.split('\n').filter((line) => line !== '');
+  await server.listen({ host: '127.0.0.1', port: 0 });
+  const listening = server.server.address();
+  const port = typeof listening === 'object' && listening !== null ? listening.port : 0;
+  const answer = await fetch(`http://127.0.0.1:${port}/metrics`);
+  const body = await answer.text();
+  await server.close();
+  assert.equal(answer.status, 200);
+  assert.match(String(answer.headers.get('content-type')), /^text\/plain; version=0\.0\.4/);
+  const lines = body.split('\n').filter((line) => line !== '');
   const samples = new Map(
     lines
       .filter((line) => !line.startsWith('#'))

@@ -32,29 +32,30 @@ export async function issue(issuing: Issuing, io: CommandIo): Promise<number> {
   return done;
 }
 
-/** Prints a line for each certificate. @returns 1 where one has expired */
+/** Prints a line for each certificate. @returns 1 where one has expired or cannot be read */
 export async function list(dir: string, io: CommandIo, now: number): Promise<number> {
   const all = await listFederation(dir);
   if (all.length === 0)
     throw new Error(
       `there is no federation in ${dir}; certs hub and certs spoke make one, --dir names another folder`,
     );
-  const rows = all.map(({ holder, names, notAfter }) => {
-    const days = Math.floor((notAfter.getTime() - now) / 86_400_000);
-    return [
-      holder,
-      notAfter.toISOString().slice(0, 10),
-      days < 0 ? 'EXPIRED' : `${days} days`,
-      names.join(', '),
-    ];
-  });
+  let status = done;
+  const rows: string[][] = [];
+  for (const one of all) {
+    if ('problem' in one) {
+      io.stderr.write(`falco-federation certs: ${one.problem}\n`);
+      status = couldNot;
+      continue;
+    }
+    const left = one.notAfter.getTime() - now;
+    if (left <= 0) status = couldNot;
+    const life = left <= 0 ? 'EXPIRED' : `${Math.floor(left / 86_400_000)} days`;
+    rows.push([one.holder, one.notAfter.toISOString().slice(0, 10), life, one.names.join(', ')]);
+  }
   const widths = [0, 1, 2].map((at) => Math.max(...rows.map((row) => row[at]?.length ?? 0)));
-  for (const row of rows)
-    io.stdout.write(
-      `${row
-        .map((cell, at) => cell.padEnd(widths[at] ?? 0))
-        .join('  ')
-        .trimEnd()}\n`,
-    );
-  return all.some(({ notAfter }) => notAfter.getTime() <= now) ? couldNot : done;
+  for (const row of rows) {
+    const cells = row.map((cell, at) => cell.padEnd(widths[at] ?? 0));
+    io.stdout.write(`${cells.join('  ').trimEnd()}\n`);
+  }
+  return status;
 }

@@ -6,15 +6,44 @@ import { imageTag } from '../image.ts';
 import type { Part } from '../part.ts';
 import type { PodTemplate } from '../pod-template.ts';
 import { reconcileInOrder, reconcileList } from '../reconcile.ts';
-import { readStatus } from '../status.ts';
-import type { FalcoContainer } from './find-falco.ts';
+import { hashOfText } from '../records.ts';
+import { readStatus, type Status } from '../status.ts';
+import { type FalcoContainer, findFalco } from './find-falco.ts';
 import { commandOfImage } from './image-command.ts';
-import { planFalcoArguments, withOurOptions, withoutOurOptions } from './our-options.ts';
-import { withoutOldCopying } from './rules-in-image.ts';
+import {
+  type FieldsBefore,
+  isShapedLikeOurFields,
+  type OurOptions,
+  planFalcoArguments,
+  withOurOptions,
+  withoutOurOptions,
+} from './our-options.ts';
 import { leftAlone, planRulesPart, type RulesPart } from './rules-part.ts';
 
 /** Name of Falco's alert fields in the status annotation. */
 const fieldsAdded = 'falco/append_output';
+
+/** Its name for arguments that were made up where the image's own command ran Falco. */
+const argumentsAdded = 'falco/args';
+
+/** Our alert fields of an earlier injection; `undefined` if there are none. */
+function fieldsBefore(status: Status | undefined): FieldsBefore | undefined {
+  if (status?.added.includes(fieldsAdded) !== true) return undefined;
+  return { is: status.records?.[fieldsAdded]?.is };
+}
+
+/** The template with no arguments for Falco where an earlier injection made them up and nobody has added any. */
+export function withoutMadeUpArguments(template: PodTemplate): PodTemplate {
+  const status = readStatus(template);
+  if (status?.added.includes(argumentsAdded) !== true) return template;
+  const found = findFalco(template.spec);
+  if (found === undefined || 'code' in found) return template;
+  const { args = [], ...rest } = found.container;
+  const madeUp = withoutOurOptions(args, fieldsBefore(status));
+  if (!madeUp.every((word, at) => word === args[at])) return template;
+  const { spec } = template;
+  return { ...template, spec: { ...spec, containers: spec.containers.with(found.index, rest) } };
+}
 
 /**
  * Makes a Falco pod part of the federation (DESIGN "Falco pods"): our volume, the containers that tag the
@@ -36,31 +65,45 @@ export function injectFalco(template: PodTemplate, found: FalcoContainer, identi
   if (found.byImage && command === undefined) return refused('falco_image_command_unknown');
   const args = command?.slice(1) ?? found.args;
   const plan = planFalcoArguments(args, behaviour, identity);
-  const oursBefore = readStatus(template)?.added.includes(fieldsAdded) === true;
-  const { appendOutput, rulesFilesLast } = plan.options;
-  const falcoArgs = [
-    ...withoutOurOptions(args, plan.options, oursBefore),
-    ...(rulesFilesLast === undefined ? [] : ['-o', rulesFilesLast]),
-  ];
+  const before = fieldsBefore(readStatus(template));
+  const users = withoutOurOptions(args, before);
+  const { appendOutput, ...rulesOptions } = plan.options;
+  // The very same option of a user's is there already, and stays the user's.
+  const fields = appendOutput === undefined || users.includes(appendOutput) ? {} : { appendOutput };
+  const { rulesFilesLast } = rulesOptions;
+  const falcoArgs = [...users, ...(rulesFilesLast === undefined ? [] : ['-o', rulesFilesLast])];
   const rules = plan.tagRules ? planRulesPart(template, container, identity, falcoArgs) : leftAlone([]);
   const isTagged = rules.volumes.length > 0;
-  const options = isTagged ? plan.options : appendOutput === undefined ? {} : { appendOutput };
-  const falco = withMounts(
-    withArguments(container, command ?? container.args ?? [], options, oursBefore),
-    rules.mounts,
-  );
+  const options: OurOptions = { ...(isTagged ? rulesOptions : {}), ...fields };
+  const argued = withArguments(container, command ?? container.args ?? [], options, before);
+  const falco = withMounts(argued, rules.mounts);
   return {
     template: { ...template, spec: withParts(template.spec, found.index, falco, rules) },
     added: [
-      ...rules.volumes.map(({ name }) => `volume/${name}`),
-      ...(isTagged ? ['falco/config_files'] : []),
-      ...rules.init.map(({ name }) => `initContainer/${name}`),
-      ...rules.side.map(({ name }) => `container/${name}`),
-      ...(options.rulesFilesLast === undefined ? [] : ['falco/rules_files']),
-      ...(appendOutput === undefined ? [] : [fieldsAdded]),
+      ...partsAdded(rules, options),
+      ...(found.byImage && argued.args !== container.args ? [argumentsAdded] : []),
     ],
+    ...recordsOf(options, users),
     findings: [...versionUnknown(version, container), ...plan.findings, ...rules.findings],
   };
+}
+
+/** What is ours in the pod, but for arguments that were made up. */
+function partsAdded(rules: RulesPart, options: OurOptions): string[] {
+  return [
+    ...rules.volumes.map(({ name }) => `volume/${name}`),
+    ...(options.configFiles === undefined ? [] : ['falco/config_files']),
+    ...rules.init.map(({ name }) => `initContainer/${name}`),
+    ...rules.side.map(({ name }) => `container/${name}`),
+    ...(options.rulesFilesLast === undefined ? [] : ['falco/rules_files']),
+    ...(options.appendOutput === undefined ? [] : [fieldsAdded]),
+  ];
+}
+
+/** Our alert fields are put down where a user's could be taken for them. */
+function recordsOf({ appendOutput }: OurOptions, users: readonly string[]): Pick<Part, 'records'> {
+  if (appendOutput === undefined || !users.some(isShapedLikeOurFields)) return {};
+  return { records: { [fieldsAdded]: { is: hashOfText(appendOutput) } } };
 }
 
 /** A digest, `latest` and numbers of somebody's own count as a new Falco (FACTS 1.4: an older one exits). */
@@ -72,12 +115,11 @@ function versionUnknown(version: string | undefined, { image }: V1Container): Fi
 /** The spec with Falco as given and our volume and containers; lists that get nothing stay as they are. */
 function withParts(spec: V1PodSpec, index: number, falco: V1Container, rules: RulesPart): V1PodSpec {
   const containers = spec.containers.map((one, at) => (at === index ? falco : one));
-  const initContainers = withoutOldCopying(spec.initContainers, rules.init);
   return {
     ...spec,
     containers: reconcileList(containers, rules.side, 'name'),
-    ...(rules.init.length > 0 || initContainers !== spec.initContainers
-      ? { initContainers: reconcileInOrder(initContainers, rules.init, 'name') }
+    ...(rules.init.length > 0
+      ? { initContainers: reconcileInOrder(spec.initContainers, rules.init, 'name') }
       : {}),
     ...(rules.volumes.length > 0 ? { volumes: reconcileList(spec.volumes, rules.volumes, 'name') } : {}),
   };
@@ -87,10 +129,10 @@ function withParts(spec: V1PodSpec, index: number, falco: V1Container, rules: Ru
 function withArguments(
   container: V1Container,
   before: readonly string[],
-  options: Parameters<typeof withOurOptions>[1],
-  oursBefore: boolean,
+  options: OurOptions,
+  fields: FieldsBefore | undefined,
 ): V1Container {
-  const args = withOurOptions(before, options, oursBefore);
+  const args = withOurOptions(before, options, fields);
   return args === before ? container : { ...container, args: [...args] };
 }
 

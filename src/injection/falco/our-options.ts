@@ -4,6 +4,7 @@ import type { Finding } from '../../reasons/reasons.ts';
 import { readFalcoArguments } from '../../rules/configuration/falco-arguments.ts';
 import type { FalcoBehaviour } from '../../rules/configuration/falco-version.ts';
 import { lastFolder } from '../../rules/configuration/paths.ts';
+import { hashOfText } from '../records.ts';
 
 /** Folder with tagged copies of rules files that a user adds by `-o rules_files[]=…` (FACTS 1.13). */
 const ourLast = lastFolder(volumePath);
@@ -12,7 +13,7 @@ const ourLast = lastFolder(volumePath);
 const ourConfigFilesItem = new RegExp(`^\\{\\s*"path":\\s*"${volumePath}"[,}]`);
 
 /** `-o` values that we add, in this order. */
-interface OurOptions {
+export interface OurOptions {
   readonly configFiles?: string;
   readonly rulesFilesLast?: string;
   readonly appendOutput?: string;
@@ -59,9 +60,14 @@ function isOurLast(option: string): boolean {
   return /^rules_files?$/.test(key) && rest === '[]' && value === ourLast;
 }
 
+/** A text of JSON, as a field's key and value are written. */
+const jsonText = String.raw`"(?:[^"\\]|\\.)*"`;
+const field = String.raw`\{${jsonText}: ${jsonText}\}`;
+const ourFields = new RegExp(String.raw`^append_output\[\]=\{"extra_fields": \[${field}(?:, ${field})*\]\}$`);
+
 /** Whether a `-o` value has the very shape of ours: whose it is the status annotation tells. */
-function isShapedLikeOurFields(option: string): boolean {
-  return /^append_output\[\]=\{"extra_fields": \[\{"\w+": "[^"]*"\}(, \{"\w+": "[^"]*"\})*\]\}$/.test(option);
+export function isShapedLikeOurFields(option: string): boolean {
+  return ourFields.test(option);
 }
 
 function planRules(
@@ -137,6 +143,12 @@ export function planFalcoArguments(
   };
 }
 
+/** What the status annotation says of our `append_output` of an earlier injection. */
+export interface FieldsBefore {
+  /** Hash of the option, which is put down where a user's has the same shape. */
+  readonly is: string | undefined;
+}
+
 /** Where in the arguments the value of one of our options is, or -1. */
 type Finder = (args: readonly string[]) => number;
 
@@ -145,40 +157,33 @@ function findOption(isOurs: (option: string) => boolean): Finder {
 }
 
 /**
- * Where our `append_output` is. A user's may have the same shape: ours is the wanted one, or else the last of that
- * shape, and only if the status annotation says that there is one of ours.
+ * Where our `append_output` is. A user's may have the same shape: ours is the one that the status annotation knows, or,
+ * where it does not say, the last of that shape. Without an annotation none is ours.
  */
-function findFields(wanted: string | undefined, oursBefore: boolean): Finder {
-  return (args) => {
-    const exact = wanted === undefined ? -1 : findOption((option) => option === wanted)(args);
-    if (exact >= 0 || !oursBefore) return exact;
-    return args.findLastIndex((arg, at) => args[at - 1] === '-o' && isShapedLikeOurFields(arg));
-  };
+function findFields(before: FieldsBefore | undefined): Finder {
+  if (before === undefined) return () => -1;
+  const isOurs = (option: string): boolean =>
+    before.is === undefined ? isShapedLikeOurFields(option) : hashOfText(option) === before.is;
+  return (args) => args.findLastIndex((arg, at) => args[at - 1] === '-o' && isOurs(arg));
 }
 
-function finders(
-  options: OurOptions,
-  oursBefore: boolean,
-): readonly (readonly [string | undefined, Finder])[] {
+/** One for each of our options, in the order in which we add them. */
+function finders(before: FieldsBefore | undefined): readonly (readonly [keyof OurOptions, Finder])[] {
   return [
-    [options.configFiles, findOption(isOurConfigFiles)],
-    [options.rulesFilesLast, findOption(isOurLast)],
-    [options.appendOutput, findFields(options.appendOutput, oursBefore)],
+    ['configFiles', findOption(isOurConfigFiles)],
+    ['rulesFilesLast', findOption(isOurLast)],
+    ['appendOutput', findFields(before)],
   ];
 }
 
 /**
- * Falco's arguments without our options: what `tag-rules` is given to read.
+ * Falco's arguments without our options.
  *
- * @param oursBefore whether the pod's status annotation says that an earlier injection added fields to alerts
+ * @param before what the pod's status annotation says of our fields; `undefined` if it has none of ours
  */
-export function withoutOurOptions(
-  args: readonly string[],
-  options: OurOptions,
-  oursBefore: boolean,
-): string[] {
+export function withoutOurOptions(args: readonly string[], before: FieldsBefore | undefined): string[] {
   const kept = [...args];
-  for (const [, find] of finders(options, oursBefore)) {
+  for (const [, find] of finders(before)) {
     const at = find(kept);
     if (at > 0) kept.splice(at - 1, 2);
   }
@@ -186,23 +191,26 @@ export function withoutOurOptions(
 }
 
 /**
- * `args` with our options: each in the place where an earlier injection has put it, else at the end.
+ * `args` with our options: in their places if an earlier injection has put the same ones there in this order, else all
+ * at the end. Those that are not asked for go.
  *
- * @param oursBefore as for `withoutOurOptions`
+ * @param before as for `withoutOurOptions`
  * @returns the very same list if nothing was to do
  */
 export function withOurOptions(
   args: readonly string[],
   options: OurOptions,
-  oursBefore: boolean,
+  before: FieldsBefore | undefined,
 ): readonly string[] {
-  const result = [...args];
-  for (const [wanted, find] of finders(options, oursBefore)) {
-    if (wanted === undefined) continue;
-    const at = find(result);
-    if (at >= 0) result[at] = wanted;
-    else result.push('-o', wanted);
-  }
+  const found = finders(before).map(([name, find]) => ({ wanted: options[name], at: find(args) }));
+  const wanted = found.flatMap((one) => (one.wanted === undefined ? [] : [one.wanted]));
+  const places = found.flatMap(({ at }) => (at < 0 ? [] : [at]));
+  const inPlace =
+    found.every((one) => (one.wanted === undefined) === one.at < 0) &&
+    places.every((place, nth) => nth === 0 || place > (places[nth - 1] ?? 0));
+  const result = inPlace
+    ? args.map((arg, at) => wanted[places.indexOf(at)] ?? arg)
+    : [...withoutOurOptions(args, before), ...wanted.flatMap((one) => ['-o', one])];
   const same = result.length === args.length && result.every((arg, index) => arg === args[index]);
   return same ? args : result;
 }

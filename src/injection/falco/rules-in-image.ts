@@ -62,22 +62,6 @@ export function planCopying(inputs: ContainerInputs, seen: RulesMounts): CopyPar
   };
 }
 
-/**
- * The init containers without those for a copy that an earlier injection left in a template and that is not wanted any
- * more. They go, as nothing else of ours does: they name an image of Falco that may be gone when the pod starts.
- *
- * @returns the very same list if there are none
- */
-export function withoutOldCopying<T extends readonly V1Container[] | null | undefined>(
-  list: T,
-  wanted: readonly V1Container[],
-): T | V1Container[] {
-  const isOld = ({ name }: V1Container): boolean =>
-    (name === placeCopierContainer || name === copyRulesContainer) &&
-    !wanted.some((one) => one.name === name);
-  return list?.some(isOld) ? list.filter((one) => !isOld(one)) : list;
-}
-
 const toolsMount: V1VolumeMount = { name: toolsVolumeName, mountPath: toolsVolumePath };
 
 function placeCopier(inputs: ContainerInputs): V1Container {

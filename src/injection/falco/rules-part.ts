@@ -4,6 +4,7 @@ import { noTokenVolumeName, volumeName, volumePath } from '../../federation/name
 import type { Finding } from '../../reasons/reasons.ts';
 import { watchTurnedOff } from '../../rules/configuration/watch-config-files.ts';
 import type { PodTemplate } from '../pod-template.ts';
+import { unresolvable } from '../service-names.ts';
 import { isAtOrBelow, placeOf } from './places.ts';
 import { nothingToCopy, planCopying } from './rules-in-image.ts';
 import { rulesMounts } from './rules-mounts.ts';
@@ -96,6 +97,6 @@ export function planRulesPart(
     init: alongside ? [] : [...copy.init, tagRules(tagging)],
     // Alongside, the side container does the first tagging too.
     side: follows ? [followRules(tagging)] : [],
-    findings: [...findings, ...unwatched],
+    findings: [...findings, ...unwatched, ...unresolvable(spec, identity)],
   };
 }

@@ -1,47 +1,121 @@
-import type { V1Container, V1EnvVar } from '@kubernetes/client-node';
+import type { V1Container, V1EnvFromSource, V1EnvVar } from '@kubernetes/client-node';
 
-/**
- * What a container's environment says of a variable. The same name may stand twice in `env`: the last one counts.
- *
- * - `text`: a plain value (absent counts as empty, as the API server stores it); `expands` where it holds a
- *   `$(NAME)`, so that only the kubelet knows all of it;
- * - `reference`: `valueFrom`, which cannot be read here;
- * - `absent`: not in `env`; `envFrom` may still set it.
- */
-export type Variable =
-  | { readonly kind: 'text'; readonly text: string; readonly expands: boolean }
-  | { readonly kind: 'reference' }
-  | { readonly kind: 'absent' };
+/** The values of a Secret by key; `undefined` where it cannot be read, as in the webhook. */
+export type SecretOf = (name: string) => ReadonlyMap<string, string> | undefined;
 
-export function readVariable(container: V1Container, name: string): Variable {
-  const entry = (container.env ?? []).findLast((one) => one.name === name);
-  if (entry === undefined) return { kind: 'absent' };
-  if (entry.valueFrom) return { kind: 'reference' };
-  const text = entry.value ?? '';
-  return { kind: 'text', text, expands: text.includes('$(') };
+/** A container's environment, and the Secrets that are known beside it. */
+export interface Environment {
+  readonly container: V1Container;
+  readonly secretOf: SecretOf;
 }
 
-/** Whether a variable may hold more than can be read here. */
+/**
+ * What a container's environment says of a variable. The same name may stand twice in `env`: the last one counts, and
+ * beats `envFrom`, where the last source counts.
+ *
+ * - `text`: a value that is known (absent counts as empty, as the API server stores it). `expands` where it holds a
+ *   `$(NAME)`, so that only the kubelet knows all of it; `from` names the Secret, where it does not stand in `env` itself;
+ * - `reference`: `valueFrom`, which cannot be read here;
+ * - `unread`: not in `env`; Secrets or ConfigMaps of `envFrom` that cannot be read here may set it;
+ * - `absent`: nothing sets it.
+ */
+export type Variable =
+  | { readonly kind: 'text'; readonly text: string; readonly expands: boolean; readonly from?: string }
+  | { readonly kind: 'reference' }
+  | { readonly kind: 'unread'; readonly where: string }
+  | { readonly kind: 'absent' };
+
+export function readVariable(environment: Environment, name: string): Variable {
+  for (const entry of (environment.container.env ?? []).toReversed()) {
+    if (entry.name !== name) continue;
+    const variable = readEntry(environment, entry);
+    if (variable !== undefined) return variable;
+  }
+  return readEnvFrom(environment, name);
+}
+
+/** `undefined` where the kubelet passes over the entry: an optional key that is not there. */
+function readEntry({ secretOf }: Environment, { value, valueFrom }: V1EnvVar): Variable | undefined {
+  const plain = value ?? '';
+  if (!valueFrom) return { kind: 'text', text: plain, expands: plain.includes('$(') };
+  const { name: secret = '', key = '', optional } = valueFrom.secretKeyRef ?? {};
+  const values = valueFrom.secretKeyRef ? secretOf(secret) : undefined;
+  const text = values?.get(key);
+  if (text !== undefined) return { kind: 'text', text, expands: false, from: `Secret ${secret}` };
+  return values !== undefined && optional ? undefined : { kind: 'reference' };
+}
+
+function readEnvFrom({ container, secretOf }: Environment, name: string): Variable {
+  const unread: string[] = [];
+  let found: Variable | undefined;
+  for (const source of (container.envFrom ?? []).toReversed()) {
+    const prefix = source.prefix ?? '';
+    if (!name.startsWith(prefix)) continue;
+    const values = source.secretRef?.name === undefined ? undefined : secretOf(source.secretRef.name);
+    if (values === undefined) {
+      unread.unshift(nameOf(source));
+      continue;
+    }
+    // What is in a Secret is not expanded (FACTS 4.1).
+    const text = values.get(name.slice(prefix.length));
+    if (text === undefined) continue;
+    found = { kind: 'text', text, expands: false, from: nameOf(source) };
+    break;
+  }
+  if (unread.length > 0) return { kind: 'unread', where: unread.join(', ') };
+  return found ?? { kind: 'absent' };
+}
+
+function nameOf({ secretRef, configMapRef }: V1EnvFromSource): string {
+  return secretRef ? `Secret ${secretRef.name ?? ''}` : `ConfigMap ${configMapRef?.name ?? ''}`;
+}
+
+/** Whether a variable that stands in `env` may hold more than can be read here. */
 export function isUnreadable(variable: Variable): boolean {
   return variable.kind === 'reference' || (variable.kind === 'text' && variable.expands);
 }
 
-/**
- * The container with a variable set to a text: in its last plain entry if it has one, else in a new one at the end.
- *
- * A new entry beats `envFrom` and earlier entries, and may refer to what they say as `$(NAME)` (FACTS 4.1).
- */
-export function withVariable(container: V1Container, name: string, text: string): V1Container {
-  return withEntry(container, { name, value: text });
+/** The text of a variable as far as it is known. */
+export function textOf(variable: Variable): string {
+  return variable.kind === 'text' ? variable.text : '';
 }
 
-/** As `withVariable`, with a whole entry: for values from Secrets. */
-export function withEntry(container: V1Container, entry: V1EnvVar): V1Container {
+/**
+ * What an entry of ours must begin with to keep what the variable holds, where that does not stand in `env` as a plain
+ * value: the kubelet puts it in for `$(NAME)`. If there is nothing to put in, the words stay as they are and
+ * falcosidekick drops them, as they hold no ":" (FACTS 3.2, 4.1). Nothing of a Secret is ever written out.
+ */
+export function referenceTo(name: string, variable: Variable): string | undefined {
+  const elsewhere =
+    variable.kind === 'reference' ||
+    variable.kind === 'unread' ||
+    (variable.kind === 'text' && variable.from !== undefined && variable.text !== '');
+  return elsewhere ? `$(${name})` : undefined;
+}
+
+/** The environment with a variable set to a text (see `withEntry`). */
+export function withVariable(environment: Environment, name: string, text: string): Environment {
+  return withEntry(environment, { name, value: text });
+}
+
+/**
+ * The environment with an entry of ours: in place of the last of that name, else at the end.
+ *
+ * In place, since `kubectl apply --server-side` refuses a list with two entries of one name. What stood there before is
+ * put down in the status annotation (our-variables.ts). Only a reference that ours refers to stays in front of it.
+ */
+export function withEntry(environment: Environment, entry: V1EnvVar): Environment {
+  const { container } = environment;
   const env = container.env ?? [];
   const at = env.findLastIndex((one) => one.name === entry.name);
-  const found = env[at];
-  if (found === undefined || (found.valueFrom && !entry.valueFrom))
-    return { ...container, env: [...env, entry] };
-  if (JSON.stringify(found) === JSON.stringify(entry)) return container;
-  return { ...container, env: env.map((one, index) => (index === at ? { ...one, ...entry } : one)) };
+  const refersToIt = entry.value?.includes(`$(${entry.name})`) === true;
+  const after = at < 0 || refersToIt ? [...env, entry] : env.with(at, entry);
+  return { ...environment, container: { ...container, env: after } };
+}
+
+/** The environment without any entry of a variable. */
+export function withoutVariable(environment: Environment, name: string): Environment {
+  const { container } = environment;
+  const env = (container.env ?? []).filter((entry) => entry.name !== name);
+  return { ...environment, container: { ...container, env } };
 }

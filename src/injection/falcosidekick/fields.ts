@@ -3,7 +3,7 @@
  * part at `:`, exactly two parts or silently dropped, nothing trimmed, the last of a name wins.
  */
 
-const templateOfOurs = /^\{\{ or \(index \. "([A-Za-z0-9_]+)"\) "[^"]*" \}\}$/;
+const templateOfTutorial = /^\{\{ or \(index \. "([A-Za-z0-9_]+)"\) "([^"]*)" \}\}$/;
 
 /** The fields that a value of CUSTOMFIELDS or TEMPLATEDFIELDS sets. */
 export function readFields(text: string): ReadonlyMap<string, string> {
@@ -28,14 +28,10 @@ export function withPart(text: string, part: string): string {
   return text === '' ? part : `${text},${part}`;
 }
 
-/** The template that keeps what a spoke said and names the hub where nobody said anything (FACTS 3.3). */
-export function keepingTemplate(key: string, value: string): string {
-  return `{{ or (index . "${key}") "${value}" }}`;
-}
-
-/** Whether a template is of the form that we write, whatever the value. */
-export function isKeepingTemplate(key: string, template: string): boolean {
-  return templateOfOurs.exec(template)?.[1] === key;
+/** The value that a template of the tutorial's form gives to events without the field; `undefined` for other forms. */
+export function keptOrGiven(key: string, template: string): string | undefined {
+  const [, named, value] = templateOfTutorial.exec(template) ?? [];
+  return named === key ? value : undefined;
 }
 
 /** The tags that a value of CUSTOMTAGS puts on every event; spaces are removed as falcosidekick does. */

@@ -1,93 +1,121 @@
-import type { V1Container } from '@kubernetes/client-node';
+import type { V1Container, V1EnvVar } from '@kubernetes/client-node';
 import type { Identity } from '../../federation/identity.ts';
 import type { Finding } from '../../reasons/reasons.ts';
-import { imageVersion, isBefore } from '../image.ts';
 import type { Part } from '../part.ts';
 import type { PodTemplate } from '../pod-template.ts';
-import { readStatus } from '../status.ts';
+import { reconcileList } from '../reconcile.ts';
+import { unresolvable } from '../service-names.ts';
+import { readStatus, type Status } from '../status.ts';
 import type { ContainerStep } from './container-step.ts';
-import { readVariable, withVariable } from './environment.ts';
-import { readTags, withPart } from './fields.ts';
+import { type Environment, readVariable, type SecretOf, withoutVariable } from './environment.ts';
+import { faultsOfOwnFields, fieldLabels } from './field-labels.ts';
 import type { FalcosidekickContainer } from './find-falcosidekick.ts';
-import { hubFields } from './hub.ts';
-import { hubForwarding, spokeFields } from './spoke.ts';
+import { hubFields, hubTags } from './hub.ts';
+import { nodeRedOutput } from './node-red-output.ts';
+import { recordsBetween, recordsOfOlder, settledIn, withoutOurVariables } from './our-variables.ts';
+import { spokeFields, spokeTags } from './spoke.ts';
+import { type Forwarding, hubForwarding, withVolumes } from './webhook-output.ts';
 
 /**
- * Labels that may become fields: one that is an extra Prometheus label already would stop falcosidekick
- * (FACTS 3.4).
+ * Takes an empty CUSTOMTAGS out: falcosidekick would put an empty tag on every event, and no other value stands for "no
+ * tags" (FACTS 3.2).
  */
-function fieldLabels(
-  container: V1Container,
-  labels: Identity['labels'],
-): { readonly labels: Identity['labels']; readonly findings: readonly Finding[] } {
-  const extra = readVariable(container, 'PROMETHEUS_EXTRALABELS');
-  const taken = new Set(extra.kind === 'text' ? extra.text.split(',').map((one) => one.trim()) : []);
-  const kept = Object.entries(labels).filter(([key]) => !taken.has(key));
-  const leftOut = Object.keys(labels).filter((key) => taken.has(key));
+function withoutEmptyTags(environment: Environment): Environment {
+  const variable = readVariable(environment, 'CUSTOMTAGS');
+  const isEmpty = variable.kind === 'text' && variable.text.replaceAll(' ', '') === '';
+  // One from a Secret is not ours to take out.
+  return isEmpty && variable.from === undefined ? withoutVariable(environment, 'CUSTOMTAGS') : environment;
+}
+
+interface Steps {
+  readonly environment: Environment;
+  readonly added: readonly string[];
+  readonly findings: readonly Finding[];
+  readonly forwarding: Forwarding | undefined;
+}
+
+function hubSteps(environment: Environment, identity: Identity): Steps {
+  const { labels, findings } = fieldLabels(environment, identity.labels);
+  const fields = hubFields(environment, labels, identity.labels);
   return {
-    labels: Object.fromEntries(kept),
-    findings: leftOut.map((key) => ({ code: 'field_is_extra_label', detail: key })),
+    ...fields,
+    environment: withoutEmptyTags(fields.environment),
+    findings: [...findings, ...fields.findings, ...hubTags(environment)],
+    forwarding: undefined,
   };
 }
 
-/** Spokes whose rules are not tagged get the tags on their events instead. A hub never: FACTS 3.3. */
-function spokeTags(container: V1Container, identity: Identity): ContainerStep {
-  const nothing = { container, added: [], findings: [] };
-  if (identity.role === 'hub' || identity.rules.enabled || identity.tags.length === 0) return nothing;
-  const findings: Finding[] = isBefore(imageVersion(container.image), 2, 30)
-    ? [{ code: 'custom_tags_unsupported', detail: String(container.image) }]
-    : [];
-  const variable = readVariable(container, 'CUSTOMTAGS');
-  const added = ['falcosidekick/CUSTOMTAGS'];
-  const ours = identity.tags.join(',');
-  if (variable.kind === 'reference') {
-    return {
-      container: withVariable(container, 'CUSTOMTAGS', `$(CUSTOMTAGS),${ours}`),
-      added,
-      findings: [...findings, { code: 'custom_tags_unreadable' }],
-    };
-  }
-  const text = variable.kind === 'text' ? variable.text : '';
-  const present = readTags(text);
-  const missing = identity.tags.filter((one) => !present.includes(one));
-  if (missing.length === 0) return { container, added, findings };
+function spokeSteps(environment: Environment, identity: Identity): Steps {
+  const { labels, findings } = fieldLabels(environment, identity.labels);
+  const fields = spokeFields(environment, labels);
+  const tags: ContainerStep = spokeTags(fields.environment, identity);
+  const forwarding = hubForwarding(tags.environment, identity.hub);
   return {
-    container: withVariable(container, 'CUSTOMTAGS', withPart(text, missing.join(','))),
-    added,
-    findings,
+    environment: withoutEmptyTags(forwarding.environment),
+    added: [...fields.added, ...tags.added, ...forwarding.added],
+    findings: [...findings, ...fields.findings, ...tags.findings, ...forwarding.findings],
+    forwarding,
   };
+}
+
+/** Of a spoke with a forwarder nothing but one output is touched: the forwarder adds labels and tags. */
+function stepsFor(environment: Environment, identity: Identity): Steps {
+  if (identity.forwarder !== undefined)
+    return { ...nodeRedOutput(environment, identity.forwarder), forwarding: undefined };
+  return identity.role === 'hub' ? hubSteps(environment, identity) : spokeSteps(environment, identity);
+}
+
+/** The environment as it was before the injection that the status tells of. */
+function asBefore(env: readonly V1EnvVar[], status: Status | undefined): readonly V1EnvVar[] {
+  if (status === undefined) return env;
+  return withoutOurVariables(env, status.records ?? recordsOfOlder(env, status.added));
+}
+
+function withEnv(container: V1Container, env: readonly V1EnvVar[]): V1Container {
+  if (env.length > 0) return { ...container, env: [...env] };
+  const { env: _, ...rest } = container;
+  return rest;
 }
 
 /**
  * Makes a falcosidekick pod part of the federation (DESIGN "Falcosidekick pods"): its fields, and on a spoke the
  * hub's address and credentials.
+ *
+ * It starts from the environment as it was before an earlier injection, so that nothing of other settings stays in it.
  */
 export function injectFalcosidekick(
   template: PodTemplate,
   found: FalcosidekickContainer,
   identity: Identity,
+  secretOf: SecretOf,
 ): Part {
-  const before = readStatus(template)?.added ?? [];
-  const { labels, findings } = fieldLabels(found.container, identity.labels);
-  const fields =
-    identity.role === 'hub' ? hubFields(found.container, labels) : spokeFields(found.container, labels);
-  const tags = spokeTags(fields.container, identity);
-  const forwarding =
-    identity.role === 'hub'
-      ? { container: tags.container, volumes: template.spec.volumes, added: [], findings: [] }
-      : hubForwarding(tags.container, template.spec.volumes, identity.hub, before);
-  const { container, volumes } = forwarding;
+  const { container, index } = found;
+  const present = container.env ?? [];
+  const before = asBefore(present, readStatus(template));
+  const users: Environment = { container: withEnv(container, before), secretOf };
+  const steps = stepsFor(users, identity);
+  const wanted = steps.environment.container.env ?? [];
+  const env = settledIn(present, wanted);
+  const mounts = steps.forwarding?.mounts ?? [];
   const { spec } = template;
-  const containers =
-    container === found.container
-      ? spec.containers
-      : spec.containers.map((one, at) => (at === found.index ? container : one));
+  const volumes = steps.forwarding === undefined ? spec.volumes : withVolumes(spec.volumes, steps.forwarding);
+  const injected = {
+    ...(env === present ? container : withEnv(container, env)),
+    ...(mounts.length === 0
+      ? {}
+      : { volumeMounts: reconcileList(container.volumeMounts, mounts, 'mountPath') }),
+  };
   return {
     template: {
       ...template,
-      spec: { ...spec, containers, ...(volumes === undefined || volumes === null ? {} : { volumes }) },
+      spec: {
+        ...spec,
+        containers: spec.containers.with(index, injected),
+        ...(volumes === undefined || volumes === null ? {} : { volumes }),
+      },
     },
-    added: [...fields.added, ...tags.added, ...forwarding.added],
-    findings: [...findings, ...fields.findings, ...tags.findings, ...forwarding.findings],
+    added: steps.added,
+    records: recordsBetween(before, wanted),
+    findings: [...faultsOfOwnFields(users), ...steps.findings, ...unresolvable(spec, identity)],
   };
 }

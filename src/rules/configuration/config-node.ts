@@ -1,16 +1,15 @@
 /** Falco's configuration as far as it decides about rules files: values, and how `-o` options change them. */
-import { isMap, isSeq } from 'yaml';
 import {
-  isNull,
-  isScalar,
+  byteText,
+  decodeFile,
   keyName,
   type Node,
-  parseYaml,
+  NotYaml,
+  Reader,
   resolve,
-  textOf,
-  type YamlDocument,
+  TooLarge,
+  unicodeText,
 } from '../../yaml/falco-yaml.ts';
-import { utf8 } from './file-system.ts';
 import { escapeVariables, expandVariables, type Lookup } from './variables.ts';
 
 export interface ConfigScalar {
@@ -55,6 +54,7 @@ export function literalScalar(text: string): ConfigScalar {
 /** Only these keys of a config file matter here; the rest is not even converted. */
 export const keysThatMatter: ReadonlySet<string> = new Set([
   ...['config_files', 'rules_files', 'rules_file', 'watch_config_files'],
+  ...['http_output', 'json_output'],
 ]);
 
 export type ConfigContent =
@@ -66,45 +66,72 @@ export type ConfigContent =
 
 /**
  * Reads the first document of a config file: its keys that matter in order, doubles included, `${NAME}` expanded.
- * Aliases are followed, null and nothing at all have no keys.
+ * Aliases are followed, null and nothing at all have no keys. Other keys' values may hold whatever Falco reads.
  */
 export function readConfigContent(bytes: Uint8Array, lookup: Lookup): ConfigContent {
-  const text = utf8(bytes)?.replace(/^\uFEFF/, '');
-  if (text === undefined) return { is: 'broken', why: 'not UTF-8' };
-  const source = parseYaml(text, 'first');
-  if (source.is === 'broken') return { is: 'broken', why: `line ${source.line}: ${source.why}` };
-  const document = source.documents[0];
-  const root = document?.contents ?? null;
-  if (document === undefined || isNull(root)) return { is: 'pairs', pairs: [] };
-  // An empty list has no items to stumble over.
-  if (isSeq(root)) return root.items.length === 0 ? { is: 'pairs', pairs: [] } : { is: 'list' };
-  if (!isMap(root)) return { is: 'text' };
-  const pairs = root.items.flatMap(({ key, value }) => {
-    const name = keyName(key, document) ?? '';
-    return keysThatMatter.has(name) ? [[name, convert(value, document, lookup, 0)] as const] : [];
-  });
-  return { is: 'pairs', pairs };
+  try {
+    const { text } = decodeFile(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+    const root = firstDocument(text);
+    if (root === undefined || root.is === 'null') return { is: 'pairs', pairs: [] };
+    // An empty list has no items to stumble over.
+    if (root.is === 'list') return root.items.length === 0 ? { is: 'pairs', pairs: [] } : { is: 'list' };
+    if (root.is !== 'map') return { is: 'text' };
+    const pairs = root.pairs.flatMap(({ key, value }) => {
+      const name = keyName(key) ?? '';
+      return keysThatMatter.has(name) ? [[name, convert(value, lookup)] as const] : [];
+    });
+    return { is: 'pairs', pairs };
+  } catch (error) {
+    if (error instanceof NotYaml) return { is: 'broken', why: `line ${error.line}: ${error.message}` };
+    if (error instanceof TooLarge) return { is: 'broken', why: 'its lists of files are too long' };
+    throw error;
+  }
+}
+
+/** Falco reads no further in config files (FACTS 1.13). */
+function firstDocument(text: string): Node | undefined {
+  return new Reader(text, { keysAt: { level: 0, keys: keysThatMatter } }).nextDocument()?.root;
 }
 
 /** No list of files is nested deeper; an alias inside its own anchor would never end. */
 const deepest = 16;
 
-function convert(node: Node, document: YamlDocument, lookup: Lookup, depth: number): ConfigNode {
-  const resolved = resolve(node, document);
-  if (isNull(resolved) || resolved === null || depth > deepest) return { kind: 'null' };
-  if (isScalar(resolved)) {
-    const raw = textOf(resolved);
-    return { kind: 'scalar', written: raw, ...expandVariables(raw, lookup) };
+/** More than any list of files has, and little enough where aliases multiply each other. */
+const mostConverted = 100_000;
+
+function convert(node: Node, lookup: Lookup): ConfigNode {
+  return new Conversion(lookup).convert(node, 0);
+}
+
+class Conversion {
+  private readonly lookup: Lookup;
+  private converted = 0;
+
+  constructor(lookup: Lookup) {
+    this.lookup = lookup;
   }
-  if (isSeq(resolved)) {
-    return { kind: 'list', items: resolved.items.map((item) => convert(item, document, lookup, depth + 1)) };
+
+  /** @throws NotYaml for a text that is not UTF-8, as a path would come out as another one; TooLarge */
+  convert(node: Node, depth: number): ConfigNode {
+    this.converted++;
+    if (this.converted > mostConverted) throw new TooLarge();
+    const resolved = resolve(node);
+    if (resolved.is === 'null' || depth > deepest) return { kind: 'null' };
+    if (resolved.is === 'scalar') {
+      const raw = unicodeText(resolved.text);
+      if (raw === undefined) throw new NotYaml('a text that is not UTF-8', resolved.line);
+      return { kind: 'scalar', written: raw, ...expandVariables(raw, this.lookup) };
+    }
+    if (resolved.is === 'list') {
+      return { kind: 'list', items: resolved.items.map((item) => this.convert(item, depth + 1)) };
+    }
+    const entries = new Map<string, ConfigNode>();
+    for (const { key, value } of resolved.pairs) {
+      const name = keyName(key) ?? '';
+      if (!entries.has(name)) entries.set(name, this.convert(value, depth + 1));
+    }
+    return { kind: 'map', entries };
   }
-  const entries = new Map<string, ConfigNode>();
-  for (const { key, value } of isMap(resolved) ? resolved.items : []) {
-    const name = keyName(key, document) ?? '';
-    if (!entries.has(name)) entries.set(name, convert(value, document, lookup, depth + 1));
-  }
-  return { kind: 'map', entries };
 }
 
 export interface ConfigOption {
@@ -154,10 +181,13 @@ function readSteps(path: string): PathStep[] | undefined {
 
 function readOptionValue(value: string, objects: boolean): ConfigNode | undefined {
   if (!objects || !value.startsWith('{') || !value.endsWith('}')) return literalScalar(value);
-  const source = parseYaml(value, 'first');
-  const document = source.is === 'documents' ? source.documents[0] : undefined;
-  if (document === undefined) return undefined;
-  return literally(convert(document.contents, document, () => undefined, 0));
+  try {
+    const root = new Reader(byteText(value)).nextDocument()?.root;
+    return root === undefined ? undefined : literally(convert(root, () => undefined));
+  } catch (error) {
+    if (error instanceof NotYaml || error instanceof TooLarge) return undefined;
+    throw error;
+  }
 }
 
 /** The tree with each text as it was written: options are not expanded. */

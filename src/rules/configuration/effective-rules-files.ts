@@ -24,6 +24,7 @@ import { type FalcoArguments, readFalcoArguments } from './falco-arguments.ts';
 import type { FalcoBehaviour } from './falco-version.ts';
 import type { FileSystem } from './file-system.ts';
 import { inFolder, lastFolder, samePath } from './paths.ts';
+import { type Posting, postingOf } from './posting.ts';
 import type { Lookup } from './variables.ts';
 import { isTurnedOff, watchKey } from './watch-config-files.ts';
 
@@ -58,6 +59,8 @@ export interface EffectiveRulesFiles {
   readonly lastAskedFor: boolean;
   /** Falco notices what changes while it runs. */
   readonly watched: boolean;
+  /** Where Falco posts its alerts by itself. */
+  readonly posting: Posting;
 }
 
 export interface LeftAlone {
@@ -269,15 +272,17 @@ class Configuration {
     const final = listOf(after.get(key) ?? absent);
     if ('why' in listed) return this.refused(`${key}: ${listed.why}`);
     if ('why' in final) return this.refused(`${key}: ${final.why}`);
-    return this.list(key, listed.items, final.items, !isTurnedOff(after.get(watchKey) ?? absent));
+    const list = this.list(key, listed.items, final.items);
+    if (list.is === 'left_alone') return list;
+    const watched = !isTurnedOff(after.get(watchKey) ?? absent);
+    return { ...list, watched, posting: postingOf(after, this.given.options) };
   }
 
   private list(
     key: EffectiveRulesFiles['key'],
     listed: readonly ConfigNode[],
     final: readonly ConfigNode[],
-    watched: boolean,
-  ): EffectiveRulesFiles | LeftAlone {
+  ): Omit<EffectiveRulesFiles, 'watched' | 'posting'> | LeftAlone {
     const isLast = (node: ConfigNode) =>
       node.kind === 'scalar' && samePath(node.text, lastFolder(this.question.output));
     const theirs = (nodes: readonly ConfigNode[]) => nodes.filter((node) => !isLast(node));
@@ -298,7 +303,6 @@ class Configuration {
         .map(toEntry),
       all: all.map(toEntry),
       lastAskedFor: final.findLastIndex(isLast) === final.length - 1,
-      watched,
     };
   }
 }

@@ -25,7 +25,7 @@ export function wouldTakeAway(plan: PublicationPlan, disk: PublishingDisk, outpu
 }
 
 /** Names of the folders that the drop-in in force lists. */
-function publishedFolders(disk: PublishingDisk, output: string): readonly string[] {
+export function publishedFolders(disk: PublishingDisk, output: string): readonly string[] {
   const dropIn = inFolder(output, dropInName);
   const listed = disk.kind(dropIn) === 'file' ? listedFolders(disk.read(dropIn), rulesFolder(output)) : [];
   return listed.filter((name) => disk.kind(inFolder(rulesFolder(output), name)) === 'folder');

@@ -10,10 +10,24 @@ export function writtenPath(path: string): string {
   return escapeVariables(path) ?? path;
 }
 
-/** The whole file. `written` are the list's items as they have to stand there, quotes apart. */
-export function dropInText(key: EffectiveRulesFiles['key'], written: readonly string[]): Buffer {
+/**
+ * The whole file.
+ *
+ * @param written the list's items as they have to stand there, quotes apart; none: Falco's own list stays
+ * @param postTo where Falco is to post its alerts; JSON, as all that take them want (FACTS 1.14)
+ */
+export function dropInText(
+  key: EffectiveRulesFiles['key'],
+  written: readonly string[],
+  postTo: string | undefined,
+): Buffer {
   const items = written.map((item) => `  - ${JSON.stringify(item)}\n`).join('');
-  return Buffer.from(`# Written by falco-federation tag-rules: do not edit.\n${key}:\n${items}`);
+  const list = items === '' ? '' : `${key}:\n${items}`;
+  const output =
+    postTo === undefined
+      ? ''
+      : `json_output: true\nhttp_output:\n  enabled: true\n  url: ${JSON.stringify(writtenPath(postTo))}\n`;
+  return Buffer.from(`# Written by falco-federation tag-rules: do not edit.\n${list}${output}`);
 }
 
 /** The names of the folders in `rulesFolder` that a drop-in of ours lists. */

@@ -3,11 +3,16 @@
  *
  * A step looks, decides and publishes; then something waits until what was looked at changes. In the image that is the
  * launcher (src/launcher/follow.c), which is all that stays in memory between two steps; elsewhere the loop below.
+ *
+ * Whether Falco has read what was published (FACTS 1.7, the blind window) only the launcher finds out: it takes IN_OPEN
+ * of inotify, which Node does not offer, and times of reading are not kept on every file system. The loop below, of
+ * workstations and tests, publishes once; what Falco has missed it reads at its next change or start.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FileSystem } from '../configuration/file-system.ts';
-import { wouldTakeAway } from './doubt.ts';
+import { publishedFolders, wouldTakeAway } from './doubt.ts';
 import { type Planned, planPublication, type RulesReport } from './publication-plan.ts';
+import type { Draft } from './publish.ts';
 import { keptAsBefore, publishPlanned, reportingErrors, type TagAndPublish } from './tag-and-publish.ts';
 
 /** Why a step is done: at the start, after a change, or because nothing has changed for the time that was asked for. */
@@ -27,6 +32,8 @@ export interface Step {
   readonly seen: Seen;
   /** Milliseconds without a change after which the next step is due all the same; 0: never. */
   readonly within: number;
+  /** What is to be renamed now, where the drop-in is left to who calls. */
+  readonly left: Draft | undefined;
 }
 
 /**
@@ -38,11 +45,20 @@ export const doubtFor = 5_000;
 /** Milliseconds until what could not be written is tried again. */
 export const retryAfter = 30_000;
 
-/** Looks at everything that Falco would load and publishes it, unless what it saw is in doubt. Never throws. */
-export function followStep(run: TagAndPublish, signature: Signature, woken: Woken): Step {
+/**
+ * Looks at everything that Falco would load and publishes it, unless what it saw is in doubt. With `leavesDropIn` the
+ * last rename is left to who calls. Never throws.
+ */
+export function followStep(
+  run: TagAndPublish,
+  signature: Signature,
+  woken: Woken,
+  leavesDropIn = false,
+): Step {
   const seen = new Map<string, string>();
   const noted = { ...run, fileSystem: noting(run.fileSystem, signature, seen) };
   let within = 0;
+  let left: Draft | undefined;
   const report = reportingErrors(() => {
     const planned = planPublication(noted);
     // Read while it was being written: whoever waits sees at once that it has changed.
@@ -51,19 +67,34 @@ export function followStep(run: TagAndPublish, signature: Signature, woken: Woke
       within = doubtFor;
       return undefined;
     }
-    return isToBeKept(planned) ? keptAsBefore(run, planned.report) : publishPlanned(run, planned);
+    if (isToBeKept(planned, run)) return keptAsBefore(run, planned.report);
+    const published = publishPlanned(run, planned, {
+      // Falco will not read it before its next start: nobody need wait for that.
+      leavesDropIn: leavesDropIn && !isUnwatched(planned.report),
+      // A launcher that was killed has left its mark: who knows what Falco has heard of.
+      renewsUnread: woken === 'start',
+    });
+    left = published.left;
+    return published.report;
   });
   if (report?.outcome.code === 'rules_output_unwritable') within = retryAfter;
-  return { report, seen, within };
+  return { report, seen, within, left };
+}
+
+/** Whether Falco does not look for changes (FACTS 1.15). */
+function isUnwatched({ outcome, findings }: RulesReport): boolean {
+  return [outcome, ...findings].some(({ code }) => code === 'rules_watch_off');
 }
 
 /**
  * Whether what was published stays although there is nothing to put in its place. Falco's own list takes over only
  * where Falco would find something there, if only an empty folder: with none of it left Falco would not start.
  */
-function isToBeKept({ plan, report }: Planned): boolean {
+function isToBeKept({ plan, report }: Planned, { disk, output }: TagAndPublish): boolean {
   const startsWithout = plan.last.length > 0 || report.kept.some(({ code }) => code === 'rules_entry_empty');
-  return plan.dropIn === undefined && !startsWithout;
+  if (startsWithout || (plan.dropIn?.items ?? []).length > 0) return false;
+  // A drop-in without a list takes nothing from who has none.
+  return plan.dropIn === undefined || publishedFolders(disk, output).length > 0;
 }
 
 /** A file system that notes what is asked of it, each path's signature first: a later change cannot be missed. */

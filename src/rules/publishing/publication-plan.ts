@@ -28,11 +28,17 @@ export type PlannedItem =
     }
   | { readonly is: 'kept'; readonly written: string };
 
+export interface PlannedDropIn {
+  readonly key: EffectiveRulesFiles['key'];
+  /** Empty where Falco's own list stays. */
+  readonly items: readonly PlannedItem[];
+  /** Where Falco is to post its alerts; undefined: where it does by itself. */
+  readonly postTo: string | undefined;
+}
+
 export interface PublicationPlan {
   /** What the drop-in says; undefined: there must be none, Falco runs its own rules. */
-  readonly dropIn:
-    | { readonly key: EffectiveRulesFiles['key']; readonly items: readonly PlannedItem[] }
-    | undefined;
+  readonly dropIn: PlannedDropIn | undefined;
   /** Below `last/`. */
   readonly last: readonly PlannedFile[];
 }
@@ -67,6 +73,8 @@ export interface PlanQuestion extends EffectiveQuestion {
   readonly tags: readonly string[];
   /** Falco runs, or may: what is published must be noticed by it. */
   readonly following?: boolean;
+  /** Where Falco is to post its alerts, if it posts nowhere by itself. */
+  readonly postTo?: string | undefined;
 }
 
 /** Nothing published: Falco runs its own rules. */
@@ -106,8 +114,26 @@ class Planning {
     const items = this.effective.entries.map((entry, index) => this.itemFor(entry, index));
     const folders = items.filter((item) => item.is === 'folder').length;
     const last = this.lastFiles();
-    const dropIn = folders === 0 ? undefined : { key: this.effective.key, items };
-    return { plan: { dropIn, last }, report: this.report(folders, last.length) };
+    const report = this.report(folders, last.length);
+    const { postTo, findings } = this.posting();
+    const { key } = this.effective;
+    const dropIn =
+      folders === 0 && postTo === undefined ? undefined : { key, items: folders === 0 ? [] : items, postTo };
+    return { plan: { dropIn, last }, report: { ...report, findings: [...report.findings, ...findings] } };
+  }
+
+  /** What is said about it has no part in what the rules came to. */
+  private posting(): { readonly postTo: string | undefined; readonly findings: readonly Finding[] } {
+    const { postTo } = this.question;
+    if (postTo === undefined) return { postTo, findings: [] };
+    switch (this.effective.posting) {
+      case 'nowhere':
+        return { postTo, findings: [{ code: 'alerts_posted_to_forwarder', detail: postTo }] };
+      case 'somewhere':
+        return { postTo: undefined, findings: [{ code: 'alerts_posted_by_user' }] };
+      case 'by_arguments':
+        return { postTo: undefined, findings: [{ code: 'alerts_not_posted' }] };
+    }
   }
 
   private itemFor(entry: RulesFilesEntry, index: number): PlannedItem {

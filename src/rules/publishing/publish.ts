@@ -10,6 +10,10 @@
  * A run that ends at any point leaves the old list in force or the new one, each with exactly the rules it had: also
  * when a rule went from one file to another. What a list no longer names goes only with the run after that: Falco may
  * be reading it still, and would reload once more for each file that goes from a folder that it watches (FACTS 1.7).
+ *
+ * The follower of the image leaves the last rename to the launcher, which sees whether Falco reads the new drop-in, and
+ * renames it again where it does not (src/launcher/publication.c). Until then work/unread holds the list that Falco has
+ * read last.
  */
 import {
   chmodSync,
@@ -70,23 +74,43 @@ export function rulesFolder(output: string): string {
   return inFolder(output, 'rules');
 }
 
+/** A file that is ready, and where it is to be renamed to. */
+export interface Draft {
+  readonly draft: string;
+  readonly path: string;
+}
+
 export type Publication =
-  | { readonly is: 'published'; readonly changed: boolean }
+  | { readonly is: 'published'; readonly changed: boolean; readonly left: Draft | undefined }
   | { readonly is: 'failed'; readonly why: string };
+
+export interface Publishes {
+  /** The new drop-in is left as a draft, for who calls to rename. */
+  readonly leavesDropIn: boolean;
+  /** Puts a drop-in in the place of an unread one, though it is the same. */
+  readonly renewsUnread: boolean;
+}
+
+const allOfIt: Publishes = { leavesDropIn: false, renewsUnread: false };
 
 /**
  * Makes the output folder hold the plan and nothing else of ours. Files that are as planned already are not
  * touched: each write makes Falco reload (FACTS 1.7). Never throws.
  */
-export function publish(disk: PublishingDisk, output: string, plan: PublicationPlan): Publication {
-  const publishing = new Publishing(disk, output);
+export function publish(
+  disk: PublishingDisk,
+  output: string,
+  plan: PublicationPlan,
+  how: Publishes = allOfIt,
+): Publication {
+  const publishing = new Publishing(disk, output, how);
   try {
     if (plan.dropIn === undefined && plan.last.length === 0 && disk.kind(output) === undefined) {
-      return { is: 'published', changed: false };
+      return { is: 'published', changed: false, left: undefined };
     }
     if (disk.kind(output) !== 'folder') return { is: 'failed', why: `${output} is not a folder` };
     publishing.publish(plan);
-    return { is: 'published', changed: publishing.changed };
+    return { is: 'published', changed: publishing.changed, left: publishing.left };
   } catch (error) {
     return { is: 'failed', why: `${publishing.doing}: ${errorCode(error)}` };
   } finally {
@@ -104,27 +128,33 @@ function leaveWorkClear(publishing: Publishing): void {
 
 class Publishing {
   changed = false;
+  left: Draft | undefined;
   /** What was being done when it failed. */
   doing: string;
   private readonly disk: PublishingDisk;
+  private readonly how: Publishes;
   private readonly output: string;
   private readonly work: string;
   private readonly rules: string;
+  private readonly mark: string;
 
-  constructor(disk: PublishingDisk, output: string) {
+  constructor(disk: PublishingDisk, output: string, how: Publishes) {
     this.disk = disk;
+    this.how = how;
     this.output = output;
     this.doing = `look at ${output}`;
     this.work = inFolder(output, 'work');
     this.rules = rulesFolder(output);
+    this.mark = inFolder(this.work, 'unread');
   }
 
   publish(plan: PublicationPlan): void {
     const dropIn = inFolder(this.output, dropInName);
     this.clearWork();
     this.removeUnlisted(dropIn);
-    if (plan.dropIn === undefined) this.remove(dropIn);
-    this.publishLast(plan.last);
+    if (plan.dropIn === undefined) this.withdraw(dropIn);
+    // Who reads the new drop-in has then read the new copies in last/ too.
+    const isNew = this.publishLast(plan.last) || (this.how.renewsUnread && this.isUnread());
     const listed = new Map<PlannedItem, string>();
     for (const item of plan.dropIn?.items ?? []) {
       if (item.is === 'folder') listed.set(item, this.publishFolder(item.name, item.files));
@@ -133,20 +163,43 @@ class Publishing {
       const written = plan.dropIn.items.map((item) =>
         item.is === 'kept' ? item.written : writtenPath(`${this.rules}/${listed.get(item) ?? item.name}`),
       );
-      this.publishFile(dropIn, dropInText(plan.dropIn.key, written));
+      this.publishDropIn(dropIn, dropInText(plan.dropIn.key, written, plan.dropIn.postTo), isNew);
     }
   }
 
-  /** Removes what the list in force does not name: it is of the list before. */
+  /**
+   * Removes what the list in force does not name: it is of the list before. While nobody has seen Falco read the one in
+   * force, it may be loading from the one that it read last, and would exit when a folder is gone that it is to watch.
+   */
   private removeUnlisted(dropIn: string): void {
-    const listed = this.disk.kind(dropIn) === 'file' ? listedFolders(this.disk.read(dropIn), this.rules) : [];
+    const lists = this.isUnread() ? [dropIn, this.mark] : [dropIn];
+    const listed = lists.flatMap((path) => this.listedIn(path));
     for (const name of this.namesIn(this.rules))
       if (!listed.includes(name)) this.remove(`${this.rules}/${name}`);
   }
 
+  /** Falco may be loading from it at this moment, and nobody sees that it has read that there is none any more. */
+  private withdraw(dropIn: string): void {
+    if (this.disk.kind(dropIn) === 'file' && this.how.leavesDropIn && !this.isUnread())
+      this.markUnread(dropIn);
+    this.remove(dropIn);
+  }
+
+  private listedIn(path: string): readonly string[] {
+    return this.disk.kind(path) === 'file' ? listedFolders(this.disk.read(path), this.rules) : [];
+  }
+
   /** What is half done is of no use to anyone; a folder of drafts must not start with somebody's rest. */
   clearWork(): void {
-    for (const name of this.namesIn(this.work)) this.disk.remove(`${this.work}/${name}`);
+    for (const name of this.namesIn(this.work)) {
+      const path = `${this.work}/${name}`;
+      if (path !== this.mark && path !== this.left?.draft) this.disk.remove(path);
+    }
+  }
+
+  /** Whether Falco has not read the drop-in in force, as far as the launcher has seen. */
+  private isUnread(): boolean {
+    return this.disk.kind(this.work) === 'folder' && this.disk.kind(this.mark) === 'file';
   }
 
   /** Makes sure of a folder with these files and gives its name, which may have a number behind it. */
@@ -162,9 +215,10 @@ class Publishing {
     return free;
   }
 
-  private publishLast(files: readonly PlannedFile[]): void {
+  /** Whether that has changed anything. */
+  private publishLast(files: readonly PlannedFile[]): boolean {
     const last = lastFolder(this.output);
-    if (files.length === 0 ? this.namesIn(last).length === 0 : this.holds(last, files)) return;
+    if (files.length === 0 ? this.namesIn(last).length === 0 : this.holds(last, files)) return false;
     const draft = files.length === 0 ? undefined : this.draftFolder(files);
     // A stale copy would undo a newer original, which options load before it: so all of them go at once.
     if (this.disk.kind(last) !== undefined) {
@@ -172,6 +226,7 @@ class Publishing {
       this.rename(last, `${this.work}/last`);
     }
     if (draft !== undefined) this.rename(draft, last);
+    return true;
   }
 
   private draftFolder(files: readonly PlannedFile[]): string {
@@ -197,13 +252,25 @@ class Publishing {
     return this.disk.kind(path) === 'file' && this.disk.read(path).equals(bytes);
   }
 
-  private publishFile(path: string, bytes: Buffer): void {
-    if (this.fileHolds(path, bytes)) return;
+  private publishDropIn(path: string, bytes: Buffer, isNew: boolean): void {
+    if (!isNew && this.fileHolds(path, bytes)) return;
     if (this.disk.kind(path) === 'folder') this.remove(path);
     this.makeFolder(this.work);
     const draft = `${this.work}/file`;
     this.write(draft, bytes);
-    this.rename(draft, path);
+    if (this.how.leavesDropIn) {
+      if (!this.isUnread()) this.markUnread(path);
+      this.left = { draft, path };
+    } else this.rename(draft, path);
+  }
+
+  /** Keeps the list in force, which Falco has read, beside the one that it is to read next. */
+  private markUnread(inForce: string): void {
+    const draft = `${this.work}/mark`;
+    this.makeFolder(this.work);
+    this.write(draft, this.disk.kind(inForce) === 'file' ? this.disk.read(inForce) : Buffer.from(''));
+    if (this.disk.kind(this.mark) !== undefined) this.remove(this.mark);
+    this.rename(draft, this.mark);
   }
 
   private namesIn(folder: string): readonly string[] {

@@ -10,7 +10,7 @@ import {
   planPublication,
   type RulesReport,
 } from './publication-plan.ts';
-import { type PublishingDisk, publish } from './publish.ts';
+import { type Draft, type Publishes, type PublishingDisk, publish } from './publish.ts';
 
 export interface TagAndPublish extends PlanQuestion {
   readonly fileSystem: FileSystem;
@@ -22,14 +22,23 @@ export interface TagAndPublish extends PlanQuestion {
  * nothing can be tagged now, a former publication is withdrawn: Falco has its own rules back.
  */
 export function tagAndPublish(run: TagAndPublish): RulesReport {
-  return reportingErrors(() => publishPlanned(run, planPublication(run)));
+  return reportingErrors(() => publishPlanned(run, planPublication(run)).report);
+}
+
+export interface Reported {
+  readonly report: RulesReport;
+  /** The drop-in, where it is left to be renamed. */
+  readonly left: Draft | undefined;
 }
 
 /** Publishes, and reports what it came to: of what could not be written, nothing is tagged. */
-export function publishPlanned(run: TagAndPublish, { plan, report }: Planned): RulesReport {
-  const publication = publish(run.disk, run.output, plan);
-  if (publication.is === 'published') return report;
-  return emptyReport({ code: 'rules_output_unwritable', detail: publication.why });
+export function publishPlanned(run: TagAndPublish, { plan, report }: Planned, how?: Publishes): Reported {
+  const publication = publish(run.disk, run.output, plan, how);
+  if (publication.is === 'published') return { report, left: publication.left };
+  return {
+    report: emptyReport({ code: 'rules_output_unwritable', detail: publication.why }),
+    left: undefined,
+  };
 }
 
 /** The report of a look after which nothing is published, with a word about what was before. */

@@ -1,8 +1,8 @@
 /** Reads and tags the files of entries, within what the volume and the container's memory are meant for. */
 import type { Finding } from '../../reasons/reasons.ts';
-import { type FileSystem, utf8 } from '../configuration/file-system.ts';
+import type { FileSystem } from '../configuration/file-system.ts';
 import type { RulesFile } from '../configuration/rules-entry.ts';
-import { tagInParts } from '../tagging/tag-in-parts.ts';
+import { tagRulesFile } from '../tagging/tag-rules-file.ts';
 
 /**
  * All copies together: the volume's size limit is 64 MiB, and a new copy may for a moment lie beside the old one.
@@ -23,7 +23,7 @@ export interface TaggedCopy {
   readonly rules: number;
   readonly tagged: number;
   readonly alreadyTagged: number;
-  /** Rules that carry not every tag, as far as can be told. */
+  /** Rules that Falco would load from it, as far as can be told, that do not carry every tag. */
   readonly untagged: number;
   /** The bytes are those of the source, because nothing could be added to it. */
   readonly asItWas: boolean;
@@ -67,21 +67,12 @@ export class CopyMaker {
   }
 
   private copyOf(file: RulesFile, bytes: Buffer): TaggedCopy {
-    const plain = (code: Finding['code'], detail: string): TaggedCopy => ({
-      ...{ name: file.name, source: file.path, bytes, rules: 0, tagged: 0, alreadyTagged: 0, untagged: 0 },
-      ...{ asItWas: true, isBroken: true, loadsTwice: false, findings: [{ code, detail }] },
-    });
-    const text = utf8(bytes);
-    if (text === undefined) return plain('rules_file_not_parsed', `${file.path}: not UTF-8`);
-    const tagged = tagInParts(text, this.tags);
-    const asItWas = tagged.text === text;
+    const { problems, ...tagged } = tagRulesFile(bytes, this.tags);
     return {
-      ...{ name: file.name, source: file.path, bytes: asItWas ? bytes : Buffer.from(tagged.text) },
-      ...{ rules: tagged.rules, tagged: tagged.tagged, alreadyTagged: tagged.alreadyTagged },
-      untagged: tagged.untagged,
-      ...{ asItWas: asItWas && tagged.problems.length > 0, loadsTwice: tagged.loadsTwice },
-      isBroken: tagged.problems.some(({ code }) => refused.has(code)),
-      findings: tagged.problems.map(({ code, line, detail }) => ({
+      ...{ name: file.name, source: file.path, ...tagged },
+      asItWas: tagged.bytes === bytes && problems.length > 0,
+      isBroken: problems.some(({ code }) => refused.has(code)),
+      findings: problems.map(({ code, line, detail }) => ({
         code,
         detail: `${file.path}:${line}: ${detail}`,
       })),

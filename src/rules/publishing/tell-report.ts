@@ -11,7 +11,13 @@ export const longestTerminationMessage = 1024;
 /** Characters of one detail in it: a path and a line or a word. */
 const longestDetail = 150;
 
-const levels: Readonly<Record<Severity, number>> = { done: 30, skipped: 30, warning: 40, error: 50 };
+const levels: Readonly<Record<Severity, number>> = {
+  done: 30,
+  skipped: 30,
+  note: 30,
+  warning: 40,
+  error: 50,
+};
 
 function levelOf({ code }: Finding): number {
   return levels[reasons[code].severity];

@@ -1,90 +1,67 @@
-/** The proof behind each edit: two trees are the same but for the tags that were meant to be added. */
-import { isSeq, type ParsedNode, type YAMLMap, type YAMLSeq } from 'yaml';
-import {
-  isAlias,
-  isMap,
-  isNull,
-  isScalar,
-  type Node,
-  textOf,
-  type YamlDocument,
-} from '../../yaml/falco-yaml.ts';
+/**
+ * The proof behind the edits of a text: to Falco's parser the edited text is the text as it was, and the tags.
+ *
+ * Both are cut into tokens side by side. A text means what its tokens mean (src/yaml/tokens.ts), so it is enough that
+ * they are the same but for those that were meant to come, at the very place where they were meant to.
+ */
+import { NotYaml, type Token, Tokens } from '../../yaml/falco-yaml.ts';
+import { isExpected, type TagEdit } from './tag-edit.ts';
 
-/** What was meant to happen to a node of the old tree. */
-export interface Change {
-  /** `grown`: a list got tags; `written_out`: an alias became a list; `key_added`: a mapping got `tags`. */
-  readonly is: 'grown' | 'written_out' | 'key_added';
-  readonly tags: readonly string[];
+/** The text before an edit and behind it, and which edits lead from one to the other, in their order. */
+export interface EditedText {
+  readonly before: string;
+  readonly after: string;
+  readonly edits: readonly TagEdit[];
 }
 
-export function onlyTagsAdded(
-  before: readonly YamlDocument[],
-  after: readonly YamlDocument[],
-  changes: ReadonlyMap<ParsedNode, Change>,
-): boolean {
-  const same = (a: Node, b: Node) => sameNode(a, b, changes);
-  return (
-    before.length === after.length &&
-    before.every((one, index) => same(one.contents, after[index]?.contents ?? null))
-  );
-}
-
-type Changes = ReadonlyMap<ParsedNode, Change>;
-
-function sameNode(a: Node, b: Node, changes: Changes): boolean {
-  if (a === null || b === null) return isNull(a) && isNull(b);
-  const change = changes.get(a);
-  if (change?.is === 'written_out') return isSeq(b) && isTagList(b.items, change.tags);
-  if (isAlias(a)) return isAlias(b) && a.source === b.source;
-  if (isAlias(b) || a.anchor !== b.anchor || a.tag !== b.tag) return false;
-  if (isScalar(a)) return isScalar(b) && a.value === b.value && isNull(a) === isNull(b);
-  if (isMap(a)) return isMap(b) && samePairs(a, b, change, changes);
-  return isSeq(b) && sameItems(a, b, change, changes);
-}
-
-function sameItems(
-  a: YAMLSeq.Parsed,
-  b: YAMLSeq.Parsed,
-  change: Change | undefined,
-  changes: Changes,
-): boolean {
-  const added = b.items.slice(a.items.length);
-  return (
-    isTagList(added, change?.tags ?? []) &&
-    a.items.every((item, index) => sameNode(item, b.items[index] ?? null, changes))
-  );
-}
-
-function samePairs(
-  a: YAMLMap.Parsed,
-  b: YAMLMap.Parsed,
-  change: Change | undefined,
-  changes: Changes,
-): boolean {
-  const pairs = [...b.items];
-  if (change !== undefined) {
-    const isTags = (pair: (typeof pairs)[number] | undefined) =>
-      textOf(pair?.key ?? null) === 'tags' && isSeq(pair?.value) && isTagList(pair.value.items, change.tags);
-    if (isTags(pairs.at(-1))) pairs.pop();
-    else if (isTags(pairs[0])) pairs.shift();
-    else return false;
+/** Undefined: only the tags were added. Otherwise the offset in the text as it was where something else differs. */
+export function firstDifference({ before, after, edits }: EditedText): number | undefined {
+  const old = new TokensOrEnd(before);
+  const edited = new TokensOrEnd(after);
+  for (const edit of edits) {
+    if (!sameUntil(edit.token, old, edited)) return old.at;
+    if (!edit.added.every((token) => isExpected(edited.next(), token))) return edit.at;
+    for (let count = 0; count < edit.removed; count++) old.next();
   }
-  return (
-    pairs.length === a.items.length &&
-    a.items.every(({ key, value }, index) => {
-      const other = pairs[index];
-      return (
-        other !== undefined && sameNode(key, other.key, changes) && sameNode(value, other.value, changes)
-      );
-    })
-  );
+  return sameUntil(Number.POSITIVE_INFINITY, old, edited) ? undefined : old.at;
 }
 
-function isTagList(items: readonly Node[], tags: readonly string[]): boolean {
-  return (
-    items.length === tags.length &&
-    items.every(
-      (item, index) => item !== null && isScalar(item) && !isNull(item) && item.value === tags[index],
-    )
-  );
+/** Whether the tokens are the same up to so many of the text as it was, or to the end of both. */
+function sameUntil(taken: number, old: TokensOrEnd, edited: TokensOrEnd): boolean {
+  while (old.taken < taken) {
+    const token = old.next();
+    if (!isSame(token, edited.next())) return false;
+    if (token === 'end') return taken === Number.POSITIVE_INFINITY;
+  }
+  return true;
+}
+
+function isSame(a: Token | 'end', b: Token | 'end'): boolean {
+  if (a === 'end' || b === 'end') return a === b;
+  return a.kind === b.kind && a.value === b.value;
+}
+
+class TokensOrEnd {
+  taken = 0;
+  /** Offset of the last token. */
+  at = 0;
+  private readonly tokens: Tokens;
+
+  constructor(text: string) {
+    this.tokens = new Tokens(text);
+  }
+
+  /** The end may be where Falco's parser would refuse the text: behind an empty document it does not get there. */
+  next(): Token | 'end' {
+    try {
+      const token = this.tokens.next();
+      if (token === undefined) return 'end';
+      this.taken++;
+      this.at = token.at;
+      return token;
+    } catch (error) {
+      if (error instanceof NotYaml) return 'end';
+      throw error;
+    }
+  }
 }

@@ -1,0 +1,68 @@
+import type { Identity } from '../../federation/identity.ts';
+import type { Finding } from '../../reasons/reasons.ts';
+import { imageVersion } from '../image.ts';
+import { type Environment, isUnreadable, readVariable } from './environment.ts';
+import { doubledLabels, panickingFields, prometheusName, readFieldKeys } from './prometheus-labels.ts';
+
+/** Which of our labels may become fields of falcosidekick. */
+export interface FieldLabels {
+  readonly labels: Identity['labels'];
+  readonly findings: readonly Finding[];
+}
+
+/**
+ * Labels that may become fields: all but those that would be a second label of one name for Prometheus, on which
+ * falcosidekick stops at its start (FACTS 3.4).
+ *
+ * | the label's name, `.` read as `_`, is also that of | then               |
+ * | --------------------------------------------------- | ------------------ |
+ * | an extra label                                      | left out           |
+ * | a user's field with another spelling (`k8s.x`)      | left out           |
+ * | a user's field of the very name                     | the roles decide   |
+ * | something that cannot be read                       | left out if `env` names it so, told if `envFrom` may |
+ */
+export function fieldLabels(environment: Environment, labels: Identity['labels']): FieldLabels {
+  const keys = Object.keys(labels);
+  if (keys.length === 0) return { labels, findings: [] };
+  if (isUnreadable(readVariable(environment, 'PROMETHEUS_EXTRALABELS'))) {
+    return { labels: {}, findings: [{ code: 'field_unreadable', detail: 'PROMETHEUS_EXTRALABELS' }] };
+  }
+  const { custom, templated, extra } = readFieldKeys(environment);
+  const extraNames = new Set(extra.map(prometheusName));
+  const alike = (key: string): string | undefined =>
+    [...custom, ...templated].find((one) => one !== key && prometheusName(one) === prometheusName(key));
+  const findings = keys.flatMap((key): Finding[] => {
+    if (extraNames.has(prometheusName(key))) return [{ code: 'field_is_extra_label', detail: key }];
+    const other = alike(key);
+    return other === undefined ? [] : [{ code: 'field_named_alike', detail: `${key} and ${other}` }];
+  });
+  const kept = keys.filter((key) => !extraNames.has(prometheusName(key)) && alike(key) === undefined);
+  return {
+    labels: Object.fromEntries(kept.map((key) => [key, labels[key] ?? ''])),
+    findings: kept.length === 0 ? findings : [...findings, ...unreadSources(environment)],
+  };
+}
+
+/** What may stand in `envFrom` unseen and stop falcosidekick together with our fields. */
+function unreadSources(environment: Environment): Finding[] {
+  const unread = ['PROMETHEUS_EXTRALABELS', 'CUSTOMFIELDS', 'TEMPLATEDFIELDS'].flatMap((name) => {
+    const variable = readVariable(environment, name);
+    return variable.kind === 'unread' ? [{ name, where: variable.where }] : [];
+  });
+  const [first] = unread;
+  if (first === undefined) return [];
+  const names = unread.map(({ name }) => name).join(', ');
+  return [{ code: 'fields_in_env_from', detail: `${names} in ${first.where}` }];
+}
+
+/** Faults of the user's own fields, with which falcosidekick does not run, whatever we do. */
+export function faultsOfOwnFields(environment: Environment): Finding[] {
+  const keys = readFieldKeys(environment);
+  const version = imageVersion(environment.container.image);
+  const doubled = doubledLabels(keys, version);
+  const panicking = panickingFields(keys, version);
+  return [
+    ...(doubled.length === 0 ? [] : [{ code: 'fields_doubled', detail: doubled.join(', ') } as const]),
+    ...(panicking.length === 0 ? [] : [{ code: 'field_with_dot', detail: panicking.join(', ') } as const]),
+  ];
+}

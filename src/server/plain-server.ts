@@ -1,0 +1,64 @@
+/** Servers over plain HTTP without a framework, which takes memory and time that these do not have. */
+import { createServer, type Server } from 'node:http';
+import type { Server as NetServer } from 'node:net';
+import { messageOf } from '../reasons/message-of.ts';
+
+/** What the commands need of a server, a framework's or a plain one. */
+export interface AnyServer {
+  readonly server: NetServer;
+  listen(where: { readonly host: string; readonly port: number }): Promise<unknown>;
+  /** The promise is done when the last connection is. */
+  close(): Promise<unknown>;
+}
+
+export interface PlainServer extends AnyServer {
+  readonly server: Server;
+}
+
+/** Connections that may wait to be taken: what the kernel allows (net.core.somaxconn). Beyond it they are reset. */
+const backlog = 65_535;
+
+export function plainServer(server: Server): PlainServer {
+  return {
+    server,
+    listen: ({ host, port }) =>
+      new Promise<void>((resolve, reject) => {
+        server.once('error', reject);
+        server.listen({ port, host, backlog }, () => {
+          server.off('error', reject);
+          resolve();
+        });
+      }),
+    // One that never listened is an error to Node, and closed all the same.
+    close: () => new Promise<void>((resolve) => server.close(() => resolve())),
+  };
+}
+
+export interface Page {
+  readonly status: number;
+  readonly type: string;
+  readonly text: string;
+}
+
+/** A server of a few pages, by path, made anew for each request. */
+export function pagesServer(pages: Readonly<Record<string, () => Page | Promise<Page>>>): PlainServer {
+  const pageAt = async (method: string | undefined, url = ''): Promise<Page> => {
+    const [path = ''] = url.split('?', 1);
+    const make = Object.hasOwn(pages, path) ? pages[path] : undefined;
+    const type = 'text/plain; charset=utf-8';
+    if (make === undefined) return { status: 404, type, text: `there is nothing at ${path}\n` };
+    if (method !== 'GET' && method !== 'HEAD') return { status: 405, type, text: 'GET it\n' };
+    try {
+      return await make();
+    } catch (error) {
+      return { status: 500, type, text: `${messageOf(error)}\n` };
+    }
+  };
+  const server = createServer(async (request, response) => {
+    request.resume();
+    const { status, type, text } = await pageAt(request.method, request.url);
+    const body = Buffer.from(text);
+    response.writeHead(status, { 'content-type': type, 'content-length': body.length }).end(body);
+  });
+  return plainServer(server);
+}

@@ -1,0 +1,64 @@
+/** What Falco's parser cuts a text into, and what waits for a colon to be decided. */
+
+export type TokenKind =
+  | 'directive'
+  | 'document_start'
+  | 'document_end'
+  | 'block_list'
+  | 'block_map'
+  | 'block_list_end'
+  | 'block_map_end'
+  | 'block_entry'
+  | 'flow_list'
+  | 'flow_map'
+  | 'flow_list_end'
+  | 'flow_map_end'
+  | 'flow_entry'
+  | 'key'
+  | 'value'
+  | 'anchor'
+  | 'alias'
+  | 'tag'
+  | 'plain'
+  | 'single_quoted'
+  | 'double_quoted'
+  | 'block_scalar';
+
+export interface Token {
+  readonly kind: TokenKind;
+  /** What a scalar, an anchor, an alias, a tag or a directive says; '' for others. */
+  readonly value: string;
+  /** Offsets of the begin and behind the end; the same for tokens without text. */
+  readonly at: number;
+  readonly end: number;
+  /** From 1. */
+  readonly line: number;
+  readonly column: number;
+  /** Nothing can be put behind it without changing it: it goes on to the end of the text. */
+  readonly open: boolean;
+  sure: 'sure' | 'unsure' | 'void';
+}
+
+/** A collection that indentation holds open. */
+export interface Indent {
+  readonly column: number;
+  readonly of: 'nothing' | 'list' | 'map';
+  sure: Token['sure'];
+}
+
+/** What would be a key if a colon came. */
+export interface PossibleKey {
+  readonly at: number;
+  readonly line: number;
+  readonly flowLevel: number;
+  /** It is a flow collection itself. */
+  readonly isFlow: boolean;
+  readonly indent: Indent | undefined;
+  readonly tokens: readonly Token[];
+}
+
+/** Makes a key of what could be one, or nothing of it. */
+export function decide(key: PossibleKey, sure: 'sure' | 'void'): void {
+  if (key.indent !== undefined) key.indent.sure = sure;
+  for (const token of key.tokens) token.sure = sure;
+}

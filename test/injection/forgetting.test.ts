@@ -1,0 +1,138 @@
+/** Other settings on what an earlier injection made: as if it had never been (issue 14). */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import fastJsonPatch, { type Operation } from 'fast-json-patch';
+import { effectiveIdentity } from '../../src/federation/identity.ts';
+import { inject } from '../../src/injection/inject.ts';
+import type { PodTemplate } from '../../src/injection/pod-template.ts';
+import type { Settings } from '../../src/settings/schema.ts';
+import { frozen, podTemplates, settingsFrom } from './pods.ts';
+
+/** Settings of every kind that leaves something else in a pod. */
+const settings: fc.Arbitrary<Settings> = fc
+  .record(
+    {
+      role: fc.constantFrom('spoke', 'hub'),
+      labels: fc.constantFrom(
+        {},
+        { env: 'staging' },
+        { env: 'mine' },
+        { team: 'blue', region: 'eu' },
+        { env: 'staging', team: 'red', region: 'eu' },
+      ),
+      tags: fc.constantFrom([], ['staging'], ['a', 'b']),
+      rules: fc.record(
+        {
+          enabled: fc.boolean(),
+          startup: fc.constantFrom('init', 'alongside'),
+          follow: fc.boolean(),
+          inImage: fc.constantFrom('copy', 'leave'),
+          resources: fc.constantFrom(
+            { requests: { cpu: '10m' }, limits: { cpu: '1', memory: '64Mi' } },
+            { limits: { cpu: '500m', memory: '128Mi' } },
+          ),
+        },
+        { requiredKeys: [] },
+      ),
+      hub: fc.record(
+        {
+          address: fc.constantFrom('https://hub.example', 'https://other.example', 'https://mine.example'),
+          checkCertificate: fc.boolean(),
+          minimumPriority: fc.constantFrom('warning', 'debug'),
+          clientCertificateSecret: fc.constantFrom('certificate', 'other-certificate'),
+          headersSecret: fc.constantFrom('headers', 'other-headers'),
+        },
+        { requiredKeys: ['address'] },
+      ),
+    },
+    { requiredKeys: [] },
+  )
+  .chain(({ hub, ...others }) => {
+    const common = { cluster: 'staging', ...others };
+    if (hub === undefined || others.role === 'hub') return fc.constant(common);
+    const { address } = hub;
+    return fc.constantFrom(
+      { ...common, hub: { ...hub, through: 'falcosidekick' } },
+      { ...common, hub: { address } },
+      { ...common, hub: { address }, forwarder: { address: 'http://forwarder.other:2801' } },
+    );
+  })
+  .map((value) => settingsFrom(JSON.stringify(value)));
+
+/** As kubectl and the API server keep it: a template that is stored has no empty texts in its environment. */
+function stored(template: PodTemplate): PodTemplate {
+  const containers = template.spec.containers.map((one) =>
+    one.env
+      ? { ...one, env: one.env.map(({ value, ...entry }) => (value ? { ...entry, value } : entry)) }
+      : one,
+  );
+  return { ...template, spec: { ...template.spec, containers } };
+}
+
+function injected(template: PodTemplate, settings: Settings): PodTemplate {
+  const { identity } = effectiveIdentity(settings, undefined, undefined);
+  const { patch } = inject(frozen(template), identity);
+  const sent: Operation[] = JSON.parse(JSON.stringify(patch));
+  return fastJsonPatch.applyPatch(structuredClone(template), sent, true).newDocument;
+}
+
+type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+
+/** Without empty lists, maps and texts, which say what absent ones do; volumes, which have no order, by name. */
+function meaning(value: Json): Json {
+  if (Array.isArray(value)) return value.map(meaning);
+  if (typeof value !== 'object' || value === null) return value;
+  const fields = Object.entries(value)
+    .map(([key, one]): [string, Json] => [key, key === 'volumes' ? byName(one) : meaning(one)])
+    .filter(([, one]) => one !== '' && (typeof one !== 'object' || Object.keys(one ?? {}).length > 0));
+  return Object.fromEntries(fields);
+}
+
+function byName(volumes: Json): Json {
+  const list = Array.isArray(volumes) ? volumes.map((one) => JSON.stringify(meaning(one))) : [];
+  return list.toSorted();
+}
+
+function assertSame(is: PodTemplate, expected: PodTemplate): void {
+  assert.deepEqual(meaning(JSON.parse(JSON.stringify(is))), meaning(JSON.parse(JSON.stringify(expected))));
+}
+
+describe('an injection with other settings', () => {
+  test('makes of an injected template what it makes of the template itself', () => {
+    fc.assert(
+      fc.property(podTemplates, settings, settings, (template, first, second) => {
+        assertSame(injected(injected(template, first), second), injected(template, second));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test('so it does when the API server has stored the template, and through three of them', () => {
+    fc.assert(
+      fc.property(podTemplates, settings, settings, settings, (template, first, second, third) => {
+        const twice = injected(stored(injected(stored(template), first)), second);
+        assertSame(injected(stored(twice), third), injected(stored(template), third));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test('what a user has changed in a variable of ours is the user’s', () => {
+    const template: PodTemplate = {
+      spec: { containers: [{ name: 'falcosidekick', image: 'falcosecurity/falcosidekick:2.32.0' }] },
+    };
+    const spoke = settingsFrom(
+      'cluster: staging\nhub: {through: falcosidekick, address: "https://hub.example"}\n',
+    );
+    const changed = structuredClone(injected(template, spoke));
+    const entry = changed.spec.containers[0]?.env?.find(({ name }) => name === 'WEBHOOK_ADDRESS');
+    assert.ok(entry);
+    entry.value = 'https://mine.example';
+    const { env } = injected(changed, spoke).spec.containers[0] ?? {};
+    assert.deepEqual(env, [
+      { name: 'WEBHOOK_ADDRESS', value: 'https://mine.example' },
+      { name: 'CUSTOMFIELDS', value: 'env:staging' },
+    ]);
+  });
+});

@@ -1,0 +1,163 @@
+/** A publication is done when Falco has read it; here the test reads in Falco's place, or does not. */
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, type TestContext, test } from 'node:test';
+import { setTimeout as wait } from 'node:timers/promises';
+import { signatureOf } from '../../src/rules/configuration/file-system.ts';
+import { cannotCompile, compile, withoutInotify } from './compiled.ts';
+import { recordingNode, start, stopped, until } from './running.ts';
+
+const list = 'rules_files:\n  - "/rules/00-one"\n';
+const waiting = 'waiting for Falco to read it';
+
+/** A follower that has published, with pauses of a second, two and four in place of 5, 10, … of them. */
+async function published(t: TestContext, firstPause = 1_000, inotify?: string) {
+  const node = recordingNode();
+  const source = join(node.folder, 'source');
+  writeFileSync(source, '');
+  node.leave(list, [source, signatureOf(source)]);
+  const launcher = compile(node.node, 'main.mjs', 'checked', inotify, [
+    `FIRST_PAUSE=${firstPause}`,
+    'MOST_TIMES=3',
+  ]);
+  const { child, said } = start(t, launcher);
+  await until('it is published', () => said.err.includes(waiting));
+  const says = (text: string, from = 0) =>
+    until(`it says ${text}`, () => said.err.slice(from).includes(text));
+  const inode = () => statSync(node.dropIn).ino;
+  const isMarked = () => existsSync(join(node.folder, 'work/unread'));
+  /** Has Node run again, which finds the list as it is then. */
+  const wake = async () => {
+    const before = node.calls().length;
+    writeFileSync(source, 'changed');
+    await until('Node runs', () => node.calls().length > before);
+  };
+  return { ...node, child, said, says, inode, isMarked, source, wake };
+}
+
+describe('the launcher, when it has published', { skip: cannotCompile }, () => {
+  test('read at once: it says so and touches nothing any more', async (t) => {
+    const { dropIn, child, said, says, inode, isMarked } = await published(t, 4_000);
+    const first = inode();
+    assert.ok(isMarked());
+    assert.equal(readFileSync(dropIn, 'utf8'), list);
+    await says('Falco has read it after');
+    await wait(5_000);
+    assert.deepEqual([inode(), isMarked()], [first, false]);
+    assert.equal(await stopped(child), 0);
+    assert.equal(said.err.trim().split('\n').length, 2, said.err);
+  });
+
+  test('unread: the same is renamed over it, with growing pauses, and not for ever', async (t) => {
+    const { dropIn, child, said, says, inode, isMarked } = await published(t);
+    const seen = new Set([inode()]);
+    for (const [times, next] of [
+      ['1 of 3', ', and again in 2 s'],
+      ['2 of 3', ', and again in 4 s'],
+      ['3 of 3', ''],
+    ]) {
+      await says(`published once more (${times})${next}\n`);
+      assert.ok(!seen.has(inode()), 'another file');
+      seen.add(inode());
+      assert.equal(statSync(dropIn).mode & 0o777, 0o644);
+    }
+    await says('does not look for changes (watch_config_files)');
+    assert.ok(isMarked());
+    const last = inode();
+    assert.equal(readFileSync(dropIn, 'utf8'), list);
+    await says('Falco has read it after');
+    assert.deepEqual([inode(), isMarked()], [last, false]);
+    assert.equal(await stopped(child), 0);
+    assert.equal(said.err.trim().split('\n').length, 6, said.err);
+  });
+
+  test('read later: from then on nothing is renamed', async (t) => {
+    const { dropIn, child, said, says, inode } = await published(t);
+    await says('1 of 3');
+    const second = inode();
+    assert.equal(readFileSync(dropIn, 'utf8'), list);
+    await says('Falco has read it after');
+    await wait(2_500);
+    assert.equal(inode(), second);
+    assert.equal(await stopped(child), 0);
+    assert.equal(said.err.trim().split('\n').length, 3, said.err);
+  });
+
+  test('taken away or replaced by somebody else: that one stays', async (t) => {
+    for (const text of [undefined, 'other']) {
+      const { folder, dropIn, child, says, isMarked } = await published(t);
+      rmSync(dropIn);
+      if (text !== undefined) {
+        writeFileSync(join(folder, 'other'), text);
+        renameSync(join(folder, 'other'), dropIn);
+      }
+      await says('is another one now, or gone: not waiting any more');
+      assert.deepEqual([existsSync(dropIn), isMarked()], [text !== undefined, true]);
+      assert.equal(await stopped(child), 0);
+    }
+  });
+
+  test('published anew meanwhile: the new one is waited for; that Node reads it is not Falco’s doing', async (t) => {
+    const { dropIn, leave, watch, child, said, says, inode, source, wake } = await published(t);
+    leave(`${list}  - "/rules/01-two"\n`, [source, 'before']);
+    await wake();
+    await until('it waits anew', () => said.err.split(waiting).length === 3);
+    const second = inode();
+    const from = said.err.lastIndexOf(waiting);
+    // Woken again at once, as `before` is no signature, and with nothing to publish.
+    watch(0, [source, signatureOf(source)]);
+    await says('1 of 3', from);
+    assert.notEqual(inode(), second);
+    assert.doesNotMatch(said.err, /has read/);
+    // Not seen while Node runs.
+    await until('it is seen that the test reads', () => {
+      assert.equal(readFileSync(dropIn, 'utf8'), `${list}  - "/rules/01-two"\n`);
+      return said.err.includes('Falco has read it');
+    });
+    assert.equal(await stopped(child), 0);
+  });
+
+  test('what cannot be written is said, and it goes on', async (t) => {
+    const { folder, dropIn, child, says, inode } = await published(t);
+    const first = inode();
+    rmSync(join(folder, 'work'), { recursive: true });
+    await says('cannot make');
+    assert.equal(inode(), first);
+    mkdirSync(join(folder, 'work'));
+    await says('2 of 3');
+    assert.notEqual(inode(), first);
+    assert.equal(readFileSync(dropIn, 'utf8'), list);
+    await says('Falco has read it after');
+    assert.equal(await stopped(child), 0);
+  });
+
+  test('a drop-in that cannot be put in force is tried again later', async (t) => {
+    const node = recordingNode();
+    mkdirSync(join(node.dropIn, 'in the way'), { recursive: true });
+    node.leave(list);
+    const { child, said } = start(t, compile(node.node, 'main.mjs'));
+    await until('it says so', () => said.err.includes('again in 30 s'));
+    assert.match(said.err, /cannot rename the new list to .*federation\.yaml: /);
+    assert.equal(await stopped(child), 0);
+  });
+
+  test('asked to stop while it waits, it stops; the mark tells the next one', async (t) => {
+    const { child, said, isMarked } = await published(t);
+    assert.equal(await stopped(child), 0);
+    assert.equal(isMarked(), true);
+    assert.doesNotMatch(said.err, /has read/);
+  });
+
+  test('without inotify: published twice more at the most, as nobody can tell', async (t) => {
+    const { child, said, says, inode, isMarked } = await published(t, 1_000, withoutInotify);
+    const first = inode();
+    await says('perhaps not read it for 1 s: published once more (1 of 2), and again in 2 s');
+    await says('(2 of 2)\n');
+    await says('not published again');
+    assert.notEqual(inode(), first);
+    assert.equal(isMarked(), false);
+    assert.equal(await stopped(child), 0);
+    assert.equal(said.err.match(/cannot see whether Falco reads it/g)?.length, 1, said.err);
+  });
+});

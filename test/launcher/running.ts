@@ -1,0 +1,77 @@
+/** A launcher that runs in a test, and what stands for Node there. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { setTimeout as wait } from 'node:timers/promises';
+import { openFolder, script } from './compiled.ts';
+
+/** Arguments of a follower. */
+export const follow = ['tag-rules', '--tag', 'staging', '--follow', '--', '/usr/bin/falco', '-o', 'a=b'];
+
+/** Starts a launcher; kills it when the test is done. */
+export function start(t: TestContext, launcher: string, args: readonly string[] = follow) {
+  const child = spawn(launcher, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  t.after(() => child.kill('SIGKILL'));
+  const said = { out: '', err: '' };
+  child.stdout.on('data', (chunk) => {
+    said.out += chunk;
+  });
+  child.stderr.on('data', (chunk) => {
+    said.err += chunk;
+  });
+  return { child, said };
+}
+
+/** Waits, and says in vain for what. */
+export async function until(what: string, isSo: () => boolean, patience = 20_000): Promise<number> {
+  const from = performance.now();
+  while (!isSo()) {
+    assert.ok(performance.now() - from < patience, `waited in vain until ${what}`);
+    await wait(20);
+  }
+  return performance.now() - from;
+}
+
+/** Asks it to stop and gives its exit status. */
+export async function stopped(child: ChildProcess): Promise<number | null> {
+  child.kill('SIGTERM');
+  const [status] = await once(child, 'exit');
+  return status;
+}
+
+/**
+ * A stand-in for Node that writes down how it was started, and gives the list in the file `list`. Like Node it reads
+ * the drop-in, and it leaves what is in the file `next` as a draft: there the list has to name it.
+ */
+export function recordingNode() {
+  const folder = openFolder();
+  const log = join(folder, 'log');
+  const list = join(folder, 'list');
+  const dropIn = join(folder, 'federation.yaml');
+  const draft = join(folder, 'work/file');
+  writeFileSync(log, '');
+  mkdirSync(join(folder, 'work'));
+  const node = script(
+    `exec 4< ${list}
+    echo "$FALCO_FEDERATION_WOKEN $*" >> ${log}
+    cat ${dropIn} > /dev/null 2>&1
+    if [ -f ${folder}/next ]; then echo > ${folder}/work/unread; mv ${folder}/next ${draft}; fi
+    cat <&4 >&3`,
+  );
+  type Pairs = readonly (readonly [string, string])[];
+  // By rename: the script may be reading it. It opens it first, so that a call is one with the list from before.
+  const write = (texts: readonly (string | number)[]) => {
+    writeFileSync(`${list}.new`, texts.map((text) => `${text}\0`).join(''));
+    renameSync(`${list}.new`, list);
+  };
+  const watch = (within: number, ...pairs: Pairs) => write([within, '', '', ...pairs.flat()]);
+  const leave = (text: string, ...pairs: Pairs) => {
+    writeFileSync(`${folder}/next`, text);
+    write([0, draft, dropIn, ...pairs.flat()]);
+  };
+  const calls = () => readFileSync(log, 'utf8').split('\n').slice(0, -1);
+  return { folder, dropIn, watch, leave, node, calls };
+}
