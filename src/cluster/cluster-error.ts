@@ -1,5 +1,5 @@
 import type { ClusterConnection } from './connection.ts';
-import { type ClusterRequest, describeResource } from './resource.ts';
+import { type ClusterRequest, describeResource, pluralOf } from './resource.ts';
 
 /** What came of a request that failed; the message names what was asked for, and of whom. */
 export class ClusterError extends Error {
@@ -28,17 +28,15 @@ function textOf(value: unknown, key: string): string {
   return typeof text === 'string' ? text : '';
 }
 
-function remedy(
-  { verb, resource: { group, plural, namespace, name } }: ClusterRequest,
-  status: number,
-): string {
+function remedy({ verb, resource }: ClusterRequest, status: number): string {
+  const { group, namespace, name } = resource;
   switch (status) {
     case 401:
       return '; its token or certificate is not accepted';
     case 403: {
       const where = namespace === undefined ? 'a ClusterRole' : `a Role in namespace "${namespace}"`;
       const which = name === undefined || verb === 'create' ? '' : `, resourceNames ["${name}"]`;
-      return `; it takes ${where} with apiGroups ["${group}"], resources ["${plural}"]${which}, verbs ["${verb}"]`;
+      return `; it takes ${where} with apiGroups ["${group}"], resources ["${pluralOf(resource)}"]${which}, verbs ["${verb}"]`;
     }
     default:
       return '';

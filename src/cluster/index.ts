@@ -1,8 +1,12 @@
 export { certificateStore } from './certificate-store.ts';
 export { onChange } from './changes.ts';
-export { ClusterError } from './cluster-error.ts';
+export { ClusterError, hasStatus } from './cluster-error.ts';
 export { connect } from './connect.ts';
 export type { ClusterConnection } from './connection.ts';
+export { tellEvent } from './events.ts';
+export { evictPod } from './evict.ts';
+export { leaseStore } from './lease.ts';
 export { type WatchedNamespaces, watchNamespaces } from './namespaces.ts';
+export { type WatchedPods, watchPods } from './pods.ts';
 export { readyReplicas } from './ready-replicas.ts';
 export { trustPublisher } from './trust-publisher.ts';

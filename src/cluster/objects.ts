@@ -44,6 +44,13 @@ export const endpointSliceList = z.looseObject({
   ),
 });
 
+export const leaseObject = z.looseObject({
+  metadata,
+  spec: z
+    .looseObject({ holderIdentity: z.string().nullish(), leaseDurationSeconds: z.number().nullish() })
+    .optional(),
+});
+
 /** One line of a watch. */
 export const watchLine = z.discriminatedUnion('type', [
   z.looseObject({ type: z.enum(['ADDED', 'MODIFIED', 'DELETED']), object: z.looseObject({ metadata }) }),

@@ -134,7 +134,7 @@ export function seePod(
     revision: revisionOf(metadata),
     createdAt: milliseconds(metadata.creationTimestamp),
     ready: status.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') === true,
-    ending: metadata.deletionTimestamp !== undefined,
+    ending: Boolean(metadata.deletionTimestamp),
     annotations,
     seal: injected && sealOf(injected),
     outcome: outcomeOf(template, injected !== undefined, identity),

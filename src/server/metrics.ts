@@ -16,6 +16,19 @@ export interface MetricsSources {
   };
   /** Opted-in namespaces; `undefined` where no API server is watched. */
   readonly namespaces: () => { readonly known: number; readonly synced: boolean } | undefined;
+  /** Pods with Falco or falcosidekick in them; `undefined` where no pods can be seen. */
+  readonly pods: () => PodCounts | undefined;
+}
+
+export interface PodCounts {
+  readonly synced: boolean;
+  readonly states: readonly {
+    readonly namespace: string;
+    readonly workloadKind: string;
+    readonly state: string;
+    readonly pods: number;
+  }[];
+  readonly findings: readonly { readonly namespace: string; readonly code: string; readonly pods: number }[];
 }
 
 export interface Metrics {
@@ -56,6 +69,43 @@ function info(registry: Registry, name: string, help: string, labels: () => Reco
       this.set(labels(), 1);
     },
   });
+}
+
+/** What the gauges of pods show; without a value for what there is none of. */
+function podGauges(registry: Registry, pods: MetricsSources['pods']): void {
+  new Gauge({
+    registers: [registry],
+    name: `${prefix}pods`,
+    help: 'Pods with Falco or falcosidekick in opted-in namespaces, by how they stand to the settings.',
+    labelNames: ['namespace', 'workload_kind', 'state'],
+    collect() {
+      this.reset();
+      for (const { namespace, workloadKind, state, pods: count } of pods()?.states ?? []) {
+        this.set({ namespace, workload_kind: workloadKind, state }, count);
+      }
+    },
+  });
+  new Gauge({
+    registers: [registry],
+    name: `${prefix}pod_findings`,
+    help: 'Pods of which something was found, by code; docs/reasons.md explains each.',
+    labelNames: ['namespace', 'code'],
+    collect() {
+      this.reset();
+      for (const { namespace, code, pods: count } of pods()?.findings ?? []) {
+        this.set({ namespace, code }, count);
+      }
+    },
+  });
+  gauge(
+    registry,
+    'pods_synced',
+    'Whether the pods of opted-in namespaces have been listed (1); absent without the permission to see them.',
+    () => {
+      const known = pods();
+      return known === undefined ? undefined : Number(known.synced);
+    },
+  );
 }
 
 function seconds(date: Date): number {
@@ -117,6 +167,7 @@ export function makeMetrics(sources: MetricsSources): Metrics {
       return namespaces === undefined ? undefined : Number(namespaces.synced);
     },
   );
+  podGauges(registry, sources.pods);
   return {
     registry,
     decided: ({ reason, findings: others }) => {

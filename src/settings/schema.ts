@@ -174,6 +174,17 @@ const hub = z
   })
   .describe('Where a spoke sends its events. Spokes only.');
 
+const rollout = z
+  .strictObject({
+    restartStale: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Replace pods of opted-in namespaces that were injected with other settings or by another version, or created without the webhook: one at a time for each DaemonSet, Deployment, ReplicaSet or StatefulSet, by the Eviction API, so PodDisruptionBudgets count and no template is touched. The next one only when its successor is ready and federated. Needs components/restart-stale of the manifests.',
+      ),
+  })
+  .describe('Pods that are there already.');
+
 export const settingsSchema = z
   .strictObject({
     cluster: clusterName.describe('Name of this cluster. Default for labels.env and tags.'),
@@ -195,6 +206,7 @@ export const settingsSchema = z
     // prefault: the defaults of the keys inside apply where the whole section is absent.
     rules: rules.prefault({}),
     hub: hub.optional(),
+    rollout: rollout.prefault({}),
   })
   .superRefine((settings, context) => {
     if (settings.role === 'hub' && settings.hub !== undefined) {
