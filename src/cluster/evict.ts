@@ -2,8 +2,10 @@ import type { EvictionAnswer } from '../coverage/restarts.ts';
 import { messageOf } from '../reasons/message-of.ts';
 import { ClusterError, hasStatus } from './cluster-error.ts';
 import type { ClusterConnection } from './connection.ts';
+import { podObject } from './objects.ts';
+import { readObject } from './read-object.ts';
 import { requestJson } from './request.ts';
-import { eviction, fieldManager } from './resource.ts';
+import { eviction, fieldManager, pods } from './resource.ts';
 
 /**
  * Asks the API server to evict this very pod. PodDisruptionBudgets count: one that would be broken is answered with 429.
@@ -30,4 +32,18 @@ export async function evictPod(
     if (error instanceof ClusterError) return { kind: 'refused', why: messageOf(error) };
     throw error;
   }
+}
+
+/** Whether this very pod is there and not being deleted. Takes get on pods. */
+export async function isPodThere(
+  connection: ClusterConnection,
+  namespace: string,
+  { name, uid }: { readonly name: string; readonly uid: string },
+): Promise<boolean> {
+  const pod = await readObject(
+    connection,
+    { verb: 'get', resource: { ...pods(namespace), name } },
+    { schema: podObject, kind: 'Pod', absent: 404 },
+  );
+  return pod?.metadata.uid === uid && !pod.metadata.deletionTimestamp;
 }

@@ -4,7 +4,7 @@ export { ClusterError, hasStatus } from './cluster-error.ts';
 export { connect } from './connect.ts';
 export type { ClusterConnection } from './connection.ts';
 export { tellEvent } from './events.ts';
-export { evictPod } from './evict.ts';
+export { evictPod, isPodThere } from './evict.ts';
 export { leaseStore } from './lease.ts';
 export { type WatchedNamespaces, watchNamespaces } from './namespaces.ts';
 export { type WatchedPods, watchPods } from './pods.ts';

@@ -44,6 +44,10 @@ export const endpointSliceList = z.looseObject({
   ),
 });
 
+export const podObject = z.looseObject({
+  metadata: metadata.extend({ deletionTimestamp: z.string().nullish() }),
+});
+
 export const leaseObject = z.looseObject({
   metadata,
   spec: z

@@ -1,3 +1,4 @@
+import { messageOf } from '../reasons/message-of.ts';
 import { hasStatus } from './cluster-error.ts';
 import type { ClusterConnection } from './connection.ts';
 import { objectSource, type ReceivedObject } from './object-source.ts';
@@ -121,7 +122,7 @@ function followNamespace<T extends Reflected>(source: ReflectorSource<T>): Follo
         try {
           return await source.list(next, signal);
         } catch (error) {
-          if (hasStatus(error, 403) && !mine.signal.aborted) refused(String(error));
+          if (hasStatus(error, 403) && !mine.signal.aborted) refused(messageOf(error));
           throw error;
         }
       },

@@ -20,6 +20,8 @@ export interface ReplaceableWorkload {
   readonly settings: string;
   /** Whether these have been in force long enough for every replica to have read them. */
   readonly steady: boolean;
+  /** How long ago others were in force, milliseconds; `undefined`: none were as long as we know. */
+  readonly changedBefore: number | undefined;
   readonly pods: readonly ReplaceablePod[];
 }
 
@@ -55,7 +57,8 @@ const wait = (why: string): RestartStep => ({ kind: 'wait', why });
  * | the pod that was to go | its successors               | settings since | next                        |
  * | ---------------------- | ---------------------------- | -------------- | --------------------------- |
  * | is ending              |                              | any            | wait                        |
- * | is there               |                              | any            | that pod again, or nothing  |
+ * | is there, and behind   |                              | any            | that pod again              |
+ * | is there, as it should |                              | any            | wait until it is ready      |
  * | is gone                | none yet                     | the same       | wait                        |
  * | is gone                | none for ten minutes         | changed        | nothing                     |
  * | is gone                | one is not ready             | the same       | wait                        |
@@ -69,7 +72,7 @@ function stepAfterLast(
   now: number,
 ): RestartStep | undefined {
   const there = live.find(({ uid }) => uid === pod);
-  if (there !== undefined) return there.behind ? { kind: 'evict', pod: there } : undefined;
+  if (there !== undefined) return stepAtSame(there);
   const successors = createdSince(live, at);
   if (successors.length === 0) {
     return !isSame && now - at > patience ? undefined : wait(`the successor of ${name} is not there`);
@@ -78,6 +81,12 @@ function stepAfterLast(
   if (unready === undefined) return undefined;
   if (!isSame && unready.behind) return { kind: 'evict', pod: unready };
   return wait(`${unready.name} is not ready`);
+}
+
+/** It may itself be a successor that was not ready when other settings asked for it to go. */
+function stepAtSame(pod: ReplaceablePod): RestartStep | undefined {
+  if (pod.behind) return { kind: 'evict', pod };
+  return pod.ready ? undefined : wait(`${pod.name} is not ready`);
 }
 
 /**
@@ -95,7 +104,7 @@ function firstToGo({ kind }: Workload, behind: readonly ReplaceablePod[]): Repla
 }
 
 /** Why none may go whatever was done before; `undefined`: one may. */
-function notNow({ workload, steady, pods }: ReplaceableWorkload, now: number): string | undefined {
+function hindranceOf({ workload, steady, pods }: ReplaceableWorkload, now: number): string | undefined {
   const ending = pods.find((pod) => pod.ending);
   if (ending !== undefined) return `${ending.name} is ending`;
   if (!replacing.has(workload.kind)) return `pods of a ${workload.kind} are not replaced`;
@@ -105,28 +114,53 @@ function notNow({ workload, steady, pods }: ReplaceableWorkload, now: number): s
   return undefined;
 }
 
+/** Settings that come back after others are new ones: a pod may have been created under those. */
+function isForToday(
+  { settings, changedBefore }: ReplaceableWorkload,
+  entry: RestartEntry | undefined,
+  now: number,
+): boolean {
+  if (entry?.settings !== settings) return false;
+  return changedBefore === undefined || entry.since > now - changedBefore;
+}
+
 /**
  * What is next for one workload. One pod at a time: the next one only when the former's successor is ready and what
  * the settings ask for. No pod that was created under the same settings ever goes.
  *
  * @param entry what was done about it before, by whoever did it
- * @param now the API server's time
  */
-export function stepFor(one: ReplaceableWorkload, entry: RestartEntry | undefined, now: number): RestartStep {
+export function stepFor(
+  one: ReplaceableWorkload,
+  entry: RestartEntry | undefined,
+  { now, delay }: RestartTime,
+): RestartStep {
   const live = one.pods.filter(({ ending }) => !ending);
-  const isSame = entry?.settings === one.settings;
+  const isSame = isForToday(one, entry, now);
   if (entry !== undefined && isSame) {
     const ill = createdSince(live, entry.since).find(({ behind, failing }) => behind || failing);
     if (ill !== undefined) return { kind: 'stopped', pod: ill };
   }
   const behind = live.filter((pod) => pod.behind);
-  const hindrance = notNow(one, now);
   const next = entry === undefined ? undefined : stepAfterLast(live, entry, isSame, now);
   if (next?.kind === 'wait') return next;
   if (behind.length === 0 && live.length === one.pods.length) return { kind: 'whole' };
+  const hindrance = hindranceOf(one, now);
   if (hindrance !== undefined) return wait(hindrance);
-  const pod = next?.kind === 'evict' ? next.pod : firstToGo(one.workload, behind);
-  return pod === undefined ? { kind: 'whole' } : { kind: 'evict', pod };
+  const old = behind.filter(({ createdAt }) => createdAt <= now - delay);
+  const pod = next?.kind === 'evict' ? next.pod : firstToGo(one.workload, old);
+  return pod !== undefined && old.includes(pod) ? { kind: 'evict', pod } : wait('what is behind is new');
+}
+
+/** Milliseconds. */
+export interface RestartTime {
+  /** By the API server's clock. */
+  readonly now: number;
+  /**
+   * How old a pod must be: another replica may have read newer settings than ours before it made it, and we will have
+   * read them by then.
+   */
+  readonly delay: number;
 }
 
 /** What is next for each, and what is to be remembered before anything is done. */
@@ -137,13 +171,13 @@ export interface RestartPlan {
 }
 
 function entryFor(
-  { settings }: ReplaceableWorkload,
+  one: ReplaceableWorkload,
   { uid, name }: ReplaceablePod,
   before: RestartEntry | undefined,
   now: number,
 ): RestartEntry {
-  const since = before?.settings === settings ? before.since : now;
-  return { settings, since, pod: uid, name, at: now };
+  const since = before !== undefined && isForToday(one, before, now) ? before.since : now;
+  return { settings: one.settings, since, pod: uid, name, at: now };
 }
 
 /** A pod that was created without the webhook although it should have been called: the same may happen to the next. */
@@ -155,10 +189,11 @@ function isMissed(step: RestartStep): boolean {
 export function planRestarts(
   workloads: readonly ReplaceableWorkload[],
   before: RestartRecord,
-  now: number,
+  time: RestartTime,
 ): RestartPlan {
+  const { now } = time;
   const steps = new Map(
-    workloads.map((one) => [one.workload.key, stepFor(one, before[one.workload.key], now)]),
+    workloads.map((one) => [one.workload.key, stepFor(one, before[one.workload.key], time)]),
   );
   const isCalled = ![...steps.values()].some(isMissed);
   const record: Record<string, RestartEntry> = {};

@@ -29,6 +29,13 @@ function gather(pods: Iterable<SeenPod>, identityOf: IdentityOf, now: number): r
   return [...workloads.values()];
 }
 
+/** Since when a workload has had its settings, and whether it was seen with others before. */
+interface Since {
+  readonly settings: string;
+  readonly since: number;
+  readonly changed: boolean;
+}
+
 /**
  * Workloads as a replacement sees them. Remembers since when each has had its present settings: a replica that reads
  * them a minute later would make a successor of the former ones.
@@ -40,16 +47,19 @@ export function restartView(
   delay: number,
   clock: () => number,
 ): (pods: Iterable<SeenPod>, identityOf: IdentityOf, now: number) => readonly ReplaceableWorkload[] {
-  let known = new Map<string, { readonly settings: string; readonly since: number }>();
+  let known = new Map<string, Since>();
   return (pods, identityOf, now) => {
-    const seen = new Map<string, { readonly settings: string; readonly since: number }>();
+    const seen = new Map<string, Since>();
     const workloads = gather(pods, identityOf, now).map((one): ReplaceableWorkload => {
       const { key } = one.workload;
       const settings = [...one.settings].sort().join();
       const before = known.get(key);
-      const since = before?.settings === settings ? before.since : clock();
-      seen.set(key, { settings, since });
-      return { workload: one.workload, settings, steady: clock() - since >= delay, pods: one.pods };
+      const isSame = before?.settings === settings;
+      const now = isSame ? before : { settings, since: clock(), changed: before !== undefined };
+      seen.set(key, now);
+      const age = clock() - now.since;
+      const changedBefore = now.changed ? age : undefined;
+      return { workload: one.workload, settings, steady: age >= delay, changedBefore, pods: one.pods };
     });
     known = seen;
     return workloads;

@@ -6,7 +6,7 @@ import {
   type RestartPlan,
   type RestartStep,
 } from './restart-plan.ts';
-import { readRecord } from './restart-record.ts';
+import { type RestartRecord, readRecord } from './restart-record.ts';
 import type { Workload } from './workload.ts';
 
 /** What came of asking for an eviction: it was granted; nothing is there to evict; or it may not be now. */
@@ -18,11 +18,18 @@ export type EvictionAnswer =
 export interface RestartParts {
   /** Name of this replica. */
   readonly me: string;
+  /** So long a pod must have been there, and settings in force, before anything is done about it, milliseconds. */
+  readonly delay: number;
   readonly lease: LeaseStore;
   readonly evict: (
     namespace: string,
     pod: { readonly name: string; readonly uid: string },
   ) => Promise<EvictionAnswer>;
+  /** Whether this very pod is there and not being deleted, by the API server and no watch. */
+  readonly isThere: (
+    namespace: string,
+    pod: { readonly name: string; readonly uid: string },
+  ) => Promise<boolean>;
   /** Milliseconds that only go forward. */
   readonly now: () => number;
   readonly tell: (event: RestartNews) => void;
@@ -67,7 +74,7 @@ const nothing: RestartState = { leads: false, steps: new Map(), problem: undefin
  * Replaces pods that are behind. Of several replicas the one that holds the Lease does it; what it is about to do is
  * written there first, so that whoever comes after goes on from it.
  */
-export function restarts({ me, lease, evict, now, tell }: RestartParts): Restarts {
+export function restarts({ me, delay, lease, evict, isThere, now, tell }: RestartParts): Restarts {
   const mayTake = leaseWatch(me);
   const refused = new Map<string, number>();
   let held: StoredLease | undefined;
@@ -101,6 +108,24 @@ export function restarts({ me, lease, evict, now, tell }: RestartParts): Restart
     }
   }
 
+  /**
+   * A pod that was to go and is still seen may be gone: its eviction's answer was lost, or the watch is behind. To ask
+   * for it again would set the time after which its successor is looked for too late.
+   */
+  async function withoutGone(
+    workloads: readonly ReplaceableWorkload[],
+    record: RestartRecord,
+  ): Promise<readonly ReplaceableWorkload[]> {
+    const result: ReplaceableWorkload[] = [];
+    for (const one of workloads) {
+      const { key, namespace } = one.workload;
+      const last = one.pods.find(({ uid, ending }) => uid === record[key]?.pod && !ending);
+      const isGone = last !== undefined && !(await isThere(namespace, last));
+      result.push(isGone ? { ...one, pods: one.pods.filter((pod) => pod !== last) } : one);
+    }
+    return result;
+  }
+
   async function round({ workloads }: RestartView): Promise<RestartState> {
     const isNeeded = workloads.some(({ pods }) => pods.some(({ behind }) => behind));
     if (!isNeeded && held === undefined && now() - lookedAt < looksAnyway) return nothing;
@@ -108,7 +133,7 @@ export function restarts({ me, lease, evict, now, tell }: RestartParts): Restart
     held = mine?.lease;
     if (mine === undefined) return nothing;
     const before = readRecord(mine.lease.record);
-    const plan = planRestarts(workloads, before, mine.at);
+    const plan = planRestarts(await withoutGone(workloads, before), before, { now: mine.at, delay });
     const record = JSON.stringify(plan.record);
     if (plan.evictions.length > 0) {
       const from = now();

@@ -11,7 +11,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import type { V1Pod, V1Service } from '@kubernetes/client-node';
+import type { V1Pod } from '@kubernetes/client-node';
 import { checkCluster } from '../cluster/cluster.e2e.ts';
 import { buildImage } from '../real/built-image.ts';
 import { missing, must } from '../real/machine.ts';
@@ -20,20 +20,17 @@ import { recordedPods } from '../real/recorded-pods.ts';
 import { onNode, tagTwice } from '../real/tagging-run.ts';
 import { type Api, api as apiOf } from './api.ts';
 import { type ControlPlane, missingPrograms, startControlPlane } from './control-plane.ts';
+import { testCoverage } from './coverage.e2e.ts';
 import { applyAndWait, makeNamespace, optedIn, ownChart, workloadsIn } from './created-pods.ts';
 import { testFaults } from './faults.ts';
-import { appName, type Installation, namespace, startInstallation } from './installation.ts';
+import { flags, installManifests, patchWebhook } from './install-manifests.ts';
+import type { Installation } from './installation.ts';
 import { checkManifests } from './manifests.e2e.ts';
 import { testScenarios } from './scenarios.ts';
 
 const isCi = process.env.CI === 'true';
 const folder = join(root, '.cache', 'e2e');
 const settings = 'cluster: staging\nhub: {address: "https://falcosidekick.hub.example"}\n';
-const flags = [
-  ...['--tls-secret', `${appName}-certificates`, '--tls-name', `${appName}.${namespace}.svc`],
-  ...['--drain-delay', '2s', '--grace-period', '15s'],
-];
-
 const lacking = missingPrograms();
 const leftOut = lacking.length > 0 && !isCi && `needs ${lacking.join(', ')} (see .ci/install-control-plane)`;
 const lackingForImage = missing();
@@ -79,18 +76,7 @@ describe('in a real control plane', { skip: leftOut }, () => {
 
     before(async () => {
       const { controlPlane, api } = cluster();
-      await install(controlPlane);
-      const { body } = await api.call('GET', `/api/v1/namespaces/${namespace}/services/${appName}`);
-      // Safe: it was applied a line before.
-      const { clusterIP = '' } = (body as V1Service).spec ?? {};
-      installed = await startInstallation({
-        folder,
-        kubeconfig: await controlPlane.serviceAccountKubeconfig(namespace, appName),
-        api,
-        settings,
-        flags,
-        address: { host: clusterIP, port: servicePort },
-      });
+      installed = await installManifests({ folder, controlPlane, api, settings, flags });
       const from = performance.now();
       await Promise.all([installed.add(), installed.add()]);
       console.log(`two replicas are ready ${Math.round(performance.now() - from)} ms after their start`);
@@ -98,6 +84,9 @@ describe('in a real control plane', { skip: leftOut }, () => {
     after(() => installed?.stop());
 
     testScenarios(() => ({ ...cluster(), installation: installation(), settings }));
+
+    describe('coverage', () =>
+      testCoverage(() => ({ ...cluster(), installation: installation(), flags, settings })));
 
     describe('faults under load', () => {
       let pod: V1Pod | undefined;
@@ -150,27 +139,3 @@ describe('in a real control plane', { skip: leftOut }, () => {
     });
   });
 });
-
-/** The manifests' 443, where this user may listen on it. */
-const servicePort = process.getuid?.() === 0 ? 443 : 8443;
-
-/** As README says, but with `failurePolicy: Fail`, so that nothing passes unseen. */
-async function install({ kubectl }: ControlPlane): Promise<void> {
-  await kubectl(['apply', '--server-side', '-k', join(root, 'manifests/overlays/spoke')]);
-  if (servicePort !== 443) {
-    const ports = { spec: { ports: [{ name: 'webhook', port: servicePort, targetPort: 'webhook' }] } };
-    await kubectl([
-      ...['patch', 'service', appName, '--namespace', namespace, '--type=merge'],
-      ...['--patch', JSON.stringify(ports)],
-    ]);
-  }
-  await patchWebhook(kubectl, { failurePolicy: 'Fail', clientConfig: { service: { port: servicePort } } });
-}
-
-async function patchWebhook(kubectl: ControlPlane['kubectl'], fields: object): Promise<void> {
-  const patch = { webhooks: [{ name: 'inject.falco-federation.io', ...fields }] };
-  await kubectl([
-    ...['patch', 'mutatingwebhookconfiguration', appName, '--type=strategic'],
-    ...['--patch', JSON.stringify(patch)],
-  ]);
-}

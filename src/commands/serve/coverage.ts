@@ -4,6 +4,7 @@ import {
   type ClusterConnection,
   evictPod,
   hasStatus,
+  isPodThere,
   leaseStore,
   tellEvent,
   type WatchedPods,
@@ -235,8 +236,10 @@ function replacer(
   const view = restartView(delay, now);
   const replacement: Restarts = restarts({
     me: replica,
+    delay,
     lease: leaseStore(connection, namespace, lease),
     evict: (of, pod) => evictPod(connection, of, pod),
+    isThere: (of, pod) => isPodThere(connection, of, pod),
     now,
     tell: ({ kind, ...about }) =>
       kind === 'evicted' ? logger.info(about, 'pod replaced') : logger.warn(about, 'pod not replaced'),
