@@ -1,8 +1,8 @@
 import { ClusterError, hasStatus } from './cluster-error.ts';
 import type { ClusterConnection } from './connection.ts';
-import { objectList, watchLine } from './objects.ts';
+import { anyObject, listObject, watchLine } from './objects.ts';
 import { Expired, type Page, type Reflected, type ReflectorSource, type WatchEvent } from './reflector.ts';
-import { requestJson, requestJsonLines } from './request.ts';
+import { requestJsonLines, requestList } from './request.ts';
 import type { ClusterRequest, Resource } from './resource.ts';
 
 /** An object as the API server sends it, as far as every kind is alike. */
@@ -19,7 +19,7 @@ export interface Selection<T extends Reflected> {
   readonly resource: Resource;
   /** As in the API; '' for all. */
   readonly labelSelector?: string;
-  /** Objects in one part of a list: what is read of it is in memory as a whole. */
+  /** Objects in one part of a list. */
   readonly pageSize: number;
   /** Content types: the form of a list, and of one object; plain JSON by default. */
   readonly accept?: { readonly list: string; readonly object: string };
@@ -77,18 +77,20 @@ export function objectSource<T extends Reflected>(
         ...(next === undefined ? {} : { continue: next }),
       };
       const request: ClusterRequest = { verb: 'list', resource, query, ...form('list') };
-      const answer = objectList.safeParse(
-        await requestJson(connection, request, signal).catch((error: unknown) => {
-          throw expiredOr(error);
-        }),
-      );
-      if (!answer.success) throw new ClusterError(connection, request, 'the answer is no list');
-      const { metadata, items } = answer.data;
-      return {
-        items: (items ?? []).map(keep).filter((object) => object !== undefined),
-        resourceVersion: metadata.resourceVersion,
-        next: metadata.continue || undefined,
+      const items: T[] = [];
+      const read = (item: unknown): void => {
+        const object = anyObject.safeParse(item);
+        if (!object.success) throw new ClusterError(connection, request, 'the answer is no list');
+        const kept = keep(object.data);
+        if (kept !== undefined) items.push(kept);
       };
+      const rest = await requestList(connection, request, read, signal).catch((error: unknown) => {
+        throw expiredOr(error);
+      });
+      const answer = listObject.safeParse(rest);
+      if (!answer.success) throw new ClusterError(connection, request, 'the answer is no list');
+      const { resourceVersion, continue: more } = answer.data.metadata;
+      return { items, resourceVersion, next: more || undefined };
     },
     watch: async (resourceVersion, seconds, signal) => {
       const query = {

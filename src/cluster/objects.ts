@@ -23,11 +23,11 @@ export const webhookConfigurationObject = z.looseObject({
     .optional(),
 });
 
-/** A list of anything with metadata. */
-export const objectList = z.looseObject({
+/** A list, without its items, and anything with metadata. */
+export const listObject = z.looseObject({
   metadata: z.looseObject({ resourceVersion: z.string(), continue: z.string().optional() }),
-  items: z.array(z.looseObject({ metadata })).nullish(),
 });
+export const anyObject = z.looseObject({ metadata });
 
 export const endpointSliceList = z.looseObject({
   items: z.array(

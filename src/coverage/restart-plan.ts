@@ -20,8 +20,8 @@ export interface ReplaceableWorkload {
   readonly settings: string;
   /** Whether these have been in force long enough for every replica to have read them. */
   readonly steady: boolean;
-  /** How long ago others were in force, milliseconds; `undefined`: none were as long as we know. */
-  readonly changedBefore: number | undefined;
+  /** When they came after others, by the clock that only goes forward; `undefined`: we know of no others. */
+  readonly changedAt: number | undefined;
   readonly pods: readonly ReplaceablePod[];
 }
 
@@ -116,12 +116,12 @@ function hindranceOf({ workload, steady, pods }: ReplaceableWorkload, now: numbe
 
 /** Settings that come back after others are new ones: a pod may have been created under those. */
 function isForToday(
-  { settings, changedBefore }: ReplaceableWorkload,
+  { settings, changedAt }: ReplaceableWorkload,
   entry: RestartEntry | undefined,
-  now: number,
+  { now, clock }: RestartTime,
 ): boolean {
   if (entry?.settings !== settings) return false;
-  return changedBefore === undefined || entry.since > now - changedBefore;
+  return changedAt === undefined || entry.since > now - (clock - changedAt);
 }
 
 /**
@@ -133,10 +133,11 @@ function isForToday(
 export function stepFor(
   one: ReplaceableWorkload,
   entry: RestartEntry | undefined,
-  { now, delay }: RestartTime,
+  time: RestartTime,
 ): RestartStep {
+  const { now, delay } = time;
   const live = one.pods.filter(({ ending }) => !ending);
-  const isSame = isForToday(one, entry, now);
+  const isSame = isForToday(one, entry, time);
   if (entry !== undefined && isSame) {
     const ill = createdSince(live, entry.since).find(({ behind, failing }) => behind || failing);
     if (ill !== undefined) return { kind: 'stopped', pod: ill };
@@ -156,6 +157,8 @@ export function stepFor(
 export interface RestartTime {
   /** By the API server's clock. */
   readonly now: number;
+  /** The same moment by the clock that only goes forward. */
+  readonly clock: number;
   /**
    * How old a pod must be: another replica may have read newer settings than ours before it made it, and we will have
    * read them by then.
@@ -174,9 +177,10 @@ function entryFor(
   one: ReplaceableWorkload,
   { uid, name }: ReplaceablePod,
   before: RestartEntry | undefined,
-  now: number,
+  time: RestartTime,
 ): RestartEntry {
-  const since = before !== undefined && isForToday(one, before, now) ? before.since : now;
+  const { now } = time;
+  const since = before !== undefined && isForToday(one, before, time) ? before.since : now;
   return { settings: one.settings, since, pod: uid, name, at: now };
 }
 
@@ -210,7 +214,7 @@ export function planRestarts(
       steps.set(key, wait('the webhook was not called for another workload'));
       continue;
     }
-    record[key] = entryFor(one, step.pod, before[key], now);
+    record[key] = entryFor(one, step.pod, before[key], time);
     evictions.push({ workload: one.workload, pod: step.pod });
   }
   return { steps, evictions, record };

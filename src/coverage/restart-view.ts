@@ -57,9 +57,9 @@ export function restartView(
       const isSame = before?.settings === settings;
       const now = isSame ? before : { settings, since: clock(), changed: before !== undefined };
       seen.set(key, now);
-      const age = clock() - now.since;
-      const changedBefore = now.changed ? age : undefined;
-      return { workload: one.workload, settings, steady: age >= delay, changedBefore, pods: one.pods };
+      const steady = clock() - now.since >= delay;
+      const changedAt = now.changed ? now.since : undefined;
+      return { workload: one.workload, settings, steady, changedAt, pods: one.pods };
     });
     known = seen;
     return workloads;

@@ -133,7 +133,8 @@ export function restarts({ me, delay, lease, evict, isThere, now, tell }: Restar
     held = mine?.lease;
     if (mine === undefined) return nothing;
     const before = readRecord(mine.lease.record);
-    const plan = planRestarts(await withoutGone(workloads, before), before, { now: mine.at, delay });
+    const time = { now: mine.at, clock: now(), delay };
+    const plan = planRestarts(await withoutGone(workloads, before), before, time);
     const record = JSON.stringify(plan.record);
     if (plan.evictions.length > 0) {
       const from = now();

@@ -25,7 +25,7 @@ function workload(kind: string, pods: readonly ReplaceablePod[], parts: Partial<
     uid: 'u',
     key: `falco/${kind}/falco`,
   };
-  return { workload: named, settings: 'today', steady: true, changedBefore: undefined, pods, ...parts };
+  return { workload: named, settings: 'today', steady: true, changedAt: undefined, pods, ...parts };
 }
 
 const entry: RestartEntry = { settings: 'today', since: 5_000_000, pod: 'gone', name: 'gone', at: 6_000_000 };
@@ -175,7 +175,7 @@ const cases: readonly (readonly [string, ReplaceableWorkload, RestartEntry | und
   ],
   [
     'the settings of before are back: what others made may go',
-    workload('DaemonSet', [one('s', since)], { changedBefore: 120_000 }),
+    workload('DaemonSet', [one('s', since)], { changedAt: now - 120_000 }),
     entry,
     'evict s',
   ],
@@ -184,7 +184,7 @@ const cases: readonly (readonly [string, ReplaceableWorkload, RestartEntry | und
 describe('what is next for a workload', () => {
   for (const [about, it, before, is] of cases) {
     test(`${about}: ${is}`, () => {
-      const step = stepFor(it, before, { now, delay });
+      const step = stepFor(it, before, { now, clock: now, delay });
       const told = 'pod' in step ? step.pod.name : 'why' in step ? step.why : '';
       assert.equal(`${step.kind} ${told}`.trim(), is);
     });
@@ -216,9 +216,9 @@ test('settings are steady when they have been the same for long, and remember th
   const owner = { kind: 'DaemonSet', name: 'falco' };
   const pods = [seen({ owner }), seen({ owner, injected: today })].filter((pod) => pod !== undefined);
   const look = (identify = identityOf) => view(pods, identify, 0)[0];
-  assert.deepEqual([look()?.steady, look()?.changedBefore], [false, undefined]);
+  assert.deepEqual([look()?.steady, look()?.changedAt], [false, undefined]);
   clock = delay;
-  assert.deepEqual([look()?.steady, look()?.changedBefore], [true, undefined]);
+  assert.deepEqual([look()?.steady, look()?.changedAt], [true, undefined]);
   assert.deepEqual(
     look()?.pods.map(({ behind, missed }) => [behind, missed]),
     [
@@ -227,7 +227,7 @@ test('settings are steady when they have been the same for long, and remember th
     ],
   );
   const other = look((...of) => ({ ...identityOf(...of), hash: 'other' }));
-  assert.deepEqual([other?.steady, other?.changedBefore], [false, 0]);
+  assert.deepEqual([other?.steady, other?.changedAt], [false, delay]);
   clock += 5;
-  assert.deepEqual([look()?.steady, look()?.changedBefore], [false, 0], 'and back again');
+  assert.deepEqual([look()?.steady, look()?.changedAt], [false, delay + 5], 'and back again');
 });

@@ -289,7 +289,7 @@ export class SimulatedCluster {
       workload,
       settings: replica.settings,
       steady: this.now - replica.readAt >= delay,
-      changedBefore: replica.readAt === replica.startedAt ? undefined : this.now - replica.readAt,
+      changedAt: replica.readAt === replica.startedAt ? undefined : replica.readAt,
       pods: [...this.pods.values()]
         .filter((pod) => pod.workload === workload.key)
         .map(

@@ -74,10 +74,12 @@ export function knownCoverage(sources: Sources, flags: Flags, logger: Logger): K
   const replacing = replacer(sources, flags, logger, pods, identityOf);
   const denied = deniedLog(pods, logger);
 
-  const isBegun = () => namespaces.state()?.synced === true;
+  let isBegun = false;
   const look = async (): Promise<void> => {
-    if (!isBegun()) return;
+    // Before, no namespaces are known, and that would look like none with pods.
+    if (namespaces.state()?.synced !== true) return;
     pods.follow(new Set(namespaces.names()));
+    isBegun = true;
     refresh();
     denied();
     if (!pods.synced()) return;
@@ -88,14 +90,14 @@ export function knownCoverage(sources: Sources, flags: Flags, logger: Logger): K
   const looking = (async () => {
     while (!stopped.signal.aborted) {
       await look().catch((error: unknown) => logger.error({ why: messageOf(error) }, 'coverage'));
-      await wait(isBegun() ? lookEvery : firstLooks, undefined, { signal: stopped.signal, ref: false }).catch(
+      await wait(isBegun ? lookEvery : firstLooks, undefined, { signal: stopped.signal, ref: false }).catch(
         () => {},
       );
     }
   })();
 
   const isBlind = () => pods.followed() > 0 && pods.denied().size === pods.followed();
-  const isListed = () => isBegun() && pods.synced();
+  const isListed = () => isBegun && pods.synced();
   return {
     counts: () => (isBlind() ? undefined : { synced: isListed(), ...countsOf(surveyed()) }),
     check: () => ({
