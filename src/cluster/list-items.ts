@@ -3,7 +3,7 @@ const [openBrace, closeBrace, openBracket, closeBracket] = [0x7b, 0x7d, 0x5b, 0x
 
 /** Bytes that are put together; the memory is used again and again. */
 class Gathered {
-  private bytes = Buffer.allocUnsafe(64 * 1024);
+  private bytes = Buffer.allocUnsafe(1024);
   private length = 0;
 
   add(chunk: Buffer, from: number, to: number): void {
