@@ -1,18 +1,10 @@
 import { ClusterError, hasStatus } from './cluster-error.ts';
 import type { ClusterConnection } from './connection.ts';
-import { anyObject, listObject, watchLine } from './objects.ts';
+import { listObject, watchLine } from './objects.ts';
+import { type ReceivedObject, receivedChange, receivedObject } from './received-object.ts';
 import { Expired, type Page, type Reflected, type ReflectorSource, type WatchEvent } from './reflector.ts';
 import { requestJsonLines, requestList } from './request.ts';
 import type { ClusterRequest, Resource } from './resource.ts';
-
-/** An object as the API server sends it, as far as every kind is alike. */
-export interface ReceivedObject {
-  readonly metadata: {
-    readonly name: string;
-    readonly resourceVersion: string;
-    readonly annotations?: Readonly<Record<string, string>> | undefined;
-  };
-}
 
 /** What is asked for, and what is kept of it. */
 export interface Selection<T extends Reflected> {
@@ -34,17 +26,16 @@ function eventOf<T extends Reflected>(
   keep: Keep<T>,
   fail: (why: string) => ClusterError,
 ): WatchEvent<T> {
+  const change = receivedChange(line);
+  if (change?.type === 'set') {
+    const object = keep(change.object);
+    return object === undefined ? removed(change.object) : { type: 'set', object };
+  }
+  if (change?.type === 'removed') return removed(change.object);
   const parsed = watchLine.safeParse(line);
   if (!parsed.success) throw fail(`no watch event: ${parsed.error.issues[0]?.path.join('.')}`);
   const event = parsed.data;
   switch (event.type) {
-    case 'ADDED':
-    case 'MODIFIED': {
-      const object = keep(event.object);
-      return object === undefined ? removed(event.object) : { type: 'set', object };
-    }
-    case 'DELETED':
-      return removed(event.object);
     case 'BOOKMARK':
       return { type: 'bookmark', resourceVersion: event.object.metadata.resourceVersion };
     case 'ERROR': {
@@ -79,9 +70,9 @@ export function objectSource<T extends Reflected>(
       const request: ClusterRequest = { verb: 'list', resource, query, ...form('list') };
       const items: T[] = [];
       const read = (item: unknown): void => {
-        const object = anyObject.safeParse(item);
-        if (!object.success) throw new ClusterError(connection, request, 'the answer is no list');
-        const kept = keep(object.data);
+        const object = receivedObject(item);
+        if (object === undefined) throw new ClusterError(connection, request, 'the answer is no list');
+        const kept = keep(object);
         if (kept !== undefined) items.push(kept);
       };
       const rest = await requestList(connection, request, read, signal).catch((error: unknown) => {

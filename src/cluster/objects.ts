@@ -23,11 +23,10 @@ export const webhookConfigurationObject = z.looseObject({
     .optional(),
 });
 
-/** A list, without its items, and anything with metadata. */
+/** A list, without its items. */
 export const listObject = z.looseObject({
   metadata: z.looseObject({ resourceVersion: z.string(), continue: z.string().optional() }),
 });
-export const anyObject = z.looseObject({ metadata });
 
 export const endpointSliceList = z.looseObject({
   items: z.array(
@@ -55,9 +54,8 @@ export const leaseObject = z.looseObject({
     .optional(),
 });
 
-/** One line of a watch. */
+/** One line of a watch that is not about an object. */
 export const watchLine = z.discriminatedUnion('type', [
-  z.looseObject({ type: z.enum(['ADDED', 'MODIFIED', 'DELETED']), object: z.looseObject({ metadata }) }),
   z.looseObject({
     type: z.literal('BOOKMARK'),
     object: z.looseObject({ metadata: z.looseObject({ resourceVersion: z.string() }) }),

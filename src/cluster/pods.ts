@@ -1,7 +1,8 @@
 import { messageOf } from '../reasons/message-of.ts';
 import { hasStatus } from './cluster-error.ts';
 import type { ClusterConnection } from './connection.ts';
-import { objectSource, type ReceivedObject } from './object-source.ts';
+import { objectSource } from './object-source.ts';
+import type { ReceivedObject } from './received-object.ts';
 import { type Reflected, type ReflectorSource, reflect } from './reflector.ts';
 import { pods } from './resource.ts';
 
