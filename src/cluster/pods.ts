@@ -83,7 +83,9 @@ export function watchPods<T extends Reflected>(
     },
     again: (namespace) => followed.get(namespace)?.again(),
     followed: () => followed.size,
-    all: () => each().flatMap((one) => [...one.pods.values()]),
+    all: function* () {
+      for (const { pods: known } of followed.values()) yield* known.values();
+    },
     synced: () => each().every(({ synced, denied }) => synced || denied !== undefined),
     denied: () =>
       new Map(

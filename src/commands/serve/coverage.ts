@@ -51,6 +51,19 @@ const firstLooks = 250;
 /** A permission that is missing is asked for again after so long. */
 const deniedFor = 5 * 60_000;
 
+/** A survey of thousands of pods is good for so long, milliseconds: one scrape asks for it several times. */
+const surveyedFor = 1_000;
+
+/** Makes it anew after so long. */
+function remembered<T>(milliseconds: number, make: () => T): () => T {
+  let last: { readonly made: T; readonly at: number } | undefined;
+  return () => {
+    const now = performance.now();
+    if (last === undefined || now - last.at >= milliseconds) last = { made: make(), at: now };
+    return last.made;
+  };
+}
+
 const withoutCluster: KnownCoverage = {
   counts: () => undefined,
   check: () => ({ ready: true, detail: 'no cluster' }),
@@ -68,7 +81,7 @@ export function knownCoverage(sources: Sources, flags: Flags, logger: Logger): K
   const pods = watchPods(connection, (pod, namespace) =>
     seePod(pod, namespace, (annotations) => identityIn(namespace, annotations)),
   );
-  const surveyed = () => survey(pods.all(), identityOf, Date.now());
+  const surveyed = remembered(surveyedFor, () => survey(pods.all(), identityOf, Date.now()));
   const refresh = refresher(sources, pods);
   const events = eventTeller(connection, flags.replica, logger);
   const replacing = replacer(sources, flags, logger, pods, identityOf);
