@@ -81,13 +81,17 @@ export function knownCoverage(sources: Sources, flags: Flags, logger: Logger): K
   const pods = watchPods(connection, (pod, namespace) =>
     seePod(pod, namespace, (annotations) => identityIn(namespace, annotations)),
   );
-  const surveyed = remembered(surveyedFor, () => survey(pods.all(), identityOf, Date.now()));
+  const surveyNow = () => survey(pods.all(), identityOf, Date.now());
+  const surveyedAWhile = remembered(surveyedFor, surveyNow);
+  // While pods are still being listed, a moment later there are more.
+  const surveyed = () => (isListed() ? surveyedAWhile() : surveyNow());
   const refresh = refresher(sources, pods);
   const events = eventTeller(connection, flags.replica, logger);
   const replacing = replacer(sources, flags, logger, pods, identityOf);
   const denied = deniedLog(pods, logger);
 
   let isBegun = false;
+  const isListed = () => isBegun && pods.synced();
   const look = async (): Promise<void> => {
     // Before, no namespaces are known, and that would look like none with pods.
     if (namespaces.state()?.synced !== true) return;
@@ -110,7 +114,6 @@ export function knownCoverage(sources: Sources, flags: Flags, logger: Logger): K
   })();
 
   const isBlind = () => pods.followed() > 0 && pods.denied().size === pods.followed();
-  const isListed = () => isBegun && pods.synced();
   return {
     counts: () => (isBlind() ? undefined : { synced: isListed(), ...countsOf(surveyed()) }),
     check: () => ({
