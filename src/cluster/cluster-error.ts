@@ -1,5 +1,5 @@
 import type { ClusterConnection } from './connection.ts';
-import { type ClusterRequest, describeResource } from './resource.ts';
+import { type ClusterRequest, describeResource, pluralOf } from './resource.ts';
 
 /** What came of a request that failed; the message names what was asked for, and of whom. */
 export class ClusterError extends Error {
@@ -30,7 +30,7 @@ function textOf(value: unknown, key: string): string {
 
 function remedy({ verb, resource }: ClusterRequest, status: number): string {
   if ('url' in resource) return '';
-  const { group, plural, namespace, name, subresource } = resource;
+  const { group, namespace, name, subresource } = resource;
   switch (status) {
     case 401:
       return '; its token or certificate is not accepted';
@@ -38,8 +38,7 @@ function remedy({ verb, resource }: ClusterRequest, status: number): string {
       const where = namespace === undefined ? 'a ClusterRole' : `a Role in namespace "${namespace}"`;
       const isNamed = name !== undefined && verb !== 'create' && subresource === undefined;
       const which = isNamed ? `, resourceNames ["${name}"]` : '';
-      const kind = subresource === undefined ? plural : `${plural}/${subresource.split('/', 1)[0]}`;
-      return `; it takes ${where} with apiGroups ["${group}"], resources ["${kind}"]${which}, verbs ["${verb}"]`;
+      return `; it takes ${where} with apiGroups ["${group}"], resources ["${pluralOf(resource)}"]${which}, verbs ["${verb}"]`;
     }
     default:
       return '';

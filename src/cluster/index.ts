@@ -3,6 +3,8 @@ export { onChange } from './changes.ts';
 export { ClusterError, hasStatus } from './cluster-error.ts';
 export { connect, connectAsKubectl } from './connect.ts';
 export type { ClusterConnection } from './connection.ts';
+export { tellEvent } from './events.ts';
+export { evictPod, isPodThere } from './evict.ts';
 // inspectCluster itself is imported where it is used: the webhook must not load it.
 export type { InspectedCluster, InspectedSecret, Permission, WorkloadKind } from './inspect.ts';
 export type {
@@ -12,7 +14,9 @@ export type {
   InspectedWebhooks,
   InspectedWorkload,
 } from './inspected.ts';
+export { leaseStore } from './lease.ts';
 export { type WatchedNamespaces, watchNamespaces } from './namespaces.ts';
+export { type WatchedPods, watchPods } from './pods.ts';
 export { readyReplicas } from './ready-replicas.ts';
 export type { ProxiedAnswer } from './request.ts';
 export { ourWebhooks, trustPublisher } from './trust-publisher.ts';

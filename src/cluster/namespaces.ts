@@ -15,8 +15,9 @@ export interface WatchedNamespaces {
   readonly synced: () => boolean;
   /** What keeps us from following now; what was known before stays. */
   readonly problem: () => string | undefined;
-  /** How many are known. */
+  /** How many are known, and which. */
   readonly known: () => number;
+  readonly names: () => Iterable<string>;
   readonly stop: () => void;
 }
 
@@ -70,6 +71,7 @@ export function watchNamespaces(
     synced: () => synced,
     problem: () => problem,
     known: () => known.size,
+    names: () => known.keys(),
     stop: () => stopped.abort(),
   };
 }

@@ -23,10 +23,9 @@ export const webhookConfigurationObject = z.looseObject({
     .optional(),
 });
 
-/** A list of anything with metadata. */
-export const objectList = z.looseObject({
+/** A list, without its items. */
+export const listObject = z.looseObject({
   metadata: z.looseObject({ resourceVersion: z.string(), continue: z.string().optional() }),
-  items: z.array(z.looseObject({ metadata })).nullish(),
 });
 
 export const endpointSliceList = z.looseObject({
@@ -44,9 +43,19 @@ export const endpointSliceList = z.looseObject({
   ),
 });
 
-/** One line of a watch. */
+export const podObject = z.looseObject({
+  metadata: metadata.extend({ deletionTimestamp: z.string().nullish() }),
+});
+
+export const leaseObject = z.looseObject({
+  metadata,
+  spec: z
+    .looseObject({ holderIdentity: z.string().nullish(), leaseDurationSeconds: z.number().nullish() })
+    .optional(),
+});
+
+/** One line of a watch that is not about an object. */
 export const watchLine = z.discriminatedUnion('type', [
-  z.looseObject({ type: z.enum(['ADDED', 'MODIFIED', 'DELETED']), object: z.looseObject({ metadata }) }),
   z.looseObject({
     type: z.literal('BOOKMARK'),
     object: z.looseObject({ metadata: z.looseObject({ resourceVersion: z.string() }) }),

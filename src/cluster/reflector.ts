@@ -3,22 +3,27 @@ import { messageOf } from '../reasons/message-of.ts';
 import { backoff } from '../timing/backoff.ts';
 import { deadline } from './deadline.ts';
 
-/** What is kept of an object: who it is and its annotations. */
-export interface ObjectMeta {
+/** What a reflector has to know of an object; sources keep of it whatever else is needed. */
+export interface Reflected {
   readonly name: string;
   readonly resourceVersion: string;
+}
+
+/** What is kept of most objects: who it is and its annotations. */
+export interface ObjectMeta extends Reflected {
   readonly annotations: Readonly<Record<string, string>>;
 }
 
 /** A part of a list; `next` is where to go on. */
-export interface Page {
-  readonly items: readonly ObjectMeta[];
+export interface Page<T extends Reflected = ObjectMeta> {
+  readonly items: readonly T[];
   readonly resourceVersion: string;
   readonly next: string | undefined;
 }
 
-export type WatchEvent =
-  | { readonly type: 'set' | 'removed'; readonly object: ObjectMeta }
+export type WatchEvent<T extends Reflected = ObjectMeta> =
+  | { readonly type: 'set'; readonly object: T }
+  | { readonly type: 'removed'; readonly object: Reflected }
   /** Nothing that concerns us has changed up to this version. */
   | { readonly type: 'bookmark'; readonly resourceVersion: string };
 
@@ -26,16 +31,16 @@ export type WatchEvent =
 export class Expired extends Error {}
 
 /** One kind of objects at the API server. Both throw `Expired`, and other errors as they come. */
-export interface ReflectorSource {
-  list(next: string | undefined, signal: AbortSignal): Promise<Page>;
+export interface ReflectorSource<T extends Reflected = ObjectMeta> {
+  list(next: string | undefined, signal: AbortSignal): Promise<Page<T>>;
   /** The promise is that the watch has begun. */
-  watch(resourceVersion: string, seconds: number, signal: AbortSignal): Promise<AsyncIterable<WatchEvent>>;
+  watch(resourceVersion: string, seconds: number, signal: AbortSignal): Promise<AsyncIterable<WatchEvent<T>>>;
 }
 
-export interface ReflectorTarget {
+export interface ReflectorTarget<T extends Reflected = ObjectMeta> {
   /** All objects there are; what is not among them is gone. */
-  replace(objects: readonly ObjectMeta[]): void;
-  set(object: ObjectMeta): void;
+  replace(objects: readonly T[]): void;
+  set(object: T): void;
   remove(name: string): void;
   /** What keeps us from following; undefined: nothing. Called the first time, and when it changes. */
   problem(problem: string | undefined): void;
@@ -98,9 +103,9 @@ function stepAfter({ healthy, brought, error }: Round, mayListAtOnce: boolean): 
  * Follows one kind of objects until it is stopped: lists, watches from there, and goes on whatever happens. Failures
  * in a row wait longer and longer.
  */
-export async function reflect(
-  source: ReflectorSource,
-  target: ReflectorTarget,
+export async function reflect<T extends Reflected>(
+  source: ReflectorSource<T>,
+  target: ReflectorTarget<T>,
   signal: AbortSignal,
   pace: ReflectorPace = realPace,
 ): Promise<void> {
@@ -139,7 +144,10 @@ export async function reflect(
 }
 
 /** Tells what is the matter when that changes, and at the first time that nothing is. */
-function teller(target: ReflectorTarget, signal: AbortSignal): (problem: string | undefined) => void {
+function teller(
+  target: Pick<ReflectorTarget, 'problem'>,
+  signal: AbortSignal,
+): (problem: string | undefined) => void {
   let told: { readonly problem: string | undefined } | undefined;
   return (problem) => {
     if (signal.aborted || (told !== undefined && told.problem === problem)) return;
@@ -149,8 +157,12 @@ function teller(target: ReflectorTarget, signal: AbortSignal): (problem: string 
 }
 
 /** Lists all pages. @returns the version to watch from */
-async function list(source: ReflectorSource, target: ReflectorTarget, signal: AbortSignal): Promise<string> {
-  const objects: ObjectMeta[] = [];
+async function list<T extends Reflected>(
+  source: ReflectorSource<T>,
+  target: ReflectorTarget<T>,
+  signal: AbortSignal,
+): Promise<string> {
+  const objects: T[] = [];
   let page = await source.list(undefined, signal);
   objects.push(...page.items);
   while (page.next !== undefined) {
@@ -162,9 +174,9 @@ async function list(source: ReflectorSource, target: ReflectorTarget, signal: Ab
 }
 
 /** Passes on what one watch brings. @returns the versions that it reached */
-async function* watch(
-  source: ReflectorSource,
-  target: ReflectorTarget,
+async function* watch<T extends Reflected>(
+  source: ReflectorSource<T>,
+  target: ReflectorTarget<T>,
   version: string,
   signal: AbortSignal,
   pace: ReflectorPace,
@@ -185,7 +197,7 @@ async function* watch(
   }
 }
 
-function passOn(event: WatchEvent, target: ReflectorTarget): string {
+function passOn<T extends Reflected>(event: WatchEvent<T>, target: ReflectorTarget<T>): string {
   if (event.type === 'bookmark') return event.resourceVersion;
   if (event.type === 'set') target.set(event.object);
   else target.remove(event.object.name);

@@ -4,6 +4,7 @@ import { messageOf } from '../reasons/message-of.ts';
 import { ClusterError, refusal } from './cluster-error.ts';
 import type { Access, ClusterConnection } from './connection.ts';
 import { type Deadline, deadline } from './deadline.ts';
+import { ListItems } from './list-items.ts';
 import { type ClusterRequest, urlPath, userAgent, type Verb } from './resource.ts';
 
 /** Milliseconds that the API server has for an answer. */
@@ -107,6 +108,12 @@ async function open(
   throw refusal(connection, request, status, parsed(await bodyOf(response)));
 }
 
+/** An answer, and when it was given, milliseconds by the API server's own clock: to the second, as its header has it. */
+export interface DatedAnswer {
+  readonly value: unknown;
+  readonly at: number;
+}
+
 /**
  * Asks the API server for JSON.
  *
@@ -117,9 +124,45 @@ export async function requestJson(
   request: ClusterRequest,
   signal?: AbortSignal,
 ): Promise<unknown> {
+  return (await requestDated(connection, request, signal)).value;
+}
+
+/** The same with the time: what is compared with times that the API server wrote must be by its clock. */
+export async function requestDated(
+  connection: ClusterConnection,
+  request: ClusterRequest,
+  signal?: AbortSignal,
+): Promise<DatedAnswer> {
   const limit = answerDeadline(signal);
   try {
-    return JSON.parse(await bodyOf(await open(connection, request, limit.signal)));
+    const response = await open(connection, request, limit.signal);
+    const at = Date.parse(response.headers.date ?? '');
+    return { value: JSON.parse(await bodyOf(response)), at };
+  } catch (error) {
+    throw asClusterError(error, connection, request, limit.signal);
+  } finally {
+    limit.release();
+  }
+}
+
+/**
+ * Asks the API server for a list, and hands over each item as it arrives.
+ *
+ * @returns the list without its items
+ * @throws ClusterError as `requestJson`; what `onItem` throws is one too
+ */
+export async function requestList(
+  connection: ClusterConnection,
+  request: ClusterRequest,
+  onItem: (item: unknown) => void,
+  signal?: AbortSignal,
+): Promise<unknown> {
+  const limit = answerDeadline(signal);
+  const items = new ListItems();
+  try {
+    const response = await open(connection, request, limit.signal);
+    for await (const chunk of response) for (const item of items.add(chunk)) onItem(item);
+    return items.end();
   } catch (error) {
     throw asClusterError(error, connection, request, limit.signal);
   } finally {

@@ -8,7 +8,7 @@ export interface Resource {
   readonly plural: string;
   readonly namespace?: string;
   readonly name?: string;
-  /** `proxy` with the path behind it, as in `proxy/readyz`. Such a request is by name, whatever the verb. */
+  /** Of the named object: `eviction`, or `proxy` with the path behind it, as in `proxy/readyz`. */
   readonly subresource?: string;
 }
 
@@ -65,13 +65,29 @@ export function endpointSlices(namespace: string): Resource {
   return { group: 'discovery.k8s.io', version: 'v1', plural: 'endpointslices', namespace };
 }
 
+export function pods(namespace: string): Resource {
+  return { group: '', version: 'v1', plural: 'pods', namespace };
+}
+
+export function eviction(namespace: string, pod: string): Resource {
+  return { ...pods(namespace), name: pod, subresource: 'eviction' };
+}
+
+export function events(namespace: string, name: string): Resource {
+  return { group: 'events.k8s.io', version: 'v1', plural: 'events', namespace, name };
+}
+
+export function lease(namespace: string, name: string): Resource {
+  return { group: 'coordination.k8s.io', version: 'v1', plural: 'leases', namespace, name };
+}
+
 /** How this program calls itself towards the API server: user agent and owner of the fields that it sets. */
 export const userAgent = `falco-federation-webhook/${version}`;
 export const fieldManager = 'falco-federation-webhook';
 
-/** Whether the verb is about one object, which then stands in the path. */
-function isByName(verb: Verb): boolean {
-  return verb === 'get' || verb === 'update' || verb === 'patch';
+/** Whether the request is about one object that is there, which then stands in the path. */
+function isByName(verb: Verb, { subresource }: Resource): boolean {
+  return verb === 'get' || verb === 'update' || verb === 'patch' || subresource !== undefined;
 }
 
 /** Path and query of a request. A list or watch of a resource with a name selects that one object. */
@@ -87,7 +103,7 @@ export function urlPath(
     apiVersion,
     ...(namespace === undefined ? [] : ['namespaces', namespace]),
     plural,
-    ...(name !== undefined && (isByName(verb) || subresource !== undefined) ? [name] : []),
+    ...(name !== undefined && isByName(verb, resource) ? [name] : []),
     ...(subresource === undefined ? [] : subresource.split('/')),
   ];
   const selected = name !== undefined && (verb === 'list' || verb === 'watch');
@@ -98,6 +114,11 @@ export function urlPath(
     ...query,
   }).toString();
   return `/${path.map(encodeURIComponent).join('/')}${parameters === '' ? '' : `?${parameters}`}`;
+}
+
+/** A resource's kind as RBAC spells it. */
+export function pluralOf({ plural, subresource }: Resource): string {
+  return subresource === undefined ? plural : `${plural}/${subresource.split('/', 1)[0]}`;
 }
 
 /** A resource as messages name it. */

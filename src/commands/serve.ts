@@ -3,7 +3,7 @@ import { pino } from 'pino';
 import { connect } from '../cluster/index.ts';
 import { version } from '../federation/names.ts';
 import { drain } from '../server/drain.ts';
-import { buildHealth } from '../server/health.ts';
+import { buildHealth, type Check } from '../server/health.ts';
 import { listenOnAll, portOf } from '../server/listen.ts';
 import { buildMetricsServer, makeMetrics } from '../server/metrics.ts';
 import { buildWebhook, secureContext } from '../server/webhook.ts';
@@ -12,6 +12,7 @@ import { type CommandIo, done, stopSignal } from './command.ts';
 import { anyAddress } from './flag-values.ts';
 import { followSettings, settingsCheck } from './followed-settings.ts';
 import { localCaFile, servingCertificate } from './serve/certificate.ts';
+import { knownCoverage } from './serve/coverage.ts';
 import { help, readFlags, type ServeFlags } from './serve/flags.ts';
 import { knownNamespaces } from './serve/namespaces.ts';
 import { withSettings } from './with-settings.ts';
@@ -42,6 +43,22 @@ async function run(flags: ServeFlags, first: Settings, io: CommandIo): Promise<n
   const namespaces = knownNamespaces(connection, logger);
   const settings = followSettings(flags.settings, first, logger);
   let draining = false;
+  const checks = (): Readonly<Record<string, Check>> => ({
+    serving: { ready: !draining, detail: draining ? 'draining' : 'ok' },
+    certificate: certificate.check(),
+    settings: settingsCheck(flags.settings, settings),
+    namespaces: namespaces.check(),
+  });
+  const coverage = knownCoverage(
+    {
+      connection,
+      settings: settings.current,
+      namespaces,
+      isReady: () => Object.values(checks()).every(({ ready }) => ready),
+    },
+    flags,
+    logger,
+  );
 
   const metrics = makeMetrics({
     version,
@@ -52,6 +69,7 @@ async function run(flags: ServeFlags, first: Settings, io: CommandIo): Promise<n
       readAt: settings.readAt(),
     }),
     namespaces: namespaces.state,
+    pods: coverage.counts,
   });
   const webhook = buildWebhook({
     sources: { settings: settings.current, namespaceAnnotations: namespaces.annotations },
@@ -60,12 +78,7 @@ async function run(flags: ServeFlags, first: Settings, io: CommandIo): Promise<n
     isDraining: () => draining,
     metrics,
   });
-  const health = buildHealth(() => ({
-    serving: { ready: !draining, detail: draining ? 'draining' : 'ok' },
-    certificate: certificate.check(),
-    settings: settingsCheck(flags.settings, settings),
-    namespaces: namespaces.check(),
-  }));
+  const health = buildHealth(() => ({ ...checks(), coverage: coverage.check() }));
   const metricsServer = buildMetricsServer(metrics);
 
   const host = flags.host ?? (flags.local ? '127.0.0.1' : anyAddress());
@@ -78,7 +91,7 @@ async function run(flags: ServeFlags, first: Settings, io: CommandIo): Promise<n
     await listenOnAll(Object.values(listeners));
   } catch (error) {
     // What goes on watching would keep the process alive.
-    for (const stop of [settings.stop, namespaces.stop]) stop();
+    for (const stop of [settings.stop, namespaces.stop, coverage.stop]) void stop();
     throw error;
   }
   // For new connections only; those that are open go on (FACTS 5).
@@ -104,7 +117,7 @@ async function run(flags: ServeFlags, first: Settings, io: CommandIo): Promise<n
   // At a keyboard nobody's calls are on their way.
   await drain(webhook, flags.local || signal === 'SIGINT' ? { delay: 0, grace: 2_000 } : flags.drain);
   for (const stop of [settings.stop, namespaces.stop, stopCertificate]) stop();
-  await Promise.all([health.close(), metricsServer.close()]);
+  await Promise.all([coverage.stop(), health.close(), metricsServer.close()]);
   logger.info('stopped');
   return done;
 }

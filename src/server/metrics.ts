@@ -1,4 +1,4 @@
-import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Decision } from '../admission/decide.ts';
 import { gauge, info, prefix } from './gauges.ts';
 import { type PlainServer, pagesServer } from './plain-server.ts';
@@ -17,6 +17,19 @@ export interface MetricsSources {
   };
   /** Opted-in namespaces; `undefined` where no API server is watched. */
   readonly namespaces: () => { readonly known: number; readonly synced: boolean } | undefined;
+  /** Pods with Falco or falcosidekick in them; `undefined` where no pods can be seen. */
+  readonly pods: () => PodCounts | undefined;
+}
+
+export interface PodCounts {
+  readonly synced: boolean;
+  readonly states: readonly {
+    readonly namespace: string;
+    readonly workloadKind: string;
+    readonly state: string;
+    readonly pods: number;
+  }[];
+  readonly findings: readonly { readonly namespace: string; readonly code: string; readonly pods: number }[];
 }
 
 export interface Metrics {
@@ -28,6 +41,43 @@ export interface Metrics {
 
 /** Seconds. An answer takes about a millisecond, and the webhook's timeout in the manifests is 5 s. */
 const buckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
+
+/** What the gauges of pods show; without a value for what there is none of. */
+function podGauges(registry: Registry, pods: MetricsSources['pods']): void {
+  new Gauge({
+    registers: [registry],
+    name: `${prefix}pods`,
+    help: 'Pods with Falco or falcosidekick in opted-in namespaces, by how they stand to the settings.',
+    labelNames: ['namespace', 'workload_kind', 'state'],
+    collect() {
+      this.reset();
+      for (const { namespace, workloadKind, state, pods: count } of pods()?.states ?? []) {
+        this.set({ namespace, workload_kind: workloadKind, state }, count);
+      }
+    },
+  });
+  new Gauge({
+    registers: [registry],
+    name: `${prefix}pod_findings`,
+    help: 'Pods of which something was found, by code; docs/reasons.md explains each.',
+    labelNames: ['namespace', 'code'],
+    collect() {
+      this.reset();
+      for (const { namespace, code, pods: count } of pods()?.findings ?? []) {
+        this.set({ namespace, code }, count);
+      }
+    },
+  });
+  gauge(
+    registry,
+    'pods_synced',
+    'Whether the pods of opted-in namespaces have been listed (1); absent without the permission to see them.',
+    () => {
+      const known = pods();
+      return known === undefined ? undefined : Number(known.synced);
+    },
+  );
+}
 
 function seconds(date: Date): number {
   return Math.floor(date.getTime() / 1000);
@@ -88,6 +138,7 @@ export function makeMetrics(sources: MetricsSources): Metrics {
       return namespaces === undefined ? undefined : Number(namespaces.synced);
     },
   );
+  podGauges(registry, sources.pods);
   return {
     registry,
     decided: ({ reason, findings: others }) => {

@@ -1,12 +1,17 @@
 /**
- * A stand-in for the API server, as far as the webhook asks for namespaces: 5,000 of them, of which 50 are opted in and
- * are what a label selector gives. The watch stays open. In a process of its own, so that its memory is not counted.
- * Prints its port.
+ * A stand-in for the API server, as far as the webhook asks for namespaces and pods: 5,000 namespaces, of which 50 are
+ * opted in and are what a label selector gives, with 100 Falco pods in each. Watches stay open. In a process of its own,
+ * so that its memory is not counted. Prints its port.
+ *
+ *     api-server.ts CERTIFICATE KEY [SETTINGS]     without settings, pods may not be seen
  */
 import { readFileSync } from 'node:fs';
+import type { ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
+import { type PodsOf, podsInNamespace, watchedPods } from './watched-pods.ts';
 
-const [, , certificate = '', key = ''] = process.argv;
+const [, , certificate = '', key = '', settings] = process.argv;
+const podsOf = settings === undefined ? undefined : await watchedPods(settings);
 const namespaces = Array.from({ length: 5_000 }, (_, at) => ({
   metadata: {
     name: `namespace-${at}`,
@@ -20,16 +25,48 @@ const namespaces = Array.from({ length: 5_000 }, (_, at) => ({
   },
 }));
 
+const isWatch = (query: URLSearchParams): boolean =>
+  query.get('watch') !== null && query.get('watch') !== 'false';
+
+function answerPods(
+  namespace: string,
+  query: URLSearchParams,
+  response: ServerResponse,
+  pods: PodsOf | undefined,
+): void {
+  if (pods === undefined) {
+    response.writeHead(403).end('{"reason":"Forbidden"}');
+    return;
+  }
+  response.writeHead(200, { 'content-type': 'application/json' });
+  if (isWatch(query)) {
+    response.flushHeaders();
+    return;
+  }
+  const from = Number(query.get('continue') ?? 0);
+  const to = from + Number(query.get('limit') ?? podsInNamespace);
+  const next = to < podsInNamespace ? { continue: String(to) } : {};
+  const metadata = { resourceVersion: '5001', ...next };
+  response.end(
+    JSON.stringify({ kind: 'PodList', apiVersion: 'v1', metadata, items: pods(namespace, from, to) }),
+  );
+}
+
 const server = createServer(
   { cert: readFileSync(certificate), key: readFileSync(key) },
   (request, response) => {
     const { pathname, searchParams } = new URL(request.url ?? '', 'https://localhost');
+    const [, ofPods] = /^\/api\/v1\/namespaces\/([^/]+)\/pods$/.exec(pathname) ?? [];
+    if (ofPods !== undefined) {
+      answerPods(ofPods, searchParams, response, podsOf);
+      return;
+    }
     if (pathname !== '/api/v1/namespaces') {
       response.writeHead(404).end('{}');
       return;
     }
     response.writeHead(200, { 'content-type': 'application/json' });
-    if (searchParams.get('watch') !== null && searchParams.get('watch') !== 'false') {
+    if (isWatch(searchParams)) {
       response.flushHeaders();
       return;
     }

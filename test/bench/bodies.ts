@@ -14,8 +14,11 @@ export interface Body {
 const recordedFolder = join(upstream, 'reviews/falco-9.1.0-spoke-webhook');
 const recorded = (name: string): string => join(recordedFolder, name);
 
+/** A review of a Falco pod. */
+export const recordedPod = recorded('pod.falco.create.json');
+
 /** Whether upstream's recorded reviews are here. */
-export const areRecorded: boolean = existsSync(recorded('pod.falco.create.json'));
+export const areRecorded: boolean = existsSync(recordedPod);
 
 const unrelated = {
   ...{ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'web', namespace: 'falco', labels: { app: 'web' } } },

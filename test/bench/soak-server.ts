@@ -27,6 +27,7 @@ const webhook = buildWebhook({
     certificateNotAfter: () => loaded.pair.notAfter,
     settings: () => ({ ...settings.current(), valid: true, readAt: settings.readAt() }),
     namespaces: () => undefined,
+    pods: () => undefined,
   }),
 });
 watchKeyPair({ cert, key }, loaded.pair, lookEvery, (result) => {

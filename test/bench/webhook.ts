@@ -12,8 +12,8 @@ export const program = join(root, 'dist', 'falco-federation.mjs');
 /** What the image's last ENV lines say: flags of Node and of the C library's memory. */
 export const imageEnvironment: Readonly<Record<string, string>> = Object.fromEntries(
   [...readFileSync(join(root, 'Dockerfile'), 'utf8').matchAll(/^ENV (.*)$/gm)]
-    .flatMap(([, line = '']) => line.split(' '))
-    .map((pair): [string, string] => [pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1)])
+    .flatMap(([, line = '']) => [...line.matchAll(/(\w+)=(?:"([^"]*)"|(\S+))/g)])
+    .map(([, name = '', quoted, plain]): [string, string] => [name, quoted ?? plain ?? ''])
     .filter(([name]) => name !== 'PATH'),
 );
 

@@ -25,7 +25,9 @@ export interface KubernetesObject {
   };
   readonly spec?: {
     readonly replicas?: number;
-    readonly template?: { readonly spec: { readonly serviceAccountName?: string } };
+    readonly template?: {
+      readonly spec: { readonly serviceAccountName?: string; readonly containers?: unknown };
+    };
   };
 }
 

@@ -41,8 +41,12 @@ const combination = {
     'components/host-network',
     'components/workloads',
     'components/forwarder-volume-claim',
+    'components/no-coverage',
   ],
 };
+
+/** What does not go together with the others. */
+const restarting = { resources: ['overlays/spoke'], components: ['components/restart-stale'] };
 
 interface LiveObject {
   readonly kind: string;
@@ -63,15 +67,15 @@ interface LiveState {
 }
 
 /** Writes the kustomization to a folder of its own; kustomize reaches the components by relative paths only. */
-function combined(folder: string): string {
+function combined(folder: string, { resources, components } = combination): string {
   mkdirSync(folder, { recursive: true });
   const at = realpathSync(mkdtempSync(join(folder, 'combination-')));
   const paths = (list: readonly string[]) => list.map((one) => relative(at, join(manifests, one)));
   writeFileSync(
     join(at, 'kustomization.yaml'),
     JSON.stringify({
-      resources: paths(combination.resources),
-      components: paths(combination.components),
+      resources: paths(resources),
+      components: paths(components),
       configMapGenerator: [
         {
           ...{ name, namespace, behavior: 'replace', files: ['federation.yaml'] },
@@ -442,7 +446,7 @@ function checkWhatReachesTheWebhook(
 
 /** Adds its tests to the suite that it is called in; leaves the cluster as it was. */
 export function checkManifests(controlPlane: () => ControlPlane): void {
-  let started: { controlPlane: ControlPlane; api: Api; folder: string } | undefined;
+  let started: { controlPlane: ControlPlane; api: Api; folder: string; restarting: string } | undefined;
   const cluster = () => started ?? assert.fail('the control plane was not started');
 
   before(async () => {
@@ -450,6 +454,7 @@ export function checkManifests(controlPlane: () => ControlPlane): void {
       controlPlane: controlPlane(),
       api: apiOf(controlPlane()),
       folder: combined(ownFolder),
+      restarting: combined(ownFolder, restarting),
     };
     const kinds = join(import.meta.dirname, 'control-plane', 'cert-manager-kinds.yaml');
     await controlPlane().kubectl(['apply', '-f', kinds]);
@@ -457,11 +462,14 @@ export function checkManifests(controlPlane: () => ControlPlane): void {
   });
   after(() => {
     started?.api.close();
-    rmSync(started?.folder ?? '', { recursive: true, force: true });
+    for (const folder of [started?.folder, started?.restarting]) {
+      if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+    }
   });
 
   for (const of of overlays) checkOverlay(of, () => join(manifests, of), cluster);
   checkOverlay('all of them at once', () => cluster().folder, cluster);
+  checkOverlay('restart-stale', () => cluster().restarting, cluster);
 
   test('a kustomization of the user has the last word', async () => {
     const rendered = await controlPlane().kubectl(['kustomize', cluster().folder]);
@@ -474,7 +482,9 @@ export function checkManifests(controlPlane: () => ControlPlane): void {
       [],
     );
     assert.doesNotMatch(rendered, /image: falco-federation-webhook/);
+    assert.doesNotMatch(rendered, /falco-federation-webhook-coverage/);
   });
+
   test("the forwarder's pods are as PodSecurity `restricted` wants them, without a token", async () => {
     const folder = join(manifests, 'overlays/spoke');
     const rendered = await controlPlane().kubectl(['kustomize', folder]);

@@ -11,7 +11,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import type { V1Pod, V1Service } from '@kubernetes/client-node';
+import type { V1Pod } from '@kubernetes/client-node';
 import { checkCluster } from '../cluster/cluster.e2e.ts';
 import { buildImage } from '../real/built-image.ts';
 import { missing, must } from '../real/machine.ts';
@@ -21,20 +21,17 @@ import { onNode, tagTwice } from '../real/tagging-run.ts';
 import { type Api, api as apiOf } from './api.ts';
 import { checkCheck } from './check/check.e2e.ts';
 import { type ControlPlane, missingPrograms, startControlPlane } from './control-plane.ts';
+import { testCoverage } from './coverage.e2e.ts';
 import { applyAndWait, makeNamespace, optedIn, ownChart, workloadsIn } from './created-pods.ts';
 import { testFaults } from './faults.ts';
-import { appName, type Installation, namespace, startInstallation } from './installation.ts';
+import { flags, installManifests, patchWebhook } from './install-manifests.ts';
+import type { Installation } from './installation.ts';
 import { checkManifests } from './manifests.e2e.ts';
 import { testScenarios } from './scenarios.ts';
 
 const isCi = process.env.CI === 'true';
 const folder = join(root, '.cache', 'e2e');
 const settings = 'cluster: staging\nhub: {address: "https://falcosidekick.hub.example"}\n';
-const flags = [
-  ...['--tls-secret', `${appName}-certificates`, '--tls-name', `${appName}.${namespace}.svc`],
-  ...['--drain-delay', '2s', '--grace-period', '15s'],
-];
-
 const lacking = missingPrograms();
 const leftOut = lacking.length > 0 && !isCi && `needs ${lacking.join(', ')} (see .ci/install-control-plane)`;
 const lackingForImage = missing();
@@ -80,18 +77,7 @@ describe('in a real control plane', { skip: leftOut }, () => {
 
     before(async () => {
       const { controlPlane, api } = cluster();
-      await install(controlPlane);
-      const { body } = await api.call('GET', `/api/v1/namespaces/${namespace}/services/${appName}`);
-      // Safe: it was applied a line before.
-      const { clusterIP = '' } = (body as V1Service).spec ?? {};
-      installed = await startInstallation({
-        folder,
-        kubeconfig: await controlPlane.serviceAccountKubeconfig(namespace, appName),
-        api,
-        settings,
-        flags,
-        address: { host: clusterIP, port: servicePort },
-      });
+      installed = await installManifests({ folder, controlPlane, api, settings, flags });
       const from = performance.now();
       await Promise.all([installed.add(), installed.add()]);
       console.log(`two replicas are ready ${Math.round(performance.now() - from)} ms after their start`);
@@ -99,6 +85,9 @@ describe('in a real control plane', { skip: leftOut }, () => {
     after(() => installed?.stop());
 
     testScenarios(() => ({ ...cluster(), installation: installation(), settings }));
+
+    describe('coverage', () =>
+      testCoverage(() => ({ ...cluster(), installation: installation(), flags, settings })));
 
     describe('faults under load', () => {
       let pod: V1Pod | undefined;
@@ -154,27 +143,3 @@ describe('in a real control plane', { skip: leftOut }, () => {
 
 // In a control plane of its own: the API server's ways to pods are cut there.
 describe('falco-federation check', { skip: leftOut }, checkCheck);
-
-/** The manifests' 443, where this user may listen on it. */
-const servicePort = process.getuid?.() === 0 ? 443 : 8443;
-
-/** As README says, but with `failurePolicy: Fail`, so that nothing passes unseen. */
-async function install({ kubectl }: ControlPlane): Promise<void> {
-  await kubectl(['apply', '--server-side', '-k', join(root, 'manifests/overlays/spoke')]);
-  if (servicePort !== 443) {
-    const ports = { spec: { ports: [{ name: 'webhook', port: servicePort, targetPort: 'webhook' }] } };
-    await kubectl([
-      ...['patch', 'service', appName, '--namespace', namespace, '--type=merge'],
-      ...['--patch', JSON.stringify(ports)],
-    ]);
-  }
-  await patchWebhook(kubectl, { failurePolicy: 'Fail', clientConfig: { service: { port: servicePort } } });
-}
-
-async function patchWebhook(kubectl: ControlPlane['kubectl'], fields: object): Promise<void> {
-  const patch = { webhooks: [{ name: 'inject.falco-federation.io', ...fields }] };
-  await kubectl([
-    ...['patch', 'mutatingwebhookconfiguration', appName, '--type=strategic'],
-    ...['--patch', JSON.stringify(patch)],
-  ]);
-}

@@ -298,13 +298,64 @@ describe('permissions', () => {
     }
   });
 
+  test('to know which pods are federated are these, and a component leaves all of them out', () => {
+    const role = objectOf<Written<V1ClusterRole>>('base/coverage-roles.yaml', 'ClusterRole');
+    assert.deepEqual(role.rules, [
+      { apiGroups: [''], resources: ['pods'], verbs: ['get', 'list', 'watch'] },
+      { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
+    ]);
+    const removed = documentsOf('components/no-coverage/no-roles.yaml');
+    // Safe: the assertions show it.
+    const objects = removed as { kind: string; metadata: { name: string }; $patch: string }[];
+    assert.deepEqual(
+      objects.map(({ kind, metadata, $patch }) => [kind, metadata.name, $patch]),
+      ['ClusterRole', 'ClusterRoleBinding'].map((kind) => [kind, role.metadata.name, 'delete']),
+    );
+  });
+
+  test('to replace pods are in a component, by eviction alone and for the Lease that the program uses', () => {
+    const file = 'components/restart-stale/roles.yaml';
+    assert.deepEqual(objectOf<Written<V1ClusterRole>>(file, 'ClusterRole').rules, [
+      { apiGroups: [''], resources: ['pods/eviction'], verbs: ['create'] },
+    ]);
+    const lease = flagsOf(deployment).restarts.lease;
+    assert.deepEqual(objectOf<Written<V1Role>>(file, 'Role').rules, [
+      { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['create'] },
+      {
+        apiGroups: ['coordination.k8s.io'],
+        resources: ['leases'],
+        resourceNames: [lease],
+        verbs: ['get', 'update'],
+      },
+    ]);
+  });
+
+  test('are given to the account of the Deployment, by roles that there are', () => {
+    for (const file of files.filter((one) => /^kind: (Cluster)?RoleBinding$/m.test(textOf(one)))) {
+      for (const document of documentsOf(file)) {
+        // Safe: the assertions show it.
+        const binding = document as { kind: string; $patch?: string; roleRef?: unknown; subjects?: unknown };
+        if (!binding.kind.endsWith('RoleBinding') || binding.$patch === 'delete') continue;
+        const { metadata } = document as { metadata: { name: string } };
+        const kind = binding.kind.replace('Binding', '');
+        const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind, name: metadata.name };
+        assert.deepEqual(binding.roleRef, roleRef, file);
+        assert.deepEqual(binding.subjects, [{ kind: 'ServiceAccount', name, namespace }], file);
+        assert.match(textOf(file), new RegExp(`kind: ${kind}\nmetadata:\n {2}name: ${metadata.name}\n`));
+      }
+    }
+  });
+
   test('are in the roles of these files alone', () => {
     const withRules = files.filter((file) => /^kind: (Cluster)?Role$/m.test(textOf(file)));
     assert.deepEqual(withRules, [
+      'base/coverage-roles.yaml',
       'base/roles.yaml',
       'check-role/cluster-role.yaml',
       'components/cert-manager/no-role.yaml',
       'components/cert-manager/permissions.yaml',
+      'components/no-coverage/no-roles.yaml',
+      'components/restart-stale/roles.yaml',
     ]);
   });
 });

@@ -95,18 +95,10 @@ const apiServer: Exposed = new Map([
   ['apiserver_admission_webhook_fail_open_count', new Set(['name', 'type'])],
 ]);
 
-/** Coverage's, until `makeMetrics` has them: then this goes. */
-const announced: Exposed = new Map([
-  ['falco_federation_pods', new Set(['namespace', 'workload_kind', 'state'])],
-  ['falco_federation_pod_findings', new Set(['namespace', 'code'])],
-  ['falco_federation_pods_synced', new Set()],
-]);
-
 export async function exposedMetrics(): Promise<Exposed> {
   const all = new Map<string, Set<string>>();
   const programs = [await webhook(), await forwarder()];
-  const isThere = programs.some((exposed) => exposed.has('falco_federation_pods'));
-  for (const exposed of [...programs, falcosidekick, apiServer, ...(isThere ? [] : [announced])]) {
+  for (const exposed of [...programs, falcosidekick, apiServer]) {
     for (const [name, labels] of exposed) all.set(name, new Set([...(all.get(name) ?? []), ...labels]));
   }
   return all;

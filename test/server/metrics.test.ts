@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decide } from '../../src/admission/decide.ts';
-import { buildMetricsServer, makeMetrics } from '../../src/server/metrics.ts';
+import { buildMetricsServer, makeMetrics, type PodCounts } from '../../src/server/metrics.ts';
 import { settingsFrom } from '../injection/pods.ts';
 
 const settings = settingsFrom('cluster: staging\n');
@@ -28,11 +28,20 @@ async function scrape(server: ReturnType<typeof buildMetricsServer>) {
 test('decisions, findings, durations and states are there for a scrape, with help and type', async () => {
   let valid = true;
   let known: { known: number; synced: boolean } | undefined = { known: 3, synced: true };
+  let pods: PodCounts | undefined = {
+    synced: true,
+    states: [
+      { namespace: 'falco', workloadKind: 'DaemonSet', state: 'federated', pods: 40 },
+      { namespace: 'falco', workloadKind: 'DaemonSet', state: 'stale', pods: 2 },
+    ],
+    findings: [{ namespace: 'falco', code: 'pod_stale', pods: 2 }],
+  };
   const metrics = makeMetrics({
     version: '1.2.3',
     certificateNotAfter: () => new Date('2030-01-01T00:00:00Z'),
     settings: () => ({ cluster: 'staging', role: 'spoke', valid, readAt: new Date('2026-01-01T00:00:00Z') }),
     namespaces: () => known,
+    pods: () => pods,
   });
   const server = buildMetricsServer(metrics);
   const request = {
@@ -68,6 +77,10 @@ test('decisions, findings, durations and states are there for a scrape, with hel
     falco_federation_certificate_not_after_timestamp_seconds: Date.UTC(2030, 0) / 1000,
     falco_federation_namespaces: 3,
     falco_federation_namespaces_synced: 1,
+    'falco_federation_pods{namespace="falco",workload_kind="DaemonSet",state="federated"}': 40,
+    'falco_federation_pods{namespace="falco",workload_kind="DaemonSet",state="stale"}': 2,
+    'falco_federation_pod_findings{namespace="falco",code="pod_stale"}': 2,
+    falco_federation_pods_synced: 1,
     'falco_federation_settings_info{cluster="staging",role="spoke"}': 1,
     [`falco_federation_build_info{version="1.2.3",node_version="${process.versions.node}"}`]: 1,
   };
@@ -87,8 +100,16 @@ test('decisions, findings, durations and states are there for a scrape, with hel
 
   valid = false;
   known = undefined;
+  pods = { synced: true, states: [], findings: [] };
+  const healed = (await scrape(server)).samples;
+  assert.deepEqual(
+    [...healed.keys()].filter((sample) => /_pods\{|_pod_findings\{/.test(sample)),
+    [],
+  );
+  pods = undefined;
   const later = (await scrape(server)).samples;
   assert.equal(later.get('falco_federation_settings_last_reload_successful'), 0);
   assert.equal(later.has('falco_federation_namespaces_synced'), false, 'no cluster is not an unsynced one');
+  assert.equal(later.has('falco_federation_pods_synced'), false, 'no permission is not an unsynced cluster');
   await server.close();
 });

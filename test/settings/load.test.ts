@@ -22,7 +22,8 @@ describe('settings', () => {
     const result = parseSettings('cluster: staging\n');
     assert.ok(result.ok);
     const { rules, ...rest } = result.settings;
-    assert.deepEqual(rest, { cluster: 'staging', role: 'spoke', injectAt: 'pod' });
+    const rollout = { restartStale: false };
+    assert.deepEqual(rest, { cluster: 'staging', role: 'spoke', injectAt: 'pod', rollout });
     const { image, resources, followResources, ...modes } = rules;
     const expected = {
       enabled: true,

@@ -7,6 +7,8 @@ import type { Check } from '../../server/health.ts';
 export interface KnownNamespaces {
   /** From memory, at once; `undefined` where the namespace is not known. */
   readonly annotations: (namespace: string) => Annotations;
+  /** Those that are known. */
+  readonly names: () => Iterable<string>;
   readonly check: () => Check;
   /** For the metrics; `undefined` without a cluster. */
   readonly state: () => { readonly known: number; readonly synced: boolean } | undefined;
@@ -18,6 +20,7 @@ const patience = 5_000;
 
 const withoutCluster: KnownNamespaces = {
   annotations: () => undefined,
+  names: () => [],
   check: () => ({ ready: true, detail: 'no cluster; the settings alone count' }),
   state: () => undefined,
   stop: () => {},
@@ -33,6 +36,7 @@ export function knownNamespaces(connection: ClusterConnection | undefined, logge
   });
   return {
     annotations: namespaces.annotations,
+    names: namespaces.names,
     check: () => {
       const problem = namespaces.problem();
       const told = problem === undefined ? '' : `: ${problem}`;

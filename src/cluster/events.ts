@@ -1,0 +1,61 @@
+import { hasStatus } from './cluster-error.ts';
+import type { ClusterConnection } from './connection.ts';
+import { requestJson } from './request.ts';
+import { events, fieldManager } from './resource.ts';
+
+/** A warning about an object of a namespace. */
+export interface EventToTell {
+  /** Who tells the same gives the same name: it is then one Event, however many tell it and how often. */
+  readonly name: string;
+  readonly regarding: {
+    readonly apiVersion: string;
+    readonly kind: string;
+    readonly namespace: string;
+    readonly name: string;
+    readonly uid?: string | undefined;
+  };
+  readonly reason: string;
+  readonly note: string;
+  /** How many times it is true. */
+  readonly count: number;
+}
+
+/** A series of one is none for the API server. */
+const leastCount = 2;
+
+/**
+ * Tells it by an Event, or that it still holds by the Event's series. Takes create and patch on events; the count is
+ * written, not added to, so that several replicas come to the same.
+ *
+ * @param instance which replica tells it
+ * @throws ClusterError
+ */
+export async function tellEvent(
+  connection: ClusterConnection,
+  instance: string,
+  { name, regarding, reason, note, count }: EventToTell,
+): Promise<void> {
+  const now = new Date().toISOString().replace('Z', '000Z');
+  const resource = events(regarding.namespace, name);
+  const query = { fieldManager };
+  const series = { count: Math.max(count, leastCount), lastObservedTime: now };
+  try {
+    const body = {
+      apiVersion: 'events.k8s.io/v1',
+      kind: 'Event',
+      metadata: { name, namespace: regarding.namespace },
+      eventTime: now,
+      type: 'Warning',
+      action: 'Observed',
+      ...{ reason, note, regarding },
+      reportingController: 'falco-federation.io/webhook',
+      reportingInstance: instance,
+      ...(count < leastCount ? {} : { series }),
+    };
+    await requestJson(connection, { verb: 'create', resource, query, body });
+  } catch (error) {
+    if (!hasStatus(error, 409)) throw error;
+    const contentType = 'application/merge-patch+json';
+    await requestJson(connection, { verb: 'patch', resource, query, contentType, body: { series } });
+  }
+}

@@ -1,0 +1,289 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import {
+  type ClusterConnection,
+  evictPod,
+  hasStatus,
+  isPodThere,
+  leaseStore,
+  tellEvent,
+  type WatchedPods,
+  watchPods,
+} from '../../cluster/index.ts';
+import { type Announcement, announcementOf, announcementsOf, telling } from '../../coverage/announce.ts';
+import { countsOf } from '../../coverage/counts.ts';
+import { identities } from '../../coverage/identities.ts';
+import { restartView } from '../../coverage/restart-view.ts';
+import { type RestartState, type Restarts, restarts, tellStep } from '../../coverage/restarts.ts';
+import { type SeenPod, seePod } from '../../coverage/seen-pod.ts';
+import { type IdentityOf, survey, type WorkloadSurvey } from '../../coverage/survey.ts';
+import { tellCoverage } from '../../coverage/tell-coverage.ts';
+import type { Annotations } from '../../federation/identity.ts';
+import { messageOf } from '../../reasons/message-of.ts';
+import type { Check } from '../../server/health.ts';
+import type { PodCounts } from '../../server/metrics.ts';
+import type { Settings } from '../../settings/schema.ts';
+import type { ServeFlags } from './flags.ts';
+import type { KnownNamespaces } from './namespaces.ts';
+
+/** Which pods are federated, told in every way there is. */
+export interface KnownCoverage {
+  /** For the metrics; `undefined` where no pods can be seen. */
+  readonly counts: () => PodCounts | undefined;
+  /** Always ready: pods that are not federated are no reason to take the webhook away. */
+  readonly check: () => Check;
+  readonly stop: () => Promise<void>;
+}
+
+interface Sources {
+  readonly connection: ClusterConnection | undefined;
+  readonly settings: () => Settings;
+  readonly namespaces: Pick<KnownNamespaces, 'annotations' | 'names' | 'state'>;
+  /** Whether the webhook itself is. */
+  readonly isReady: () => boolean;
+}
+
+type Flags = Pick<ServeFlags, 'replica' | 'namespace' | 'restarts'>;
+
+/** Milliseconds between two looks at what is known; and until namespaces are. */
+const lookEvery = 5_000;
+const firstLooks = 250;
+/** A permission that is missing is asked for again after so long. */
+const deniedFor = 5 * 60_000;
+
+/** A survey of thousands of pods is good for so long, milliseconds: one scrape asks for it several times. */
+const surveyedFor = 1_000;
+
+/** Makes it anew after so long. */
+function remembered<T>(milliseconds: number, make: () => T): () => T {
+  let last: { readonly made: T; readonly at: number } | undefined;
+  return () => {
+    const now = performance.now();
+    if (last === undefined || now - last.at >= milliseconds) last = { made: make(), at: now };
+    return last.made;
+  };
+}
+
+const withoutCluster: KnownCoverage = {
+  counts: () => undefined,
+  check: () => ({ ready: true, detail: 'no cluster' }),
+  stop: async () => {},
+};
+
+/** Follows the pods of opted-in namespaces, tells how they are, and replaces them where the settings say so. */
+export function knownCoverage(sources: Sources, flags: Flags, logger: Logger): KnownCoverage {
+  const { connection, settings, namespaces } = sources;
+  if (connection === undefined) return withoutCluster;
+  const identify = identities();
+  const identityIn = (namespace: string, annotations: Annotations) =>
+    identify(settings(), namespaces.annotations(namespace), annotations);
+  const identityOf: IdentityOf = (namespace, pod) => identityIn(namespace, pod.annotations);
+  const pods = watchPods(connection, (pod, namespace) =>
+    seePod(pod, namespace, (annotations) => identityIn(namespace, annotations)),
+  );
+  const surveyNow = () => survey(pods.all(), identityOf, Date.now());
+  const surveyedAWhile = remembered(surveyedFor, surveyNow);
+  // While pods are still being listed, a moment later there are more.
+  const surveyed = () => (isListed() ? surveyedAWhile() : surveyNow());
+  const refresh = refresher(sources, pods);
+  const events = eventTeller(connection, flags.replica, logger);
+  const replacing = replacer(sources, flags, logger, pods, identityOf);
+  const denied = deniedLog(pods, logger);
+
+  let isBegun = false;
+  const isListed = () => isBegun && pods.synced();
+  const look = async (): Promise<void> => {
+    // Before, no namespaces are known, and that would look like none with pods.
+    if (namespaces.state()?.synced !== true) return;
+    pods.follow(new Set(namespaces.names()));
+    isBegun = true;
+    refresh();
+    denied();
+    if (!pods.synced()) return;
+    await replacing?.look();
+    await events.tell([...announcementsOf(surveyed()), ...stoppedRestarts(pods, replacing?.state())]);
+  };
+  const stopped = new AbortController();
+  const looking = (async () => {
+    while (!stopped.signal.aborted) {
+      await look().catch((error: unknown) => logger.error({ why: messageOf(error) }, 'coverage'));
+      await wait(isBegun ? lookEvery : firstLooks, undefined, { signal: stopped.signal, ref: false }).catch(
+        () => {},
+      );
+    }
+  })();
+
+  const isBlind = () => pods.followed() > 0 && pods.denied().size === pods.followed();
+  return {
+    counts: () => (isBlind() ? undefined : { synced: isListed(), ...countsOf(surveyed()) }),
+    check: () => ({
+      ready: true,
+      detail: [
+        isBlind() ? undefined : isListed() ? tellCoverage(surveyed()) : 'pods not listed yet',
+        tellDenied(pods.denied()),
+        pods.problem(),
+        events.problem(),
+        replacing?.words(),
+      ]
+        .filter((one) => one !== undefined)
+        .join('; '),
+    }),
+    stop: async () => {
+      stopped.abort();
+      pods.stop();
+      await looking;
+      await replacing?.stop();
+    },
+  };
+}
+
+/** What is not seen, and how it could be. */
+function tellDenied(denied: ReadonlyMap<string, string>): string | undefined {
+  const [first] = denied;
+  if (first === undefined) return undefined;
+  const [namespace, why] = first;
+  const others = denied.size === 1 ? '' : ` and ${denied.size - 1} more namespaces`;
+  return `the pods of ${namespace}${others} may not be seen, so it is not known whether they are federated: ${why}`;
+}
+
+/** Logs once that pods may not be seen, and once that they may again. */
+function deniedLog(pods: WatchedPods<SeenPod>, logger: Logger): () => void {
+  let was = false;
+  return () => {
+    const why = tellDenied(pods.denied());
+    if ((why !== undefined) === was) return;
+    was = !was;
+    if (why !== undefined) logger.warn({ why }, 'coverage is not known');
+    else logger.info('coverage is known');
+  };
+}
+
+/** What injection would do to a pod depends on the settings and its namespace: pods that it missed are listed anew. */
+function refresher({ settings, namespaces }: Sources, pods: WatchedPods<SeenPod>): () => void {
+  let known = new Map<string, { readonly settings: Settings; readonly annotations: Annotations }>();
+  return () => {
+    const now = settings();
+    const missed = new Set<string>();
+    for (const { seal, workload } of pods.all()) if (seal === undefined) missed.add(workload.namespace);
+    const next: typeof known = new Map();
+    for (const namespace of namespaces.names()) {
+      const before = known.get(namespace);
+      const annotations = namespaces.annotations(namespace);
+      const isSame = before?.settings === now && before.annotations === annotations;
+      if (before !== undefined && !isSame && missed.has(namespace)) pods.again(namespace);
+      next.set(namespace, { settings: now, annotations });
+    }
+    known = next;
+  };
+}
+
+/** Tells what is due by Events on workloads; where that is not allowed, by nothing but the log, once. */
+function eventTeller(connection: ClusterConnection, instance: string, logger: Logger) {
+  const tellings = telling();
+  let silentUntil = Number.NEGATIVE_INFINITY;
+  let problem: string | undefined;
+
+  const tellOne = async (announcement: Announcement): Promise<void> => {
+    const { name, workload, reason, note, pods: count } = announcement;
+    const { apiVersion, kind, namespace, name: of, uid } = workload;
+    const regarding = { apiVersion, kind, namespace, name: of, ...(uid === undefined ? {} : { uid }) };
+    try {
+      await tellEvent(connection, instance, { name, regarding, reason, note, count });
+      tellings.told(announcement, performance.now(), true);
+      if (problem !== undefined) logger.info('events are written');
+      problem = undefined;
+    } catch (error) {
+      tellings.told(announcement, performance.now(), false);
+      const why = messageOf(error);
+      // What one workload's namespace refuses (it is going away, it has a quota) another's may take.
+      const isForbidden = hasStatus(error, 403) && !/terminat|quota/.test(why);
+      if (isForbidden) silentUntil = performance.now() + deniedFor;
+      if (problem === undefined) logger.warn({ why }, 'an event cannot be written');
+      problem = why;
+    }
+  };
+  return {
+    tell: async (announcements: readonly Announcement[]): Promise<void> => {
+      for (const one of tellings.due(announcements, performance.now())) {
+        if (performance.now() >= silentUntil) await tellOne(one);
+      }
+    },
+    problem: () => (problem === undefined ? undefined : `events cannot be written: ${problem}`),
+  };
+}
+
+/** That pods of a workload are no longer replaced is worth an Event. */
+function stoppedRestarts(
+  pods: WatchedPods<SeenPod>,
+  state: RestartState | undefined,
+): readonly Announcement[] {
+  const workloads = new Map<string, WorkloadSurvey['workload']>();
+  if (state === undefined || state.steps.size === 0) return [];
+  for (const { workload } of pods.all()) workloads.set(workload.key, workload);
+  return [...state.steps].flatMap(([key, step]) => {
+    const workload = workloads.get(key);
+    if (step.kind !== 'stopped' || workload === undefined) return [];
+    const { name, failing, missed } = step.pod;
+    const how = failing ? 'failing' : missed ? 'not federated' : 'stale';
+    return [
+      announcementOf(workload, {
+        finding: { code: 'restart_stopped', detail: `${name} is ${how}` },
+        pods: 1,
+      }),
+    ];
+  });
+}
+
+interface Replacer {
+  readonly look: () => Promise<void>;
+  readonly state: () => RestartState;
+  readonly words: () => string | undefined;
+  readonly stop: () => Promise<void>;
+}
+
+/** Replaces stale pods while the settings say so; `undefined` where this program does not know its own namespace. */
+function replacer(
+  { connection, settings, isReady }: Sources,
+  { replica, namespace, restarts: { lease, delay } }: Flags,
+  logger: Logger,
+  pods: WatchedPods<SeenPod>,
+  identityOf: IdentityOf,
+): Replacer | undefined {
+  if (connection === undefined || namespace === undefined || namespace === '') return undefined;
+  const now = () => performance.now();
+  const view = restartView(delay, now);
+  const replacement: Restarts = restarts({
+    me: replica,
+    delay,
+    lease: leaseStore(connection, namespace, lease),
+    evict: (of, pod) => evictPod(connection, of, pod),
+    isThere: (of, pod) => isPodThere(connection, of, pod),
+    now,
+    tell: ({ kind, ...about }) =>
+      kind === 'evicted' ? logger.info(about, 'pod replaced') : logger.warn(about, 'pod not replaced'),
+  });
+  let told: string | undefined;
+  const noteProblem = (): void => {
+    const { problem } = replacement.state();
+    if (problem !== undefined && problem !== told) logger.warn({ why: problem }, 'pods cannot be replaced');
+    told = problem;
+  };
+  return {
+    look: async () => {
+      const workloads = view(pods.all(), identityOf, Date.now());
+      if (!settings().rollout.restartStale) return await replacement.release();
+      if (!isReady() || pods.problem() !== undefined) return;
+      await replacement.look({ workloads });
+      noteProblem();
+    },
+    state: replacement.state,
+    words: () => {
+      if (!settings().rollout.restartStale) return undefined;
+      const { steps, problem } = replacement.state();
+      if (problem !== undefined) return `pods cannot be replaced: ${problem}`;
+      const words = [...steps].flatMap(([key, step]) => tellStep(key, step) ?? []);
+      return words.length === 0 ? undefined : `replacing pods: ${words.slice(0, 5).join(', ')}`;
+    },
+    stop: replacement.release,
+  };
+}

@@ -1,0 +1,59 @@
+import type { Identity } from '../federation/identity.ts';
+import { version } from '../federation/names.ts';
+import type { Finding } from '../reasons/reasons.ts';
+import type { SeenPod } from './seen-pod.ts';
+import { wellAfter } from './trouble.ts';
+
+export const podStates = ['federated', 'stale', 'not_federated', 'skipped', 'failing'] as const;
+
+export type PodState = (typeof podStates)[number];
+
+/** How a pod stands to today's settings. */
+export interface Assessment {
+  readonly state: PodState;
+  /** What there is to say of it; `undefined` for one that is as it should be. */
+  readonly reason: Finding | undefined;
+  /** Whether it is not what the webhook would make of it today. */
+  readonly behind: boolean;
+}
+
+const federated: Assessment = { state: 'federated', reason: undefined, behind: false };
+const stale: Assessment = { state: 'stale', reason: { code: 'pod_stale' }, behind: true };
+const notFederated: Assessment = {
+  state: 'not_federated',
+  reason: { code: 'pod_not_federated' },
+  behind: true,
+};
+
+function failing({ trouble }: SeenPod, now: number): Finding | undefined {
+  if (trouble === undefined) return undefined;
+  const { container, why, runningSince } = trouble;
+  if (runningSince !== undefined && now - runningSince >= wellAfter) return undefined;
+  return { code: 'pod_failing', detail: `${container}: ${why}` };
+}
+
+/**
+ * The first line that holds:
+ *
+ * | pod                                                    | state         | behind                  |
+ * | ------------------------------------------------------ | ------------- | ----------------------- |
+ * | asks to be left alone                                  | skipped       | no                      |
+ * | without status, injection would change it              | not_federated | yes                     |
+ * | without status, injection would leave it               | skipped       | no                      |
+ * | a container of ours or falcosidekick is in trouble     | failing       | if the next line holds  |
+ * | its status has other settings or another version       | stale         | yes                     |
+ * | anything else                                          | federated     | no                      |
+ *
+ * @param identity who the pod is by today's settings
+ * @param now milliseconds
+ */
+export function assess(pod: SeenPod, identity: Identity, now: number): Assessment {
+  if (pod.outcome === 'injected') return notFederated;
+  if (pod.outcome === 'opted_out' || pod.seal === undefined) {
+    return { state: 'skipped', reason: { code: pod.outcome }, behind: false };
+  }
+  const behind = pod.seal.settings !== identity.hash || pod.seal.version !== version;
+  const reason = failing(pod, now);
+  if (reason !== undefined) return { state: 'failing', reason, behind };
+  return behind ? stale : federated;
+}

@@ -1,0 +1,29 @@
+import { type Annotations, effectiveIdentity, type Identity } from '../federation/identity.ts';
+import type { Settings } from '../settings/schema.ts';
+
+const none = {};
+
+/**
+ * Effective identities, worked out once for the same settings and annotations: thousands of pods ask for theirs at each
+ * scrape. It relies on the same annotations being the same object.
+ */
+export function identities(): (
+  settings: Settings,
+  namespaceAnnotations: Annotations,
+  podAnnotations: Annotations,
+) => Identity {
+  let of: Settings | undefined;
+  let known = new WeakMap<object, WeakMap<object, Identity>>();
+  return (settings, namespaceAnnotations, podAnnotations) => {
+    if (settings !== of) known = new WeakMap();
+    of = settings;
+    const [outer, inner] = [namespaceAnnotations ?? none, podAnnotations ?? none];
+    const inNamespace = known.get(outer) ?? new WeakMap<object, Identity>();
+    known.set(outer, inNamespace);
+    const before = inNamespace.get(inner);
+    if (before !== undefined) return before;
+    const { identity } = effectiveIdentity(settings, namespaceAnnotations, podAnnotations);
+    inNamespace.set(inner, identity);
+    return identity;
+  };
+}

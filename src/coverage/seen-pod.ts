@@ -1,0 +1,149 @@
+import type { V1PodStatus } from '@kubernetes/client-node';
+import type { Annotations, Identity } from '../federation/identity.ts';
+import {
+  copyRulesContainer,
+  followRulesContainer,
+  injectLabel,
+  placeCopierContainer,
+  prefix,
+  statusAnnotation,
+  tagRulesContainer,
+} from '../federation/names.ts';
+import { findFalco } from '../injection/falco/find-falco.ts';
+import { findFalcosidekick } from '../injection/falcosidekick/find-falcosidekick.ts';
+import { inject } from '../injection/inject.ts';
+import { type PodTemplate, readPodTemplate } from '../injection/pod-template.ts';
+import { isRecord } from '../injection/record.ts';
+import { readStatus } from '../injection/status.ts';
+import type { ReasonCode } from '../reasons/reasons.ts';
+import { interned } from './interned.ts';
+import { attentionCodes, firstTrouble, milliseconds, reportedCodes, type Trouble } from './trouble.ts';
+import { revisionOf, type Workload, workloadOf } from './workload.ts';
+
+/** With which settings a pod was injected, by which version. */
+export interface Seal {
+  readonly settings: string;
+  readonly version: string;
+}
+
+/** What is kept of a pod with Falco or falcosidekick. There may be thousands: what they share is one object. */
+export interface SeenPod {
+  readonly name: string;
+  readonly resourceVersion: string;
+  readonly uid: string;
+  readonly workload: Workload;
+  /** Which template of the workload it was made from. */
+  readonly revision: string;
+  /** Milliseconds, by the API server's clock. */
+  readonly createdAt: number;
+  readonly ready: boolean;
+  /** It is being deleted. */
+  readonly ending: boolean;
+  /** Our annotations on it that override settings. */
+  readonly annotations: Annotations;
+  /** `undefined`: it was not injected. */
+  readonly seal: Seal | undefined;
+  /** What injection would come to where it was not injected or asks to be left alone; otherwise `already_injected`. */
+  readonly outcome: ReasonCode;
+  /** The hash of the identity with which the outcome was worked out. */
+  readonly outcomeFor: string;
+  /** What was found at its admission and by `tag-rules`, as far as it needs attention. */
+  readonly findings: readonly ReasonCode[];
+  readonly trouble: Trouble | undefined;
+}
+
+const ours: ReadonlySet<string> = new Set([
+  placeCopierContainer,
+  copyRulesContainer,
+  tagRulesContainer,
+  followRulesContainer,
+]);
+
+const overrides = interned<Annotations>();
+const seals = interned<Seal>();
+const findingLists = interned<readonly ReasonCode[]>();
+
+function ownAnnotations({ metadata }: PodTemplate): Annotations {
+  const own = Object.entries(metadata?.annotations ?? {}).filter(
+    ([key]) => key.startsWith(prefix) && key !== statusAnnotation,
+  );
+  return own.length === 0 ? undefined : overrides(JSON.stringify(own), () => Object.fromEntries(own));
+}
+
+/** The very function that the webhook calls says what it would do: there is one recognition. */
+function outcomeOf(template: PodTemplate, isInjected: boolean, identity: Identity): ReasonCode {
+  if (template.metadata?.labels?.[injectLabel] === 'disabled') return 'opted_out';
+  if (isInjected) return 'already_injected';
+  try {
+    return inject(template, identity).reason.code;
+  } catch {
+    return 'internal_error';
+  }
+}
+
+const noStatus: V1PodStatus = {};
+
+function statusOf(pod: unknown): V1PodStatus {
+  const status: unknown = isRecord(pod) ? pod.status : undefined;
+  // Safe: it is from the API server, which lets nothing else be a pod's status.
+  return isRecord(status) ? (status as V1PodStatus) : noStatus;
+}
+
+/** The name of falcosidekick's container; '' where there is none or it cannot be told. */
+function sidekickOf({ spec }: PodTemplate): string {
+  const found = findFalcosidekick(spec);
+  return found !== undefined && 'container' in found ? found.container.name : '';
+}
+
+function isOurs({ spec }: PodTemplate): boolean {
+  return findFalco(spec) !== undefined || findFalcosidekick(spec) !== undefined;
+}
+
+/**
+ * What of a pod counts here; `undefined` for pods that are neither Falco nor falcosidekick, and for those that have
+ * ended.
+ *
+ * @param pod as the API server sends it
+ * @param identityOf who a pod with these annotations is by today's settings, in its namespace
+ */
+export function seePod(
+  pod: unknown,
+  namespace: string,
+  identityOf: (annotations: Annotations) => Identity,
+): SeenPod | undefined {
+  const template = readPodTemplate(pod, []);
+  if (template === undefined || !isOurs(template)) return undefined;
+  const status = statusOf(pod);
+  if (status.phase === 'Succeeded' || status.phase === 'Failed') return undefined;
+  const metadata = template.metadata ?? {};
+  const annotations = ownAnnotations(template);
+  const identity = identityOf(annotations);
+  const injected = readStatus(template);
+  const sidekick = sidekickOf(template);
+  const codes = [
+    ...attentionCodes(injected?.findings ?? []),
+    ...reportedCodes(status, tagRulesContainer),
+    ...reportedCodes(status, followRulesContainer),
+  ];
+  const findings = [...new Set(codes)].sort();
+  return {
+    name: metadata.name ?? '',
+    resourceVersion: metadata.resourceVersion ?? '',
+    uid: metadata.uid ?? '',
+    workload: workloadOf(namespace, metadata),
+    revision: revisionOf(metadata),
+    createdAt: milliseconds(metadata.creationTimestamp),
+    ready: status.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') === true,
+    ending: Boolean(metadata.deletionTimestamp),
+    annotations,
+    seal: injected && sealOf(injected),
+    outcome: outcomeOf(template, injected !== undefined, identity),
+    outcomeFor: identity.hash,
+    findings: findingLists(findings.join(), () => findings),
+    trouble: firstTrouble(status, (name) => ours.has(name) || name === sidekick),
+  };
+}
+
+function sealOf({ settings, version }: Seal): Seal {
+  return seals(`${settings} ${version}`, () => ({ settings, version }));
+}

@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { announcementsOf, telling } from '../../src/coverage/announce.ts';
+import { countsOf, mostNamespaces, restOfNamespaces } from '../../src/coverage/counts.ts';
+import { identities } from '../../src/coverage/identities.ts';
+import { survey } from '../../src/coverage/survey.ts';
+import { tellCoverage } from '../../src/coverage/tell-coverage.ts';
+import { before, containerStatus, identityOf, type PodParts, seen, sidekick, today } from './pods.ts';
+
+const daemonSet = { kind: 'DaemonSet', name: 'falco' };
+
+function surveyed(...pods: readonly (PodParts & { readonly in?: string })[]) {
+  const kept = pods.map(({ in: namespace, ...parts }) => seen(parts, today, namespace));
+  return survey(
+    kept.filter((one) => one !== undefined),
+    identityOf,
+    0,
+  );
+}
+
+const crash = {
+  status: {
+    containerStatuses: [containerStatus('falcosidekick', { waiting: { reason: 'CrashLoopBackOff' } })],
+  },
+  injected: today,
+  containers: [sidekick],
+};
+
+test('sums, and the workloads that somebody should look at, the gravest first', () => {
+  assert.equal(tellCoverage(surveyed()), 'no pods with Falco or falcosidekick');
+  assert.equal(
+    tellCoverage(
+      surveyed(
+        { owner: daemonSet, injected: today },
+        { owner: daemonSet, injected: before },
+        { owner: daemonSet, injected: before, deletionTimestamp: '2026-11-01T00:00:00Z' },
+        { owner: { kind: 'StatefulSet', name: 'other' } },
+        { ...crash, owner: { kind: 'StatefulSet', name: 'sidekick' } },
+        { labels: { 'falco-federation.io/inject': 'disabled' } },
+      ),
+    ),
+    '1 federated, 1 stale, 1 not federated, 1 skipped, 1 failing; falco/StatefulSet/sidekick: 1 failing; falco/StatefulSet/other: 1 not federated; falco/DaemonSet/falco: 1 federated, 1 stale',
+  );
+  const many = Array.from({ length: 9 }, (_, at) => ({ owner: { kind: 'DaemonSet', name: `falco-${at}` } }));
+  assert.match(tellCoverage(surveyed(...many)), /; and 4 more workloads$/);
+});
+
+test('gauges have a bounded number of labels, and lose no pod', () => {
+  const many = Array.from({ length: mostNamespaces + 50 }, (_, at) => ({
+    in: `namespace-${String(at).padStart(4, '0')}`,
+    owner: { kind: `Kind${at}`, name: 'falco' },
+  }));
+  const { states, findings } = countsOf(surveyed(...many, { owner: daemonSet, injected: today }));
+  assert.equal(
+    states.reduce((sum, { pods }) => sum + pods, 0),
+    mostNamespaces + 51,
+  );
+  assert.equal(new Set(states.map(({ namespace }) => namespace)).size, mostNamespaces + 1);
+  assert.deepEqual([...new Set(states.map(({ workloadKind }) => workloadKind))].sort(), [
+    'DaemonSet',
+    'Other',
+  ]);
+  assert.equal(states.find(({ namespace }) => namespace === restOfNamespaces)?.pods, 51);
+  assert.equal(findings.find(({ namespace }) => namespace === restOfNamespaces)?.pods, 51);
+});
+
+test('one announcement for each finding of a workload, by the same name in every replica', () => {
+  const pods = [
+    { owner: daemonSet, injected: before },
+    { owner: daemonSet, injected: before },
+    { labels: { 'falco-federation.io/inject': 'disabled' } },
+    { owner: daemonSet, injected: today },
+  ];
+  const [one, ...others] = announcementsOf(surveyed(...pods));
+  assert.deepEqual(others, [], 'nothing is said of what is as it should be, or asked to be left alone');
+  assert.equal(one?.reason, 'PodStale');
+  assert.equal(one?.pods, 2);
+  assert.match(one?.note ?? '', /^pod_stale: .* Restart its workload/);
+  const [same] = announcementsOf(surveyed(...pods.toReversed().slice(0, 3)));
+  assert.equal(same?.name, one?.name, 'whatever their number and order');
+});
+
+test('what is new is told after a while, what holds again before it is forgotten, what healed no more', () => {
+  const announcements = announcementsOf(surveyed({ owner: daemonSet, injected: before }));
+  const { due, told } = telling();
+  const names = (at: number, all = announcements) => due(all, at * 1_000).map(({ reason }) => reason);
+  assert.deepEqual(names(0), []);
+  assert.deepEqual(names(19), []);
+  assert.deepEqual(names(20), ['PodStale']);
+  for (const one of announcements) told(one, 20_000, true);
+  assert.deepEqual(names(25), []);
+  assert.deepEqual(names(20 + 30 * 60), ['PodStale']);
+  for (const one of announcements) told(one, 20_000, false);
+  assert.deepEqual(names(81), ['PodStale'], 'what could not be told is tried again');
+  assert.deepEqual(names(100, []), []);
+  assert.deepEqual(names(101), [], 'it healed, and comes anew');
+});
+
+test('a mistake that strikes every workload is told a few at a time, each in turn', () => {
+  const many = Array.from({ length: 25 }, (_, at) => ({ owner: { kind: 'DaemonSet', name: `falco-${at}` } }));
+  const announcements = announcementsOf(surveyed(...many));
+  const { due, told } = telling(10);
+  due(announcements, 0);
+  const all = new Set<string>();
+  for (const [at, count] of [10, 10, 5, 0].entries()) {
+    const now = due(announcements, 30_000 + at);
+    assert.equal(now.length, count);
+    for (const one of now) {
+      told(one, 30_000 + at, true);
+      all.add(one.name);
+    }
+  }
+  assert.equal(all.size, 25);
+});
+
+test('identities are worked out once for the same annotations, and anew for other settings', () => {
+  const identify = identities();
+  const [ofNamespace, ofPod] = [{ 'falco-federation.io/tags': 'a' }, { 'falco-federation.io/cluster': 'b' }];
+  const first = identify(today, ofNamespace, ofPod);
+  assert.equal(identify(today, ofNamespace, ofPod), first);
+  assert.deepEqual([first.cluster, first.tags], ['b', ['a']]);
+  assert.notEqual(identify(today, undefined, ofPod).hash, first.hash);
+  assert.equal(identify(before, ofNamespace, undefined).cluster, 'before');
+  assert.equal(identify(today, ofNamespace, ofPod).hash, first.hash);
+});
