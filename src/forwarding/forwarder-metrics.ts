@@ -1,6 +1,6 @@
 /** What Prometheus sees of a forwarder; names after Prometheus' conventions. */
 import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client';
-import { gauge, info, prefix } from '../server/gauges.ts';
+import { gauge, prefix, programGauges } from '../server/gauges.ts';
 import { priorities } from '../settings/schema.ts';
 import type { RefusalReason } from './receiver.ts';
 import type { Dropped } from './spool.ts';
@@ -63,20 +63,7 @@ export function makeForwarderMetrics(sources: ForwarderSources): ForwarderMetric
     help: "From an event's request to the hub's answer.",
     buckets,
   });
-  info(registry, 'build', 'Version of the program and of Node.', () => ({
-    version: sources.version,
-    node_version: process.versions.node,
-  }));
-  info(registry, 'settings', 'The settings in force.', () => {
-    const { cluster, role } = sources.settings();
-    return { cluster, role };
-  });
-  gauge(
-    registry,
-    'settings_last_reload_successful',
-    'Whether the settings file is good as it is now (1) or refused, with the last good settings in force (0).',
-    () => Number(sources.settings().valid),
-  );
+  programGauges(registry, sources);
   const own = (name: string, help: string, value: () => number | undefined): void =>
     gauge(registry, `forwarder_${name}`, help, value);
   own('waiting_events', 'Events that the hub does not have yet.', () => sources.waiting().events);

@@ -18,12 +18,7 @@ export function gauge(registry: Registry, name: string, help: string, value: () 
 }
 
 /** A gauge that is always 1: what it says is in its labels. */
-export function info(
-  registry: Registry,
-  name: string,
-  help: string,
-  labels: () => Record<string, string>,
-): void {
+function info(registry: Registry, name: string, help: string, labels: () => Record<string, string>): void {
   new Gauge({
     registers: [registry],
     name: `${prefix}${name}_info`,
@@ -34,4 +29,27 @@ export function info(
       this.set(labels(), 1);
     },
   });
+}
+
+/** What each program tells of itself: its version, and the settings in force. */
+export interface ProgramSources {
+  readonly version: string;
+  readonly settings: () => { readonly cluster: string; readonly role: string; readonly valid: boolean };
+}
+
+export function programGauges(registry: Registry, { version, settings }: ProgramSources): void {
+  info(registry, 'build', 'Version of the program and of Node.', () => ({
+    version,
+    node_version: process.versions.node,
+  }));
+  info(registry, 'settings', 'The settings in force.', () => {
+    const { cluster, role } = settings();
+    return { cluster, role };
+  });
+  gauge(
+    registry,
+    'settings_last_reload_successful',
+    'Whether the settings file is good as it is now (1) or refused, with the last good settings in force (0).',
+    () => Number(settings().valid),
+  );
 }

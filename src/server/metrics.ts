@@ -1,6 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Decision } from '../admission/decide.ts';
-import { gauge, info, prefix } from './gauges.ts';
+import { gauge, prefix, programGauges } from './gauges.ts';
 import { type PlainServer, pagesServer } from './plain-server.ts';
 
 /** What the gauges show; asked at each scrape, and answered from memory. */
@@ -105,20 +105,7 @@ export function makeMetrics(sources: MetricsSources): Metrics {
     help: 'From a request to the end of its answer, as seen by the webhook.',
     buckets,
   });
-  info(registry, 'build', 'Version of the webhook and of Node.', () => ({
-    version: sources.version,
-    node_version: process.versions.node,
-  }));
-  info(registry, 'settings', 'The settings in force.', () => {
-    const { cluster, role } = sources.settings();
-    return { cluster, role };
-  });
-  gauge(
-    registry,
-    'settings_last_reload_successful',
-    'Whether the settings file is good as it is now (1) or refused, with the last good settings in force (0).',
-    () => Number(sources.settings().valid),
-  );
+  programGauges(registry, sources);
   gauge(
     registry,
     'settings_last_reload_success_timestamp_seconds',
