@@ -77,7 +77,7 @@ function clusterOf({ metadata }: V1Pod): string | undefined {
 const nameIn = ({ metadata }: V1Pod): string => metadata?.name ?? '';
 
 /** Registers the tests. */
-export function testCoverage(scene: () => Scene): void {
+function testCoverage(scene: () => Scene): void {
   let made = 0;
 
   async function newNamespace(labels: Readonly<Record<string, string>> = optedIn): Promise<string> {
@@ -510,29 +510,34 @@ function oneAtATime(history: readonly PodNews[], all: number): void {
   }
 }
 
-if (import.meta.main) {
-  describe('coverage in a real control plane', {
-    skip: missingPrograms().length > 0 && 'needs .ci/install-control-plane',
-  }, () => {
-    const folder = join(root, '.cache', 'e2e-coverage');
-    const settings = 'cluster: staging\nhub: {address: "https://falcosidekick.hub.example"}\n';
-    let scene: Scene | undefined;
-    before(async () => {
-      rmSync(folder, { recursive: true, force: true });
-      mkdirSync(folder, { recursive: true });
-      must('npm', ['run', 'build'], { cwd: root });
-      const controlPlane = await startControlPlane(folder);
-      const api = apiOf(controlPlane);
-      const flags = usualFlags;
-      const installation = await installManifests({ folder, controlPlane, api, settings, flags });
-      scene = { controlPlane, api, installation, flags, settings };
-      await Promise.all([installation.add(), installation.add()]);
-    });
-    after(async () => {
-      await scene?.installation.stop();
-      scene?.api.close();
-      await scene?.controlPlane.stop();
-    });
-    testCoverage(() => scene ?? assert.fail('the control plane was not started'));
+/** The tests in a control plane of their own. */
+export function coverageInItsOwnCluster(): void {
+  const folder = join(root, '.cache', 'e2e-coverage');
+  const settings = 'cluster: staging\nhub: {address: "https://falcosidekick.hub.example"}\n';
+  let scene: Scene | undefined;
+  before(async () => {
+    rmSync(folder, { recursive: true, force: true });
+    mkdirSync(folder, { recursive: true });
+    must('npm', ['run', 'build'], { cwd: root });
+    const controlPlane = await startControlPlane(folder);
+    const api = apiOf(controlPlane);
+    const flags = usualFlags;
+    const installation = await installManifests({ folder, controlPlane, api, settings, flags });
+    scene = { controlPlane, api, installation, flags, settings };
+    await Promise.all([installation.add(), installation.add()]);
   });
+  after(async () => {
+    await scene?.installation.stop();
+    scene?.api.close();
+    await scene?.controlPlane.stop();
+  });
+  testCoverage(() => scene ?? assert.fail('the control plane was not started'));
+}
+
+if (import.meta.main) {
+  describe(
+    'coverage in a real control plane',
+    { skip: missingPrograms().length > 0 && 'needs .ci/install-control-plane' },
+    coverageInItsOwnCluster,
+  );
 }

@@ -21,7 +21,7 @@ import { onNode, tagTwice } from '../real/tagging-run.ts';
 import { type Api, api as apiOf } from './api.ts';
 import { checkCheck } from './check/check.e2e.ts';
 import { type ControlPlane, missingPrograms, startControlPlane } from './control-plane.ts';
-import { testCoverage } from './coverage.e2e.ts';
+import { coverageInItsOwnCluster } from './coverage.e2e.ts';
 import { applyAndWait, makeNamespace, optedIn, ownChart, workloadsIn } from './created-pods.ts';
 import { testFaults } from './faults.ts';
 import { flags, installManifests, patchWebhook } from './install-manifests.ts';
@@ -86,9 +86,6 @@ describe('in a real control plane', { skip: leftOut }, () => {
 
     testScenarios(() => ({ ...cluster(), installation: installation(), settings }));
 
-    describe('coverage', () =>
-      testCoverage(() => ({ ...cluster(), installation: installation(), flags, settings })));
-
     describe('faults under load', () => {
       let pod: V1Pod | undefined;
       before(async () => {
@@ -143,3 +140,6 @@ describe('in a real control plane', { skip: leftOut }, () => {
 
 // In a control plane of its own: the API server's ways to pods are cut there.
 describe('falco-federation check', { skip: leftOut }, checkCheck);
+
+// In one of its own too: pods of other tests are not to be replaced.
+describe('coverage', { skip: leftOut }, coverageInItsOwnCluster);
