@@ -5,6 +5,5 @@ export const hubSecretName = 'falco-federation-hub';
 export const settingsKey = 'federation.yaml';
 export const defaultNamespace = 'falco-federation';
 
-/** Containers of these objects. */
+/** The webhook's container. */
 export const webhookContainer = 'webhook';
-export const forwarderContainer = 'forwarder';

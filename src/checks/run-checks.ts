@@ -31,9 +31,6 @@ const groups: readonly CheckGroup[] = [
   { name: 'hub', checks: [hubOfSpoke, hubItself] },
 ];
 
-/** Names of groups, in order. */
-export const groupNames: readonly string[] = groups.map(({ name }) => name);
-
 /** What could not be looked at is not well. */
 function couldNotLook({ name, title }: Check, failure: unknown): Line {
   const why = messageOf(failure);

@@ -30,7 +30,7 @@ import { appName, type Installation, namespace as ownNamespace } from './install
 import { type Kubelet, type PodNews, startKubelet, writeStatus } from './kubelet.ts';
 import { type Replica, until } from './replica.ts';
 
-export interface Scene {
+interface Scene {
   readonly controlPlane: ControlPlane;
   readonly api: Api;
   readonly installation: Installation;

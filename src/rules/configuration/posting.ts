@@ -5,8 +5,6 @@
  */
 import { absent, type ConfigNode } from './config-node.ts';
 
-export const outputKeys = ['http_output', 'json_output'] as const;
-
 /**
  * - `nowhere`: a drop-in can turn it on;
  * - `somewhere`: it has an address of the user's already;
