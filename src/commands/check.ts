@@ -9,9 +9,9 @@ import { viewOf } from '../checks/view.ts';
 import { type ClusterConnection, connectAsKubectl } from '../cluster/index.ts';
 import { inspectCluster } from '../cluster/inspect.ts';
 import { version } from '../federation/names.ts';
-import { messageOf } from '../reasons/message-of.ts';
-import { type CommandIo, couldNot, done, wrongUse } from './command.ts';
+import { type CommandIo, couldNot, done } from './command.ts';
 import { duration } from './flag-values.ts';
+import { withFlags } from './with-flags.ts';
 
 const help = `Usage: falco-federation check [-o text|json] [--wait D] [--kubeconfig FILE] [--context NAME] [--namespace NS]
        falco-federation check --settings FILE [-o text|json]
@@ -141,35 +141,21 @@ async function checkCluster(connection: ClusterConnection, flags: Flags, io: Com
   return statusOf(groups);
 }
 
+async function run(flags: Flags, io: CommandIo): Promise<number> {
+  if (flags.settings !== undefined) return await checkFile(flags.settings, flags, io);
+  const { kubeconfig, context } = flags;
+  const home = io.env.HOME ?? homedir();
+  const connection = await connectAsKubectl({ kubeconfig, context, env: io.env, home });
+  if (connection === undefined) {
+    throw new Error('there is no cluster: give --kubeconfig or KUBECONFIG, or check a file with --settings');
+  }
+  return await checkCluster(connection, flags, io);
+}
+
 /** `falco-federation check`: see its help. */
-export async function check(argv: readonly string[], io: CommandIo): Promise<number> {
-  const tell = (error: unknown): void => {
-    io.stderr.write(`falco-federation check: ${messageOf(error)}\n`);
-  };
-  let flags: Flags;
-  try {
-    flags = readFlags(argv);
-  } catch (error) {
-    tell(error);
-    return wrongUse;
-  }
-  if (flags.help) {
-    io.stdout.write(help);
-    return done;
-  }
-  try {
-    if (flags.settings !== undefined) return await checkFile(flags.settings, flags, io);
-    const { kubeconfig, context } = flags;
-    const home = io.env.HOME ?? homedir();
-    const connection = await connectAsKubectl({ kubeconfig, context, env: io.env, home });
-    if (connection === undefined) {
-      throw new Error(
-        'there is no cluster: give --kubeconfig or KUBECONFIG, or check a file with --settings',
-      );
-    }
-    return await checkCluster(connection, flags, io);
-  } catch (error) {
-    tell(error);
-    return couldNot;
-  }
+export function check(argv: readonly string[], io: CommandIo): Promise<number> {
+  return withFlags(
+    { name: 'check', help, readFlags: () => readFlags(argv), run: (flags) => run(flags, io) },
+    io,
+  );
 }

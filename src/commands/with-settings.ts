@@ -1,7 +1,7 @@
-import { messageOf } from '../reasons/message-of.ts';
 import { describeProblem, loadSettings } from '../settings/load.ts';
 import type { Settings } from '../settings/schema.ts';
-import { type CommandIo, couldNot, done, wrongUse } from './command.ts';
+import { type CommandIo, couldNot } from './command.ts';
+import { withFlags } from './with-flags.ts';
 
 interface Frame<F> {
   readonly name: string;
@@ -14,41 +14,21 @@ interface Frame<F> {
 }
 
 /**
- * What commands with a settings file have in common: help, wrong use, settings that are refused, and errors as a
- * line instead of a stack.
+ * What commands with a settings file have in common: what all have, and settings that are refused.
  *
  * @returns the exit status
  */
-export async function withSettings<F extends { readonly help: boolean; readonly settings: string }>(
+export function withSettings<F extends { readonly help: boolean; readonly settings: string }>(
   { name, help, readFlags, withoutSettings, run }: Frame<F>,
   io: CommandIo,
 ): Promise<number> {
-  const tell = (error: unknown): void => {
-    const message = messageOf(error);
-    io.stderr.write(`falco-federation ${name}: ${message}\n`);
-  };
-  let flags: F;
-  try {
-    flags = readFlags();
-  } catch (error) {
-    tell(error);
-    return wrongUse;
-  }
-  if (flags.help) {
-    io.stdout.write(help);
-    return done;
-  }
-  const status = withoutSettings?.(flags);
-  if (status !== undefined) return status;
-  const loaded = await loadSettings(flags.settings);
-  if (!loaded.ok) {
+  const runWithSettings = async (flags: F): Promise<number> => {
+    const status = withoutSettings?.(flags);
+    if (status !== undefined) return status;
+    const loaded = await loadSettings(flags.settings);
+    if (loaded.ok) return await run(flags, loaded.settings);
     for (const problem of loaded.problems) io.stderr.write(`${describeProblem(flags.settings, problem)}\n`);
     return couldNot;
-  }
-  try {
-    return await run(flags, loaded.settings);
-  } catch (error) {
-    tell(error);
-    return couldNot;
-  }
+  };
+  return withFlags({ name, help, readFlags, run: runWithSettings }, io);
 }

@@ -1,0 +1,41 @@
+import { messageOf } from '../reasons/message-of.ts';
+import { type CommandIo, couldNot, done, wrongUse } from './command.ts';
+
+interface Frame<F> {
+  readonly name: string;
+  readonly help: string;
+  /** Throws an error that names the flag on wrong use. */
+  readonly readFlags: () => F;
+  readonly run: (flags: F) => Promise<number>;
+}
+
+/**
+ * What commands have in common: help, wrong use, and errors as a line instead of a stack.
+ *
+ * @returns the exit status
+ */
+export async function withFlags<F extends { readonly help: boolean }>(
+  { name, help, readFlags, run }: Frame<F>,
+  io: CommandIo,
+): Promise<number> {
+  const tell = (error: unknown): void => {
+    io.stderr.write(`falco-federation ${name}: ${messageOf(error)}\n`);
+  };
+  let flags: F;
+  try {
+    flags = readFlags();
+  } catch (error) {
+    tell(error);
+    return wrongUse;
+  }
+  if (flags.help) {
+    io.stdout.write(help);
+    return done;
+  }
+  try {
+    return await run(flags);
+  } catch (error) {
+    tell(error);
+    return couldNot;
+  }
+}
