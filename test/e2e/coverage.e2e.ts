@@ -13,8 +13,8 @@ import { tagRulesContainer } from '../../src/federation/names.ts';
 import { manifests } from '../manifests/files.ts';
 import { must } from '../real/machine.ts';
 import { root } from '../real/places.ts';
-import { type Api, api as apiOf } from './api.ts';
-import { type ControlPlane, missingPrograms, startControlPlane } from './control-plane.ts';
+import { api as apiOf } from './api.ts';
+import { missingPrograms, startControlPlane } from './control-plane.ts';
 import {
   applyAndWait,
   makeNamespace,
@@ -26,17 +26,13 @@ import {
 } from './created-pods.ts';
 import { rollingRestart } from './faults.ts';
 import { installManifests, flags as usualFlags } from './install-manifests.ts';
-import { appName, type Installation, namespace as ownNamespace } from './installation.ts';
+import { appName, namespace as ownNamespace } from './installation.ts';
 import { type Kubelet, type PodNews, startKubelet, writeStatus } from './kubelet.ts';
 import { type Replica, until } from './replica.ts';
+import type { Scene as UsualScene } from './scenarios.ts';
 
-interface Scene {
-  readonly controlPlane: ControlPlane;
-  readonly api: Api;
-  readonly installation: Installation;
+interface Scene extends UsualScene {
   readonly flags: readonly string[];
-  /** The settings in force when a test begins and ends. */
-  readonly settings: string;
 }
 
 const own = workloadsIn(ownChart, 'own-chart');
