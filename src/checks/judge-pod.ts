@@ -1,22 +1,16 @@
-/** How a pod stands to today's settings. */
-import type { ContainerStatus, InspectedPod } from '../cluster/index.ts';
-import { effectiveIdentity } from '../federation/identity.ts';
-import {
-  copyRulesContainer,
-  followRulesContainer,
-  placeCopierContainer,
-  tagRulesContainer,
-  version,
-} from '../federation/names.ts';
+/** How a pod stands to today's settings: what the webhook's coverage says of it, with what more is seen from here. */
+import type { InspectedPod } from '../cluster/index.ts';
+import { assess, type PodState } from '../coverage/assess.ts';
+import { type SeenPod, seePod, statusOf } from '../coverage/seen-pod.ts';
+import { attentionCodes, firstTrouble, type Trouble } from '../coverage/trouble.ts';
+import { type Annotations, effectiveIdentity, type Identity } from '../federation/identity.ts';
+import { version } from '../federation/names.ts';
 import { findFalco } from '../injection/falco/find-falco.ts';
-import { findFalcosidekick } from '../injection/falcosidekick/find-falcosidekick.ts';
 import { inject } from '../injection/inject.ts';
 import { type PodTemplate, readPodTemplate } from '../injection/pod-template.ts';
-import { readStatus, type Status } from '../injection/status.ts';
-import { type Finding, type ReasonCode, reasons } from '../reasons/reasons.ts';
+import { readStatus } from '../injection/status.ts';
+import type { Finding, ReasonCode } from '../reasons/reasons.ts';
 import type { Settings } from '../settings/schema.ts';
-
-export type PodState = 'federated' | 'stale' | 'not_federated' | 'skipped' | 'failing';
 
 export interface JudgedPod {
   readonly pod: InspectedPod;
@@ -35,130 +29,88 @@ export interface JudgedPod {
   readonly findings: readonly ReasonCode[];
 }
 
-const ours: ReadonlySet<string> = new Set([
-  placeCopierContainer,
-  copyRulesContainer,
-  tagRulesContainer,
-  followRulesContainer,
-]);
-
-/** The workload that made a pod. A Deployment's ReplicaSet is called after it and the template's hash. */
-export function workloadOf({ metadata }: InspectedPod): string {
-  const owner = metadata.ownerReferences?.[0];
-  if (owner === undefined) return `pod/${metadata.name}`;
-  const end = `-${metadata.labels?.['pod-template-hash']}`;
-  if (owner.kind === 'ReplicaSet' && owner.name.endsWith(end)) {
-    return `deployment/${owner.name.slice(0, -end.length)}`;
-  }
-  return `${owner.kind.toLowerCase()}/${owner.name}`;
-}
-
-interface Failure {
-  readonly container: string;
-  readonly why: string;
-}
-
-/** Waiting for these ends by itself. */
-const passing: ReadonlySet<string> = new Set(['ContainerCreating', 'PodInitializing']);
-
-function failureOf({ name, state, lastState }: ContainerStatus): Failure | undefined {
-  const ended =
-    [state?.terminated, lastState?.terminated].find((one) => one && one.exitCode !== 0) ?? undefined;
-  const said = ended?.message?.startsWith('{') === false ? `: ${ended.message.slice(0, 200)}` : '';
-  const waiting = state?.waiting;
-  if (waiting?.reason !== undefined && !passing.has(waiting.reason)) {
-    const last = ended === undefined ? '' : `, last exit status ${ended.exitCode}${said}`;
-    return { container: name, why: `${waiting.reason}${last}` };
-  }
-  const now = state?.terminated;
-  return now && now.exitCode !== 0
-    ? { container: name, why: `exit status ${now.exitCode}${said}` }
-    : undefined;
-}
-
-function containerName(
-  found: ReturnType<typeof findFalco> | ReturnType<typeof findFalcosidekick>,
-): string | undefined {
-  return found !== undefined && 'container' in found ? found.container.name : undefined;
-}
-
-function firstFailure({ status }: InspectedPod, { spec }: PodTemplate): Failure | undefined {
-  const watched = new Set([...ours, containerName(findFalco(spec)), containerName(findFalcosidekick(spec))]);
-  const all = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
-  return all
-    .filter(({ name }) => watched.has(name))
-    .map(failureOf)
-    .find((one) => one !== undefined);
-}
-
-function needsAttention(code: string): code is ReasonCode {
-  if (!Object.hasOwn(reasons, code)) return false;
-  // Safe: it is one of the table's own keys.
-  const { severity } = reasons[code as ReasonCode];
-  return severity === 'warning' || severity === 'error';
-}
-
 type Judged = Pick<JudgedPod, 'state' | 'reason' | 'why' | 'container'>;
 
+/** What the container wrote of its end in its own words; a report of `tag-rules` has a line of its own. */
+function lastWords({ status }: InspectedPod, container: string): string {
+  const all = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
+  const { state, lastState } = all.find(({ name }) => name === container) ?? {};
+  const message = state?.terminated?.message ?? lastState?.terminated?.message;
+  return message === undefined || message.startsWith('{') ? '' : `: ${message.slice(0, 200)}`;
+}
+
+function asFailing(pod: InspectedPod, { container, why }: Trouble): Judged {
+  return {
+    state: 'failing',
+    reason: undefined,
+    why: `${container}: ${why}${lastWords(pod, container)}`,
+    container,
+  };
+}
+
 /**
- * The first line that holds:
- *
- * | pod                                                         | state         |
- * | ----------------------------------------------------------- | ------------- |
- * | a container of ours, Falco or falcosidekick fails           | failing       |
- * | without status, injection would change it                   | not_federated |
- * | without status, injection would leave it                    | skipped       |
- * | its status has other settings or another version            | stale         |
- * | anything else                                               | federated     |
+ * Falco's own container. Coverage leaves it out, as it may fail for reasons of its own; who looks for what is wrong wants
+ * to see it.
  */
+function troubleOfFalco(pod: InspectedPod, { spec }: PodTemplate): Trouble | undefined {
+  const falco = findFalco(spec);
+  if (falco === undefined || !('container' in falco)) return undefined;
+  return firstTrouble(statusOf(pod), (name) => name === falco.container.name);
+}
+
+/** Why injection leaves a pod alone, with the particulars, which coverage does not keep. */
+function whyLeft(template: PodTemplate, identity: Identity, { outcome }: SeenPod): Finding {
+  return outcome === 'opted_out' || outcome === 'internal_error'
+    ? { code: outcome }
+    : inject(template, identity).reason;
+}
+
 function judged(
-  status: Status | undefined,
-  failure: Failure | undefined,
-  hash: string,
-  outcome: Finding,
+  pod: InspectedPod,
+  template: PodTemplate,
+  seen: SeenPod,
+  identity: Identity,
+  now: number,
 ): Judged {
-  const nothing = { reason: undefined, container: undefined };
-  if (failure !== undefined) {
-    return {
-      ...nothing,
-      state: 'failing',
-      why: `${failure.container}: ${failure.why}`,
-      container: failure.container,
-    };
-  }
-  if (status === undefined) {
-    return outcome.code === 'injected'
-      ? { ...nothing, state: 'not_federated', why: '' }
-      : { ...nothing, state: 'skipped', reason: outcome, why: '' };
-  }
-  if (status.version !== version)
-    return { ...nothing, state: 'stale', why: `injected by version ${status.version}` };
-  if (status.settings !== hash) return { ...nothing, state: 'stale', why: 'injected with other settings' };
-  return { ...nothing, state: 'federated', why: '' };
+  const { state } = assess(seen, identity, now);
+  const as = { state, reason: undefined, why: '', container: undefined };
+  if (state === 'failing' && seen.trouble !== undefined) return asFailing(pod, seen.trouble);
+  if (state === 'skipped') return { ...as, reason: whyLeft(template, identity, seen) };
+  const own = troubleOfFalco(pod, template);
+  if (own !== undefined && own.runningSince === undefined) return asFailing(pod, own);
+  if (state !== 'stale' || seen.seal === undefined) return as;
+  return {
+    ...as,
+    why:
+      seen.seal.version === version
+        ? 'injected with other settings'
+        : `injected by version ${seen.seal.version}`,
+  };
 }
 
 /**
  * @param settings those in force
- * @returns undefined for pods that are neither Falco nor falcosidekick
+ * @param now milliseconds
+ * @returns undefined for pods that are neither Falco nor falcosidekick, and for those that have ended
  */
 export function judgePod(
   pod: InspectedPod,
   settings: Settings,
-  namespaceAnnotations: Readonly<Record<string, string>> | undefined,
+  namespaceAnnotations: Annotations,
+  now: number,
 ): JudgedPod | undefined {
   const template = readPodTemplate(pod, []);
   if (template === undefined) return undefined;
-  if ((findFalco(template.spec) ?? findFalcosidekick(template.spec)) === undefined) return undefined;
-  const { identity } = effectiveIdentity(settings, namespaceAnnotations, template.metadata?.annotations);
-  const status = readStatus(template);
-  const outcome: Finding =
-    status === undefined ? inject(template, identity).reason : { code: 'already_injected' };
+  const identityOf = (own: Annotations): Identity =>
+    effectiveIdentity(settings, namespaceAnnotations, own).identity;
+  const seen = seePod(pod, pod.metadata.namespace ?? '', identityOf);
+  if (seen === undefined) return undefined;
   return {
     pod,
     template,
-    name: pod.metadata.name,
-    workload: workloadOf(pod),
-    findings: (status?.findings ?? []).filter(needsAttention),
-    ...judged(status, firstFailure(pod, template), identity.hash, outcome),
+    name: seen.name,
+    workload: `${seen.workload.kind.toLowerCase()}/${seen.workload.name}`,
+    findings: attentionCodes(readStatus(template)?.findings ?? []),
+    ...judged(pod, template, seen, identityOf(seen.annotations), now),
   };
 }

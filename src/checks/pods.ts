@@ -1,7 +1,8 @@
+import type { PodState } from '../coverage/assess.ts';
 import { prefix } from '../federation/names.ts';
 import { type Finding, reasons, sentenceOf } from '../reasons/reasons.ts';
 import type { Check } from './check.ts';
-import { type JudgedPod, judgePod, type PodState } from './judge-pod.ts';
+import { type JudgedPod, judgePod } from './judge-pod.ts';
 import { counted, error, type Line, ok, some, warning } from './line.ts';
 import { taggingReports } from './tagging-reports.ts';
 import type { View } from './view.ts';
@@ -14,7 +15,7 @@ export async function judgedPods(view: View, namespace: string): Promise<readonl
     .annotations;
   const own = Object.fromEntries(Object.entries(annotations ?? {}).filter(([key]) => key.startsWith(prefix)));
   const pods = await view.podsIn(namespace);
-  return pods.flatMap((pod) => judgePod(pod, settings, own) ?? []);
+  return pods.flatMap((pod) => judgePod(pod, settings, own, view.now()) ?? []);
 }
 
 export function groupedBy<T>(

@@ -83,7 +83,8 @@ function outcomeOf(template: PodTemplate, isInjected: boolean, identity: Identit
 
 const noStatus: V1PodStatus = {};
 
-function statusOf(pod: unknown): V1PodStatus {
+/** What the kubelet says of a pod; nothing where it has said nothing yet. */
+export function statusOf(pod: unknown): V1PodStatus {
   const status: unknown = isRecord(pod) ? pod.status : undefined;
   // Safe: it is from the API server, which lets nothing else be a pod's status.
   return isRecord(status) ? (status as V1PodStatus) : noStatus;

@@ -26,7 +26,7 @@ function injected(pod: V1Pod): V1Pod {
 }
 
 function judged(pod: V1Pod, by = settings) {
-  const found = judgePod(podObject.parse(pod), by, undefined);
+  const found = judgePod(podObject.parse(pod), by, undefined, Date.now());
   return found === undefined ? undefined : [found.state, found.reason?.code ?? found.why];
 }
 
@@ -63,8 +63,22 @@ describe('how a pod stands', () => {
     assert.deepEqual(judged(waiting('git-sync', 'CrashLoopBackOff')), ['federated', '']);
   });
 
+  test("failing too: Falco's own crash loop, with its last words; not one that has ended", () => {
+    const state = { waiting: { reason: 'CrashLoopBackOff' } };
+    const lastState = { terminated: { exitCode: 1, message: 'Error: bad rules' } };
+    const container = { name: 'falco', image: '', imageID: '', ready: false, restartCount: 3 };
+    const judgedWith = (status: object) =>
+      judged({ ...injected(falco), status: { containerStatuses: [{ ...container, ...status }] } });
+    assert.deepEqual(judgedWith({ state, lastState }), [
+      'failing',
+      'falco: CrashLoopBackOff, exit status 1: Error: bad rules',
+    ]);
+    assert.deepEqual(judgedWith({ state: { running: {} }, lastState }), ['federated', '']);
+  });
+
   test('the workload, as kubectl names it', () => {
-    const workload = (pod: V1Pod) => judgePod(podObject.parse(pod), settings, undefined)?.workload;
+    const workload = (pod: V1Pod) =>
+      judgePod(podObject.parse(pod), settings, undefined, Date.now())?.workload;
     assert.equal(workload(falco), 'deployment/falco');
     assert.equal(workload({ ...falco, metadata: { name: 'falco' } }), 'pod/falco');
   });

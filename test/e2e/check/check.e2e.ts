@@ -391,7 +391,7 @@ function testFaults(stage: () => Stage): void {
     const crashed = told(await look(), 'pods');
     says(
       crashed,
-      /falcosidekick: CrashLoopBackOff, last exit status 2/,
+      /falcosidekick: CrashLoopBackOff, exit status 2/,
       /logs falco-falcosidekick-.* --container falcosidekick --previous/,
     );
     await setPodStatus(sidekick, { containerStatuses: null });
