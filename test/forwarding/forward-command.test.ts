@@ -205,7 +205,10 @@ test('credentials: none, then bad ones, then good ones, without a restart; event
     assert.ok(
       (await forwarder.metric('client_certificate_not_after_timestamp_seconds')) > Date.now() / 1_000,
     );
-    assert.doesNotMatch(JSON.stringify(forwarder.log), /secret-of-ours|PRIVATE KEY/);
+    // Whoever reaches the pod may read these two pages.
+    const metrics = await (await fetch(`http://127.0.0.1:${forwarder.metricsPort}/metrics`)).text();
+    const told = [JSON.stringify(forwarder.log), (await forwarder.ready()).text, metrics].join('\n');
+    assert.doesNotMatch(told, /secret-of-ours|PRIVATE KEY/);
   } finally {
     await forwarder.stop('SIGKILL');
     await hub.close();

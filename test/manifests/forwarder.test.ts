@@ -195,6 +195,15 @@ describe("the forwarder's other objects", () => {
     assert.deepEqual(rule?.from, [{ namespaceSelector: { matchLabels: { [injectLabel]: 'enabled' } } }]);
   });
 
+  test('what `check` asks through the API server is open to it, which is no pod', () => {
+    const webhook = objectOf<Written<V1NetworkPolicy>>('base/network-policy.yaml', 'NetworkPolicy');
+    for (const { spec } of [policy, webhook]) {
+      const toAll = (spec?.ingress ?? []).filter((rule) => !('from' in rule));
+      const open = toAll.flatMap(({ ports = [] }) => ports.map(({ port }) => port));
+      assert.deepEqual(open.filter((port) => port !== 'webhook').sort(), ['health', 'metrics']);
+    }
+  });
+
   test('the hub of the overlay can be reached', async () => {
     const loaded = await loadSettings(join(manifests, 'overlays/spoke/federation.yaml'));
     assert.ok(loaded.ok);
