@@ -27,18 +27,59 @@ export const expectedObjectSelector = {
   matchExpressions: [{ key: injectLabel, operator: 'NotIn', values: ['disabled'] }],
 };
 
-const expectedRules = [
-  { apiGroups: [''], apiVersions: ['v1'], resources: ['pods'], operations: ['CREATE'], scope: 'Namespaced' },
-];
+/** A webhook as this version has it, as far as pods are selected by it. */
+interface Selection {
+  readonly objectSelector: unknown;
+  readonly rules: unknown;
+  /** The conditions as they are asked of a pod. */
+  readonly conditionsOf: (
+    conditions: InspectedWebhook['matchConditions'],
+  ) => InspectedWebhook['matchConditions'];
+}
 
-/** Fields of the pods' webhook that are not as this version has them. */
-export function otherwise(webhook: InspectedWebhook): readonly string[] {
+const ofPods: Selection = {
+  objectSelector: expectedObjectSelector,
+  rules: [
+    {
+      apiGroups: [''],
+      apiVersions: ['v1'],
+      resources: ['pods'],
+      operations: ['CREATE'],
+      scope: 'Namespaced',
+    },
+  ],
+  conditionsOf: (conditions) => conditions,
+};
+
+/** Of `injectAt: workload`. The label that opts out is in the template, where no selector looks. */
+const ofWorkloads: Selection = {
+  objectSelector: {},
+  rules: [
+    {
+      apiGroups: ['apps'],
+      apiVersions: ['v1'],
+      resources: ['daemonsets', 'deployments', 'statefulsets'],
+      operations: ['CREATE', 'UPDATE'],
+      scope: 'Namespaced',
+    },
+  ],
+  conditionsOf: (conditions) =>
+    conditions?.map((one) => ({
+      ...one,
+      expression: one.expression.replaceAll('object.spec.template.spec.', 'object.spec.'),
+    })),
+};
+
+/** Fields of one of our webhooks that are not as this version has them. */
+export function otherwise(webhook: InspectedWebhook, of: 'pods' | 'workloads'): readonly string[] {
+  const expected = of === 'pods' ? ofPods : ofWorkloads;
   const { namespaceSelector, objectSelector, rules, matchConditions } = webhook;
+  const conditions = hashOfConditions(expected.conditionsOf(matchConditions));
   const fields: readonly (readonly [string, boolean])[] = [
     ['namespaceSelector', isDeepStrictEqual(namespaceSelector, expectedNamespaceSelector)],
-    ['objectSelector', isDeepStrictEqual(objectSelector, expectedObjectSelector)],
-    ['rules', isDeepStrictEqual(rules, expectedRules)],
-    ['matchConditions', hashOfConditions(matchConditions) === expectedConditions],
+    ['objectSelector', isDeepStrictEqual(objectSelector ?? {}, expected.objectSelector)],
+    ['rules', isDeepStrictEqual(rules, expected.rules)],
+    ['matchConditions', conditions === expectedConditions],
   ];
   return fields.filter(([, same]) => !same).map(([name]) => name);
 }

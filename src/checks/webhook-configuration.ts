@@ -1,4 +1,5 @@
-import { ourWebhooks } from '../cluster/index.ts';
+import { type InspectedWebhooks, ourWebhooks } from '../cluster/index.ts';
+import type { Settings } from '../settings/schema.ts';
 import type { Check } from './check.ts';
 import { type InspectedWebhook, otherwise } from './expected-selection.ts';
 import { error, type Line, ok, warning } from './line.ts';
@@ -7,54 +8,80 @@ const install =
   'kubectl apply --server-side -k manifests/overlays/spoke   # or hub, with your federation.yaml';
 const applyAgain = `${install}; the caBundle stays`;
 
+/** Whether a webhook selects as this version does. */
+function selection(text: string, webhook: InspectedWebhook, of: 'pods' | 'workloads'): Line {
+  const others = otherwise(webhook, of);
+  if (others.length === 0) return ok('webhook_selection', text);
+  const why = `not as this version does: ${others.join(', ')} ${others.length === 1 ? 'is' : 'are'} different, so ${of} may be missed, or others held up`;
+  return error('webhook_selection', text, why, applyAgain);
+}
+
+function failurePolicy(name: string, webhook: InspectedWebhook): readonly Line[] {
+  if (webhook.failurePolicy !== 'Fail') return [];
+  const fix = `kubectl patch mutatingwebhookconfiguration ${name} --type=strategic --patch '{"webhooks":[{"name":"${webhook.name}","failurePolicy":"Ignore"}]}'`;
+  const why = 'without the webhook no Falco pod is created at all';
+  return [warning('failure_policy', `failurePolicy of ${webhook.name} is Fail`, why, fix)];
+}
+
 function aboutPods(name: string, webhook: InspectedWebhook | undefined): readonly Line[] {
   const text = `MutatingWebhookConfiguration ${name} selects Falco's pods`;
   if (webhook === undefined) {
-    return [
-      error('webhook_selection', text, `it has no webhook ${ourWebhooks[0]}: no pod is sent`, applyAgain),
-    ];
+    const why = `it has no webhook ${ourWebhooks[0]}: no pod is sent`;
+    return [error('webhook_selection', text, why, applyAgain)];
   }
-  const others = otherwise(webhook);
-  const lines: Line[] = [
-    others.length === 0
-      ? ok('webhook_selection', text)
+  return [selection(text, webhook, 'pods'), ...failurePolicy(name, webhook)];
+}
+
+/** The webhook of templates, which goes together with `injectAt: workload`. */
+function aboutWorkloads(
+  name: string,
+  webhook: InspectedWebhook | undefined,
+  injectAt: Settings['injectAt'] | undefined,
+): readonly Line[] {
+  const text = `MutatingWebhookConfiguration ${name} selects Falco's workloads`;
+  if (webhook === undefined) {
+    if (injectAt !== 'workload') return [];
+    const why = `the settings say injectAt: workload, and it has no webhook ${ourWebhooks[1]}: templates stay as they are, pods are changed as they are created`;
+    const fix =
+      'add components: [../manifests/components/workloads] to your kustomization and apply it, or set injectAt: pod';
+    return [error('webhook_selection', text, why, fix)];
+  }
+  const lines = [selection(text, webhook, 'workloads'), ...failurePolicy(name, webhook)];
+  if (injectAt !== 'pod') return lines;
+  const why = `the settings say injectAt: pod: each change of a workload is sent to ${webhook.name}, which leaves it alone`;
+  const fix = `take components/workloads out of your kustomization (or set injectAt: workload), and: kubectl patch mutatingwebhookconfiguration ${name} --type=strategic --patch '{"webhooks":[{"name":"${webhook.name}","$patch":"delete"}]}'`;
+  return [...lines, warning('webhook_selection', text, why, fix)];
+}
+
+/** What there is to say of the configurations that have a webhook of ours. */
+export function aboutConfigurations(
+  [first, ...more]: readonly InspectedWebhooks[],
+  injectAt: Settings['injectAt'] | undefined,
+): readonly Line[] {
+  if (first === undefined) {
+    const why = `no MutatingWebhookConfiguration has a webhook ${ourWebhooks[0]}: new pods are not federated`;
+    return [error('webhook_configuration', 'the webhook is registered', why, install)];
+  }
+  const { name } = first.metadata;
+  const registered =
+    more.length === 0
+      ? ok('webhook_configuration', `the webhook is registered: MutatingWebhookConfiguration ${name}`)
       : error(
-          'webhook_selection',
-          text,
-          `not as this version does: ${others.join(', ')} ${others.length === 1 ? 'is' : 'are'} different, so pods may be missed, or others held up`,
-          applyAgain,
-        ),
-  ];
-  if (webhook.failurePolicy === 'Fail') {
-    const fix = `kubectl patch mutatingwebhookconfiguration ${name} --type=strategic --patch '{"webhooks":[{"name":"${webhook.name}","failurePolicy":"Ignore"}]}'`;
-    const why = 'without the webhook no Falco pod is created at all';
-    lines.push(warning('failure_policy', `failurePolicy of ${webhook.name} is Fail`, why, fix));
-  }
-  return lines;
+          'webhook_configuration',
+          `the webhook is registered: ${[first, ...more].map(({ metadata }) => metadata.name).join(', ')}`,
+          'more than once: each pod is sent to all of them',
+          `kubectl delete mutatingwebhookconfiguration ${more[0]?.metadata.name}   # the one that is not yours`,
+        );
+  const [pods, workloads] = ourWebhooks.map((ours) => first.webhooks?.find((one) => one.name === ours));
+  return [registered, ...aboutPods(name, pods), ...aboutWorkloads(name, workloads, injectAt)];
 }
 
 /** That there is one configuration, and that it sends what it should. */
 export const webhookConfiguration: Check = {
   name: 'webhook_configuration',
   title: 'the webhook is registered',
-  look: async ({ configurations }) => {
-    const found = await configurations();
-    const [first, ...more] = found;
-    if (first === undefined) {
-      const why = `no MutatingWebhookConfiguration has a webhook ${ourWebhooks[0]}: new pods are not federated`;
-      return [error('webhook_configuration', 'the webhook is registered', why, install)];
-    }
-    const names = found.map(({ metadata }) => metadata.name);
-    const registered =
-      more.length === 0
-        ? ok('webhook_configuration', `the webhook is registered: MutatingWebhookConfiguration ${names[0]}`)
-        : error(
-            'webhook_configuration',
-            `the webhook is registered: ${names.join(', ')}`,
-            'more than once: each pod is sent to all of them',
-            `kubectl delete mutatingwebhookconfiguration ${more[0]?.metadata.name}   # the one that is not yours`,
-          );
-    const webhook = first.webhooks?.find(({ name }) => name === ourWebhooks[0]);
-    return [registered, ...aboutPods(first.metadata.name, webhook)];
+  look: async ({ configurations, goodSettings }) => {
+    const [found, settings] = await Promise.all([configurations(), goodSettings()]);
+    return aboutConfigurations(found, settings?.injectAt);
   },
 };

@@ -14,7 +14,7 @@ async function run(argv: readonly string[], env: Record<string, string> = {}, is
   const status = await check(argv, {
     stdin: Readable.from([]),
     stdout: { write: (text) => out.push(text), isTTY },
-    stderr: { write: (text) => errors.push(text) },
+    stderr: { write: (text) => errors.push(text), isTTY },
     env: { HOME: folder, ...env },
   });
   return { status, out: out.join(''), errors: errors.join('') };
@@ -91,5 +91,27 @@ describe('check', () => {
       errors,
       /there is no cluster: give --kubeconfig or KUBECONFIG, or check a file with --settings/,
     );
+  });
+
+  test('what it waits for is said on a terminal only, in one line that goes again', async () => {
+    const cluster = { server: 'http://127.0.0.1:1' };
+    const config = {
+      'current-context': 'away',
+      contexts: [{ name: 'away', context: { cluster: 'away', user: 'me' } }],
+      clusters: [{ name: 'away', cluster }],
+      users: [{ name: 'me', user: {} }],
+    };
+    const argv = ['--kubeconfig', file('away', JSON.stringify(config)), '--wait', '4s'];
+    const [shown, silent] = await Promise.all([run(argv, {}, true), run(argv)]);
+    assert.deepEqual([shown.status, silent.status], [1, 1]);
+    assert.equal(silent.errors, '');
+    const clear = '\r\u001b[K';
+    assert.ok(
+      shown.errors.startsWith(`${clear}looking at http://127.0.0.1:1 …${clear}waiting, `),
+      shown.errors,
+    );
+    assert.match(shown.errors, /waiting, [34] s at most: 1 wrong \(.+\)/);
+    assert.ok(shown.errors.endsWith(clear));
+    assert.match(silent.out, /✗ /);
   });
 });

@@ -30,7 +30,7 @@ describe('check and the manifests', () => {
       'src/checks/expected-selection.ts',
     );
     assert.ok(pods !== undefined);
-    assert.deepEqual(otherwise(pods), []);
+    assert.deepEqual(otherwise(pods, 'pods'), []);
   });
 
   test('whatever is changed is found', () => {
@@ -38,15 +38,15 @@ describe('check and the manifests', () => {
     const [condition] = pods.matchConditions ?? [];
     assert.ok(condition !== undefined);
     const changed = { ...condition, expression: condition.expression.replace('falcosidekick', 'sidekick') };
-    assert.deepEqual(otherwise({ ...pods, matchConditions: [changed] }), ['matchConditions']);
-    assert.deepEqual(otherwise({ ...pods, matchConditions: [] }), ['matchConditions']);
-    assert.deepEqual(otherwise({ ...pods, rules: [] }), ['rules']);
-    assert.deepEqual(otherwise({ ...pods, namespaceSelector: {}, objectSelector: undefined }), [
+    assert.deepEqual(otherwise({ ...pods, matchConditions: [changed] }, 'pods'), ['matchConditions']);
+    assert.deepEqual(otherwise({ ...pods, matchConditions: [] }, 'pods'), ['matchConditions']);
+    assert.deepEqual(otherwise({ ...pods, rules: [] }, 'pods'), ['rules']);
+    assert.deepEqual(otherwise({ ...pods, namespaceSelector: {}, objectSelector: undefined }, 'pods'), [
       'namespaceSelector',
       'objectSelector',
     ]);
     const folded = { ...condition, expression: condition.expression.replaceAll(' ', '\n  ') };
-    assert.deepEqual(otherwise({ ...pods, matchConditions: [folded] }), [], 'however it is folded');
+    assert.deepEqual(otherwise({ ...pods, matchConditions: [folded] }, 'pods'), [], 'however it is folded');
   });
 
   test('the role for whoever runs it has what it asks for, and nothing else', () => {

@@ -165,6 +165,11 @@ function testFaults(stage: () => Stage): void {
     says(told(found, 'ca_bundle'), /another authority than the certificate/, /rollout restart deployment/);
     const dry = await lookUntil('dry_run');
     says(told(dry, 'dry_run'), /takes no answer from them/, /fail_open_count/);
+    // What the line names, and an alert asks for, is there.
+    const counted = (await kubectl(['get', '--raw', '/metrics']))
+      .split('\n')
+      .find((line) => line.startsWith('apiserver_admission_webhook_fail_open_count{name="inject.falco'));
+    assert.match(counted ?? '', /\{name="inject\.falco-federation\.io",type="admit"\} [1-9]/);
     await stage().again('ClusterRoleBinding');
     await stage().run(told(found, 'ca_bundle').fix ?? '');
     await well();

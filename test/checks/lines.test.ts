@@ -1,0 +1,199 @@
+/** Lines of `check` that a real cluster shows only now and then; the others are in test/e2e/check. */
+import assert from 'node:assert/strict';
+import { describe, mock, test } from 'node:test';
+import type { V1Pod } from '@kubernetes/client-node';
+import jsonPatch from 'fast-json-patch';
+import { injectObject } from '../../src/admission/inject-object.ts';
+import { dryRun } from '../../src/checks/dry-run.ts';
+import { forwarder } from '../../src/checks/forwarder.ts';
+import { hubItself } from '../../src/checks/hub.ts';
+import type { Line } from '../../src/checks/line.ts';
+import { aboutConfigurations } from '../../src/checks/webhook-configuration.ts';
+import { inspectedWebhooks, podObject } from '../../src/cluster/inspected.ts';
+import { settingsFrom } from '../injection/pods.ts';
+import { documentsOf } from '../manifests/files.ts';
+import { pretendCluster } from './pretend-cluster.ts';
+
+const spoke = 'cluster: staging\nhub: {address: "https://hub.corp.net"}\n';
+
+function injected(pod: V1Pod, settings: string): V1Pod {
+  const { patch } = injectObject(pod, 'Pod', settingsFrom(settings), undefined);
+  return jsonPatch.applyPatch(pod, [...patch], true, false).newDocument;
+}
+
+function told(lines: readonly Line[], name: string): string | undefined {
+  const found = lines.filter(({ check }) => check === name);
+  assert.ok(found.length <= 1, JSON.stringify(found));
+  return found[0] && [found[0].mark, found[0].text, found[0].why].filter(Boolean).join(' | ');
+}
+
+describe('the forwarder', () => {
+  const pod = {
+    metadata: { name: 'falco-federation-forwarder-0' },
+    spec: {
+      containers: [
+        {
+          name: 'forwarder',
+          ports: [
+            { name: 'health', containerPort: 8080 },
+            { name: 'metrics', containerPort: 9090 },
+          ],
+        },
+      ],
+    },
+  };
+
+  function linesBy(metrics: Readonly<Record<string, number>>): Promise<readonly Line[]> {
+    const samples = Object.entries(metrics).map(
+      ([name, value]) => `falco_federation_forwarder_${name} ${value}`,
+    );
+    const at = pod.metadata.name;
+    const pages = {
+      [`${at} 8080/readyz`]: '[+] spool: ok\n[+] credentials: ok\n',
+      [`${at} 9090/metrics`]: `${samples.join('\n')}\n`,
+    };
+    return forwarder.look(pretendCluster({ settings: spoke, ours: [pod], pages }));
+  }
+
+  for (const [about, metrics, line] of [
+    [
+      'nearly full',
+      { waiting_events: 9, spool_bytes: 90, spool_limit_bytes: 100 },
+      'error | falco-federation-forwarder-0: 9 events wait, spool at 90 % | it is full: the next ones go, the oldest of the lowest priority first',
+    ],
+    [
+      'full, and events went',
+      { waiting_events: 9, spool_bytes: 99, spool_limit_bytes: 100, events_dropped_total: 1 },
+      'error | falco-federation-forwarder-0: 9 events wait, spool at 99 % | it is full: 1 event already went',
+    ],
+    [
+      'it was full',
+      { waiting_events: 0, spool_bytes: 1, spool_limit_bytes: 100, events_dropped_total: 2 },
+      'warning | falco-federation-forwarder-0: 0 events wait, spool at 1 % | it was full: 2 events went since its start',
+    ],
+    [
+      'not full',
+      { waiting_events: 1, spool_bytes: 89, spool_limit_bytes: 100 },
+      'ok | falco-federation-forwarder-0: 1 event waits, spool at 89 %',
+    ],
+  ] as const) {
+    test(`its spool: ${about}`, async () => {
+      assert.equal(told(await linesBy(metrics), 'forwarder_spool'), line);
+    });
+  }
+
+  test('events that the hub refused for good, and how to read them', async () => {
+    const lines = await linesBy({
+      'events_rejected_total{status="413"}': 2,
+      'events_rejected_total{status="400"}': 1,
+    });
+    assert.equal(
+      told(lines, 'forwarder_rejected'),
+      'warning | falco-federation-forwarder-0 | the hub has refused 3 events for good since its start',
+    );
+    assert.match(lines.find(({ check }) => check === 'forwarder_rejected')?.fix ?? '', /--list-rejected/);
+    assert.equal(
+      told(await linesBy({ 'events_rejected_total{status="413"}': 0 }), 'forwarder_rejected'),
+      undefined,
+    );
+  });
+});
+
+describe('the dry run', () => {
+  for (const [about, took, line] of [
+    ['soon', 40, /^ok \| .*federated \(dry run, 40 ms\)$/],
+    [
+      'late',
+      1_400,
+      /^warning \| .*1400 ms\) \| it took 1\.4 s; after 5\.0 s the API server creates it without/,
+    ],
+  ] as const) {
+    test(`injected, ${about}`, async () => {
+      let now = 1_000;
+      const clock = mock.method(performance, 'now', () => now);
+      const view = pretendCluster({
+        settings: spoke,
+        dryRun: async (_, pod) => {
+          now += took;
+          const { metadata, ...made } = injected(pod, spoke);
+          return podObject.parse({
+            ...made,
+            metadata: { ...metadata, name: 'falco-federation-check-abcde' },
+          });
+        },
+      });
+      try {
+        assert.match(told(await dryRun.look(view), 'dry_run') ?? '', line);
+      } finally {
+        clock.mock.restore();
+      }
+    });
+  }
+});
+
+describe("the hub's falcosidekick", () => {
+  const hub = 'cluster: obsrv\nrole: hub\nlabels: {env: obsrv}\n';
+  const sidekick = (version: string, env: { name: string; value: string }[] = []): V1Pod => ({
+    metadata: { name: 'falco-falcosidekick-abcde' },
+    spec: {
+      containers: [{ name: 'falcosidekick', image: `docker.io/falcosecurity/falcosidekick:${version}`, env }],
+    },
+  });
+  const labels = async (pod: V1Pod) =>
+    told(await hubItself.look(pretendCluster({ settings: hub, pods: [injected(pod, hub)] })), 'hub_labels');
+
+  test('before 2.31 a silent cluster cannot be told by its fields', async () => {
+    assert.match((await labels(sidekick('2.30.0'))) ?? '', /^warning \| .* \| before 2\.31 .* by env$/);
+    assert.equal(await labels(sidekick('2.31.0')), undefined);
+    const extra = sidekick('2.30.0', [{ name: 'PROMETHEUS_EXTRALABELS', value: 'team, env' }]);
+    assert.equal(
+      told(await hubItself.look(pretendCluster({ settings: hub, pods: [extra] })), 'hub_labels'),
+      undefined,
+      'where the user has made it a label',
+    );
+  });
+});
+
+describe('the webhook of workloads, and injectAt', () => {
+  const pods = inspectedWebhooks.parse(documentsOf('base/webhook-configuration.yaml')[0]);
+  // Safe: it is the patch that adds the webhook.
+  const [{ value }] = documentsOf('components/workloads/webhook.yaml')[0] as [{ value: object }];
+  const both = inspectedWebhooks.parse({ ...pods, webhooks: [...(pods.webhooks ?? []), value] });
+  const marks = (found: typeof pods, injectAt: 'pod' | 'workload') =>
+    aboutConfigurations([found], injectAt)
+      .filter(({ check, mark }) => check === 'webhook_selection' && mark !== 'ok')
+      .map(({ mark, why }) => `${mark} ${why}`);
+
+  test('go together', () => {
+    assert.deepEqual(marks(pods, 'pod'), []);
+    assert.deepEqual(marks(both, 'workload'), []);
+  });
+
+  test('workload, and no such webhook: templates stay as they are', () => {
+    const [said, ...more] = marks(pods, 'workload');
+    assert.match(
+      said ?? '',
+      /^error the settings say injectAt: workload, and it has no webhook inject-workloads\./,
+    );
+    assert.deepEqual(more, []);
+  });
+
+  test('pod, and the webhook is there: nothing breaks', () => {
+    const [said, ...more] = marks(both, 'pod');
+    assert.match(said ?? '', /^warning the settings say injectAt: pod: .* leaves it alone$/);
+    assert.deepEqual(more, []);
+  });
+
+  test('another selection of workloads', () => {
+    const [, second] = both.webhooks ?? [];
+    assert.ok(second !== undefined);
+    const other = {
+      ...both,
+      webhooks: [...(pods.webhooks ?? []), { ...second, objectSelector: { matchLabels: {} } }],
+    };
+    assert.match(
+      marks(other, 'workload')[0] ?? '',
+      /^error not as this version does: objectSelector is different/,
+    );
+  });
+});

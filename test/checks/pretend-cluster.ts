@@ -1,0 +1,55 @@
+/** A cluster as `check` asks it, out of objects in memory: what a test does not name is not there. */
+
+import { viewOf } from '../../src/checks/view.ts';
+import type { InspectedPod } from '../../src/cluster/index.ts';
+import type { InspectedCluster } from '../../src/cluster/inspect.ts';
+import { inspectedWebhooks, podObject } from '../../src/cluster/inspected.ts';
+import { documentsOf } from '../manifests/files.ts';
+
+export interface Pretended {
+  /** federation.yaml. */
+  readonly settings: string;
+  /** Of the opted-in namespace `falco`. */
+  readonly pods?: readonly object[];
+  /** Of the namespace `falco-federation`. */
+  readonly ours?: readonly object[];
+  /** By `pod port/path`. */
+  readonly pages?: Readonly<Record<string, string>>;
+  readonly dryRun?: InspectedCluster['dryRun'];
+}
+
+const configuration = () => inspectedWebhooks.parse(documentsOf('base/webhook-configuration.yaml')[0]);
+
+export function pretendCluster({ settings, pods = [], ours = [], pages = {}, dryRun }: Pretended) {
+  const parsed = (all: readonly object[]): readonly InspectedPod[] => all.map((pod) => podObject.parse(pod));
+  const cluster: InspectedCluster = {
+    server: 'https://pretended',
+    version: async () => ({ text: 'v1.36.0', major: 1, minor: 36 }),
+    user: async () => 'somebody',
+    may: async () => true,
+    webhookConfigurations: async () => [configuration()],
+    namespaces: async () => [
+      { metadata: { name: 'falco', labels: { 'falco-federation.io/inject': 'enabled' } } },
+    ],
+    workloads: async () => [],
+    workload: async () => undefined,
+    pods: async (namespace, selector = '') => {
+      if (namespace === 'falco') return parsed(pods);
+      const [, name] = selector.split('=');
+      return parsed(ours).filter(({ metadata }) => metadata.name.startsWith(name ?? ''));
+    },
+    configMap: async () => ({ 'federation.yaml': settings }),
+    secret: async () => undefined,
+    readyEndpoints: async () => undefined,
+    getFromPod: async (_, pod, port, path) => {
+      const text = pages[`${pod} ${port}/${path}`];
+      if (text === undefined) throw new Error(`${pod} has no ${port}/${path}`);
+      return { status: 200, text };
+    },
+    postToPod: async () => {
+      throw new Error('nobody listens');
+    },
+    dryRun: dryRun ?? (async (_, pod) => podObject.parse(pod)),
+  };
+  return viewOf({ cluster, namespace: undefined, hubAddress: undefined, now: Date.now });
+}
