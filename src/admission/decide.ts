@@ -78,7 +78,9 @@ function injectRequest(request: AdmissionRequest, sources: AdmissionSources): Ob
   const settings = sources.settings();
   if (!isPod && settings.injectAt === 'pod')
     return unchanged({ code: 'workload_left_to_pods', detail: kind });
-  return injectObject(object, kind, settings, sources.namespaceAnnotations(namespace));
+  return injectObject(object, kind, settings, sources.namespaceAnnotations(namespace), {
+    seenAs: isPod ? 'pod' : 'workload',
+  });
 }
 
 /**

@@ -25,7 +25,7 @@ export function injectObject(
   kind: string,
   settings: Settings,
   namespaceAnnotations: Annotations,
-  options: Pick<InjectOptions, 'secretOf'> = {},
+  options: Omit<InjectOptions, 'foundBefore'> = {},
 ): ObjectInjection {
   const path = templatePath(kind);
   if (path === undefined) return { reason: { code: 'kind_without_pod' }, findings: [], patch: [] };

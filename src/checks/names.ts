@@ -4,6 +4,3 @@ export const forwarderName = 'falco-federation-forwarder';
 export const hubSecretName = 'falco-federation-hub';
 export const settingsKey = 'federation.yaml';
 export const defaultNamespace = 'falco-federation';
-
-/** The webhook's container. */
-export const webhookContainer = 'webhook';

@@ -11,6 +11,7 @@ import { error, type Group, type Line, warning } from './line.ts';
 import { optingIn } from './opting-in.ts';
 import { permissions } from './permissions.ts';
 import { pods } from './pods.ts';
+import { pullSecrets } from './pull-secrets.ts';
 import { servingCertificate } from './serving-certificate.ts';
 import { settings } from './settings.ts';
 import type { View } from './view.ts';
@@ -26,7 +27,7 @@ const groups: readonly CheckGroup[] = [
   },
   { name: 'settings', checks: [settings] },
   { name: 'admission', checks: [dryRun] },
-  { name: 'namespaces', checks: [optingIn, pods, falcosidekick, falcoConfiguration] },
+  { name: 'namespaces', checks: [optingIn, pods, falcosidekick, falcoConfiguration, pullSecrets] },
   { name: 'forwarder', checks: [forwarder] },
   { name: 'hub', checks: [hubOfSpoke, hubItself] },
 ];

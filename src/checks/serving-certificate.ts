@@ -13,10 +13,10 @@ import {
 } from '../certificates/certificate.ts';
 import type { InspectedPod, InspectedSecret } from '../cluster/index.ts';
 import { ourWebhooks } from '../cluster/index.ts';
-import { prefix } from '../federation/names.ts';
+import { prefix, webhookContainer } from '../federation/names.ts';
 import type { Check } from './check.ts';
 import { error, type Line, ok, some, warning } from './line.ts';
-import { webhookContainer, webhookName } from './names.ts';
+import { webhookName } from './names.ts';
 import type { Replica } from './replica.ts';
 import type { View } from './view.ts';
 

@@ -1,20 +1,17 @@
 import { describeProblem, loadSettings, type SettingsResult } from '../settings/load.ts';
+import { placeholders } from '../settings/placeholders.ts';
 import { fingerprintOfSettings, type Settings } from '../settings/schema.ts';
 import type { Check } from './check.ts';
 import { error, type Line, ok, warning } from './line.ts';
 import { settingsKey, webhookName } from './names.ts';
 import { condition, type Replica } from './replica.ts';
 
-/** Names that nobody has: RFC 2606, and those of the manifests. */
-const placeholder = /(^|\.)(example|invalid|test)$|(^|\.)example\.(com|org|net)$/;
-
 /** What is allowed and yet hardly meant. */
 function unlikely(settings: Settings, where: string, fix: string | undefined): readonly Line[] {
   const lines: Line[] = [];
   const { hub, role, cluster } = settings;
-  if (hub !== undefined && placeholder.test(new URL(hub.address).hostname)) {
-    const why = 'is a placeholder that leads nowhere: no event arrives at a hub';
-    lines.push(warning('settings_placeholder', `${where}: hub.address ${hub.address}`, why, fix));
+  for (const { key, value, why } of placeholders(settings)) {
+    lines.push(warning('settings_placeholder', `${where}: ${key} ${value}`, why, fix));
   }
   if (role === 'spoke' && hub === undefined) {
     const why = `alerts are marked as of "${cluster}" and go nowhere else; set hub.address, or role: hub on the hub`;

@@ -9,9 +9,9 @@ import {
   ourWebhooks,
   type WorkloadKind,
 } from '../cluster/index.ts';
-import { injectLabel, neverInjected } from '../federation/names.ts';
+import { injectLabel, neverInjected, webhookContainer } from '../federation/names.ts';
 import { parseSettings, type SettingsResult } from '../settings/load.ts';
-import type { Settings } from '../settings/schema.ts';
+import { type Settings, withImage } from '../settings/schema.ts';
 import { defaultNamespace, forwarderName, settingsKey, webhookName } from './names.ts';
 import { askReplica, type Replica } from './replica.ts';
 
@@ -39,6 +39,11 @@ function isOurs({ webhooks }: InspectedWebhooks): boolean {
 
 function isThere({ metadata, status }: InspectedPod): boolean {
   return !metadata.deletionTimestamp && status?.phase !== 'Succeeded' && status?.phase !== 'Failed';
+}
+
+function imagesIn(specs: readonly InspectedPod['spec'][]): readonly string[] {
+  const containers = specs.flatMap((spec) => spec.containers).filter(({ name }) => name === webhookContainer);
+  return [...new Set(containers.flatMap(({ image }) => image ?? []))].sort();
 }
 
 export function isOptedIn({ metadata: { name, labels } }: InspectedNamespace): boolean {
@@ -85,6 +90,15 @@ export function viewOf({ cluster, namespace, hubAddress, now }: ViewOptions) {
 
   const namespaces = () => once('namespaces', () => cluster.namespaces());
 
+  /** Images of the webhook's replicas; where there are none, the one that they would have. */
+  const webhookImages = () =>
+    once('images', async () => {
+      const ofPods = imagesIn((await podsNamed(webhookName)).map(({ spec }) => spec));
+      if (ofPods.length > 0) return ofPods;
+      const deployment = await cluster.workload('Deployment', await place(), webhookName);
+      return imagesIn(deployment === undefined ? [] : [deployment.spec.template.spec]);
+    });
+
   const settings = () =>
     once('settings', async (): Promise<SettingsResult | undefined> => {
       const text = (await cluster.configMap(await place(), webhookName))?.[settingsKey];
@@ -122,10 +136,15 @@ export function viewOf({ cluster, namespace, hubAddress, now }: ViewOptions) {
       }),
     /** The settings' file as it is now; undefined: there is none. */
     settings,
-    /** Good settings, where there are any. */
+    /** Good settings, where there are any, with the image that the webhook takes where they name none. */
     goodSettings: async (): Promise<Settings | undefined> => {
       const read = await settings().catch(() => undefined);
-      return read?.ok === true ? read.settings : undefined;
+      if (read?.ok !== true) return undefined;
+      if (read.settings.rules.image !== undefined) return read.settings;
+      // Who may not read pods is told so elsewhere.
+      const [image] = await webhookImages().catch(() => []);
+      return withImage(read.settings, image);
     },
+    webhookImages,
   };
 }

@@ -3,7 +3,7 @@ import { version } from '../federation/names.ts';
 import { imageTag } from '../injection/image.ts';
 import type { Check } from './check.ts';
 import { counted, error, type Line, ok, some, warning } from './line.ts';
-import { webhookContainer, webhookName } from './names.ts';
+import { webhookName } from './names.ts';
 import { isReady, type Replica, whyNotRunning } from './replica.ts';
 import type { View } from './view.ts';
 
@@ -102,7 +102,7 @@ export const replicasTell: Check = {
     const mute = replicas.filter(isMute);
     const lines = replicas.flatMap(({ name, readiness }): Line[] => {
       if ('problem' in readiness) return [];
-      return ['namespaces', 'certificate'].flatMap((what) => {
+      return ['namespaces', 'certificate', 'image'].flatMap((what) => {
         const found = readiness.get(what);
         if (found === undefined || /^(ok|no cluster)/.test(found.detail)) return [];
         const fix = `kubectl --namespace ${namespace} logs ${name}`;
@@ -121,13 +121,6 @@ export const replicasTell: Check = {
   },
 };
 
-function imagesOf(pods: readonly InspectedPod[]): readonly string[] {
-  const images = pods.flatMap(({ spec }) =>
-    spec.containers.filter(({ name }) => name === webhookContainer).flatMap(({ image }) => image ?? []),
-  );
-  return [...new Set(images)].sort();
-}
-
 /** Versions of the replicas: as they tell it, else as their images are called. */
 function versionsOf(replicas: readonly Replica[]): readonly string[] {
   const told = replicas.flatMap(({ metrics }) =>
@@ -145,7 +138,7 @@ export const versions: Check = {
     if (pods.length === 0) return [];
     const namespace = await view.place();
     const told = versionsOf(await view.webhookReplicas());
-    const images = imagesOf(pods);
+    const images = await view.webhookImages();
     const lines: Line[] = [];
     if (images.length > 1) {
       const why = 'the replicas are of different images, so pods are injected differently';
@@ -160,14 +153,14 @@ export const versions: Check = {
     }
     const injected = (await view.goodSettings())?.rules;
     const [image] = images;
-    if (injected?.enabled === true && image !== undefined && isOther(injected.image, images)) {
+    if (injected?.enabled === true && image !== undefined && isOther(injected.image ?? image, images)) {
       const why = `the webhook runs from ${image}; what it writes into pods is made for its own version`;
       const fix = `kubectl --namespace ${namespace} edit configmap/${webhookName}   # rules.image: ${image}`;
       lines.push(error('versions', `rules.image is ${injected.image}`, why, fix));
     }
     return lines.length > 0
       ? lines
-      : [ok('versions', `the webhook is ${told[0] ?? imageTag(image) ?? image}, as rules.image`)];
+      : [ok('versions', `the webhook is ${told[0] ?? imageTag(image) ?? image}`)];
   },
 };
 

@@ -16,6 +16,7 @@ export type {
 } from './inspected.ts';
 export { leaseStore } from './lease.ts';
 export { type WatchedNamespaces, watchNamespaces } from './namespaces.ts';
+export { imageOfPod } from './own-image.ts';
 export { type WatchedPods, watchPods } from './pods.ts';
 export { readyReplicas } from './ready-replicas.ts';
 export type { ProxiedAnswer } from './request.ts';

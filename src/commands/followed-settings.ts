@@ -2,6 +2,7 @@
 import type { Logger } from 'pino';
 import type { Check } from '../server/health.ts';
 import { describeProblem } from '../settings/load.ts';
+import { placeholders } from '../settings/placeholders.ts';
 import { fingerprintOfSettings, type Settings } from '../settings/schema.ts';
 import { type WatchedSettings, watchSettings } from '../settings/watch.ts';
 
@@ -15,6 +16,10 @@ export function followSettings(
   logger: Logger,
   onReread: () => void = () => {},
 ): WatchedSettings {
+  const tellPlaceholders = (of: Settings): void => {
+    for (const { key, value, why } of placeholders(of)) logger.warn({ [key]: value }, `${key} ${why}`);
+  };
+  tellPlaceholders(first);
   const settings = watchSettings(file, first, lookEvery, (problems) => {
     const told = problems.map((problem) => describeProblem(file, problem));
     if (told.length > 0) {
@@ -22,6 +27,7 @@ export function followSettings(
       return;
     }
     logger.info({ cluster: settings.current().cluster }, 'settings reread');
+    tellPlaceholders(settings.current());
     onReread();
   });
   return settings;

@@ -5,7 +5,7 @@ import { injectBytes } from '../documents/inject-bytes.ts';
 import type { ObjectReport } from '../documents/inject-stream.ts';
 import { messageOf } from '../reasons/message-of.ts';
 import { reasons, sentenceOf } from '../reasons/reasons.ts';
-import type { Settings } from '../settings/schema.ts';
+import { defaultImage, type Settings, withImage } from '../settings/schema.ts';
 import { type CommandIo, couldNot, done } from './command.ts';
 import { withSettings } from './with-settings.ts';
 
@@ -59,7 +59,7 @@ async function readInput(filename: string, io: CommandIo): Promise<Buffer> {
 async function run(flags: ReturnType<typeof readFlags>, settings: Settings, io: CommandIo): Promise<number> {
   const input = await readInput(flags.filename, io);
   const { output, encoding, reports, problems, failed } = injectBytes(input, {
-    settings,
+    settings: withImage(settings, defaultImage),
     namespace: flags.namespace,
   });
   io.stdout.write(output, encoding);

@@ -7,7 +7,7 @@ import { buildHealth, type Check } from '../server/health.ts';
 import { listenOnAll, portOf } from '../server/listen.ts';
 import { buildMetricsServer, makeMetrics } from '../server/metrics.ts';
 import { buildWebhook, secureContext } from '../server/webhook.ts';
-import type { Settings } from '../settings/schema.ts';
+import { type Settings, withImage } from '../settings/schema.ts';
 import { type CommandIo, done, stopSignal } from './command.ts';
 import { anyAddress } from './flag-values.ts';
 import { followSettings, settingsCheck } from './followed-settings.ts';
@@ -15,6 +15,7 @@ import { localCaFile, servingCertificate } from './serve/certificate.ts';
 import { knownCoverage } from './serve/coverage.ts';
 import { help, readFlags, type ServeFlags } from './serve/flags.ts';
 import { knownNamespaces } from './serve/namespaces.ts';
+import { ownImage } from './serve/own-image.ts';
 import { withSettings } from './with-settings.ts';
 
 /** What `--local` tells a newcomer: a request to paste, and how to read the answer. */
@@ -41,20 +42,27 @@ async function run(flags: ServeFlags, first: Settings, io: CommandIo): Promise<n
   const connection = isAlone ? undefined : await connect({ kubeconfig: flags.kubeconfig, env: io.env });
   const certificate = await servingCertificate(flags.certificate, connection, logger);
   const namespaces = knownNamespaces(connection, logger);
-  const settings = followSettings(flags.settings, first, logger);
+  const file = followSettings(flags.settings, first, logger);
+  const image = ownImage(connection, flags.pod, logger);
+  const settings = () => withImage(file.current(), image.current());
   let draining = false;
+  const imageCheck = () => image.check(file.current().rules.image !== undefined);
   const checks = (): Readonly<Record<string, Check>> => ({
     serving: { ready: !draining, detail: draining ? 'draining' : 'ok' },
     certificate: certificate.check(),
-    settings: settingsCheck(flags.settings, settings),
+    settings: settingsCheck(flags.settings, file),
+    image: imageCheck(),
     namespaces: namespaces.check(),
   });
   const coverage = knownCoverage(
     {
       connection,
-      settings: settings.current,
+      settings,
       namespaces,
-      isReady: () => Object.values(checks()).every(({ ready }) => ready),
+      isSettled: () => imageCheck().ready,
+      // Without the image all pods would seem to have other settings.
+      isReady: () =>
+        settings().rules.image !== undefined && Object.values(checks()).every(({ ready }) => ready),
     },
     flags,
     logger,
@@ -64,15 +72,15 @@ async function run(flags: ServeFlags, first: Settings, io: CommandIo): Promise<n
     version,
     certificateNotAfter: () => certificate.pair().notAfter,
     settings: () => ({
-      ...settings.current(),
-      valid: settings.problems().length === 0,
-      readAt: settings.readAt(),
+      ...settings(),
+      valid: file.problems().length === 0,
+      readAt: file.readAt(),
     }),
     namespaces: namespaces.state,
     pods: coverage.counts,
   });
   const webhook = buildWebhook({
-    sources: { settings: settings.current, namespaceAnnotations: namespaces.annotations },
+    sources: { settings, namespaceAnnotations: namespaces.annotations },
     tls: certificate.pair(),
     logger,
     isDraining: () => draining,
@@ -91,7 +99,7 @@ async function run(flags: ServeFlags, first: Settings, io: CommandIo): Promise<n
     await listenOnAll(Object.values(listeners));
   } catch (error) {
     // What goes on watching would keep the process alive.
-    for (const stop of [settings.stop, namespaces.stop, coverage.stop]) void stop();
+    for (const stop of [file.stop, image.stop, namespaces.stop, coverage.stop]) void stop();
     throw error;
   }
   // For new connections only; those that are open go on (FACTS 5).
@@ -116,7 +124,7 @@ async function run(flags: ServeFlags, first: Settings, io: CommandIo): Promise<n
   logger.info({ signal }, 'draining');
   // At a keyboard nobody's calls are on their way.
   await drain(webhook, flags.local || signal === 'SIGINT' ? { delay: 0, grace: 2_000 } : flags.drain);
-  for (const stop of [settings.stop, namespaces.stop, stopCertificate]) stop();
+  for (const stop of [file.stop, image.stop, namespaces.stop, stopCertificate]) stop();
   await Promise.all([coverage.stop(), health.close(), metricsServer.close()]);
   logger.info('stopped');
   return done;

@@ -52,3 +52,6 @@ export const hubCertificatePath = '/etc/falco-federation-hub';
 
 /** Variable in a spoke's falcosidekick with the headers for the hub, from the Secret that the settings name. */
 export const hubHeadersVariable = 'FALCO_FEDERATION_HUB_HEADERS';
+
+/** The webhook's container in its own pod, whose image is put into others. */
+export const webhookContainer = 'webhook';

@@ -9,6 +9,7 @@ import {
   volumeName,
 } from '../federation/names.ts';
 import type { PodTemplate } from './pod-template.ts';
+import { withoutOldPullSecrets } from './pull-secrets.ts';
 import { readStatus, type Status } from './status.ts';
 
 /**
@@ -19,6 +20,7 @@ import { readStatus, type Status } from './status.ts';
  * | ---------------------------- | ----------------------- | ---------------------------------------- |
  * | container, init container    | made anew in its place  | goes                                     |
  * | volume                       | reconciled              | goes, and every mount of it              |
+ * | Secret that an image is pulled with | stays            | goes                                     |
  * | arguments of Falco           | our-options.ts          | our-options.ts                           |
  * | variables of falcosidekick   | our-variables.ts        | our-variables.ts: what was there is back |
  * | label and status annotation  | written anew            | go                                       |
@@ -149,6 +151,7 @@ export function withoutLeftovers(
     'initContainers',
     without('initContainers'),
   );
-  const changed = withoutVolumes(contained, leftOver(before, 'volume', wanted));
+  const unmounted = withoutVolumes(contained, leftOver(before, 'volume', wanted));
+  const changed = withoutOldPullSecrets(unmounted, before, wanted);
   return changed === spec ? template : { ...template, spec: changed };
 }

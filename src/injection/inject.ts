@@ -10,7 +10,7 @@ import { injectFalcosidekick } from './falcosidekick/inject-falcosidekick.ts';
 import { withoutLeftovers, withoutOldContents } from './forget.ts';
 import type { Part } from './part.ts';
 import { patchBetween } from './patch.ts';
-import type { PodTemplate } from './pod-template.ts';
+import type { PodTemplate, SeenAs } from './pod-template.ts';
 import { readStatus, withoutStatus, withStatus } from './status.ts';
 
 /** What became of a pod template. */
@@ -49,12 +49,18 @@ function find({ spec }: PodTemplate): Found {
 export interface InjectOptions {
   /** Values of a Secret in the template's namespace, by key; `undefined` for one that is not known. */
   readonly secretOf?: SecretOf;
+  readonly seenAs?: SeenAs;
   /** What was found while the identity was worked out: the status annotation names it too. */
   readonly foundBefore?: readonly Finding[];
 }
 
 /** Injects what was found, one part after the other. */
-function injectParts(template: PodTemplate, found: Found, identity: Identity, secretOf: SecretOf): Part {
+function injectParts(
+  template: PodTemplate,
+  found: Found,
+  identity: Identity,
+  { secretOf = () => undefined, seenAs = 'file' }: InjectOptions,
+): Part {
   let part: Part = { template, added: [], findings: found.findings };
   const then = (next: Part): void => {
     part = {
@@ -64,7 +70,7 @@ function injectParts(template: PodTemplate, found: Found, identity: Identity, se
       ...(part.records === undefined ? {} : { records: { ...part.records, ...next.records } }),
     };
   };
-  if (found.falco !== undefined) then(injectFalco(part.template, found.falco, identity));
+  if (found.falco !== undefined) then(injectFalco(part.template, found.falco, identity, seenAs));
   if (found.falcosidekick !== undefined) {
     const { index } = found.falcosidekick;
     const container = part.template.spec.containers[index];
@@ -97,7 +103,7 @@ export function inject(template: PodTemplate, identity: Identity, options: Injec
     const [first, ...others] = found.findings;
     return unchanged(first ?? { code: 'not_falco' }, others);
   }
-  const part = injectParts(start, found, identity, options.secretOf ?? (() => undefined));
+  const part = injectParts(start, found, identity, options);
   const isOurs = part.added.length > 0 || Object.keys(part.records ?? {}).length > 0;
   const rest = withoutLeftovers(part.template, readStatus(template), part.added);
   const result = isOurs

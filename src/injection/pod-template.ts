@@ -7,6 +7,12 @@ export interface PodTemplate {
   readonly spec: V1PodSpec;
 }
 
+/**
+ * Where a template is met: in a `pod` that the API server is about to create, with what its service account gives it; in
+ * a `workload` at the API server, whose pods are met later; or in a `file`, which may be all that is ever seen.
+ */
+export type SeenAs = 'pod' | 'workload' | 'file';
+
 /** Kinds with a pod template, and where it is in them. */
 const templatePaths: Readonly<Record<string, readonly string[]>> = {
   Pod: [],

@@ -146,6 +146,20 @@ const table = {
       'A rules file is put into rules_files by its index; Falco reads it after our list is in place, so its rules are not tagged.',
     remedy: 'Use -o rules_files[]=…, or the configuration file.',
   },
+  image_unknown: {
+    severity: 'warning',
+    sentence:
+      'The webhook does not know which image it runs from, so no container that tags rules was added.',
+    remedy:
+      'Let it read its own pod (Role falco-federation-webhook: get pods), or set rules.image. Readiness says why it cannot.',
+  },
+  pull_secrets_of_account_hidden: {
+    severity: 'warning',
+    sentence:
+      'The template names imagePullSecrets now (rules.imagePullSecrets), so those of its service account count no more.',
+    remedy:
+      "If Falco's own image is pulled with those, name them in the template too (the chart: imagePullSecrets).",
+  },
   rules_in_image: {
     severity: 'warning',
     sentence: "The rules lie in Falco's own image and are not copied from there, so they are not tagged.",

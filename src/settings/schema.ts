@@ -170,6 +170,7 @@ const address = z
   )
   .regex(/^[^$]*$/, 'must not hold "$": Kubernetes expands $(NAME) in environment variables');
 
+/** Name of the image as it is built: what is taken where there is no pod of our own to ask, and the manifests name. */
 export const defaultImage = 'falco-federation-webhook:0.1.0';
 
 const rules = z
@@ -207,8 +208,16 @@ const rules = z
     image: z
       .string()
       .regex(/^\S+$/, 'must be an image reference')
-      .default(defaultImage)
-      .describe('Image of the injected containers, of the same version as the webhook.'),
+      .optional()
+      .describe(
+        'Image of the injected containers, of the same version as the webhook. Default: the image that the webhook itself runs from, as its own pod names it. To be set where injected pods pull from elsewhere. `falco-federation inject` has no pod to ask and takes `falco-federation-webhook:<version>`.',
+      ),
+    imagePullSecrets: z
+      .array(secretName)
+      .default([])
+      .describe(
+        "Names of Secrets in Falco's namespaces with which `image` is pulled; added to pods that our containers are added to. With those of the pod's service account, which count only where a pod names none: a template that names none is left to the webhook of pods.",
+      ),
     resources: resources
       .default({
         requests: { cpu: '100m', memory: '64Mi' },
@@ -375,6 +384,23 @@ function waysMixed({ role, hub: spokesHub, forwarder: section }: Ways): [path: s
 
 /** What `federation.yaml` says, defaults filled in (but for labels and tags: see federation/identity.ts). */
 export type Settings = z.output<typeof settingsSchema>;
+
+const completed = new WeakMap<Settings, Settings>();
+
+/**
+ * Settings with the image that they leave open.
+ *
+ * @param own the image that this program runs from; `undefined` where it is not known
+ * @returns the very same object for the same settings and image: identities are remembered by it
+ */
+export function withImage(settings: Settings, own: string | undefined): Settings {
+  if (settings.rules.image !== undefined || own === undefined) return settings;
+  const before = completed.get(settings);
+  if (before?.rules.image === own) return before;
+  const complete = { ...settings, rules: { ...settings.rules, image: own } };
+  completed.set(settings, complete);
+  return complete;
+}
 
 /** Twelve hexadecimal digits that change when anything in the settings does. */
 export function fingerprintOfSettings(settings: Settings): string {

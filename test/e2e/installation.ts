@@ -3,6 +3,7 @@
  * would do is done here: the kubelet's readiness probes, the ConfigMap's mount, the EndpointSlice and the Service.
  */
 import { setTimeout as wait } from 'node:timers/promises';
+import type { V1Deployment } from '@kubernetes/client-node';
 import { type MountedSettings, mountSettings } from '../settings/mounted-settings.ts';
 import type { Api } from './api.ts';
 import { type Replica, startReplica, until } from './replica.ts';
@@ -74,6 +75,16 @@ export async function startInstallation(options: Options): Promise<Installation>
     if (status === 404) await api.call('POST', slices, slice);
   }
 
+  /** The pod that a replica stands for, as the Deployment makes them: it reads its image there. Nobody runs it. */
+  async function makePod(name: string): Promise<void> {
+    const { body } = await api.call('GET', `/apis/apps/v1/namespaces/${namespace}/deployments/${appName}`);
+    // Safe: it was applied before.
+    const { spec } = (body as V1Deployment).spec?.template ?? {};
+    const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace }, spec };
+    const { status } = await api.call('POST', `/api/v1/namespaces/${namespace}/pods`, pod);
+    if (status !== 201) throw new Error(`pod ${name}: ${status}`);
+  }
+
   async function publish(next: readonly Replica[]): Promise<void> {
     ready = next;
     service.route(next);
@@ -115,8 +126,10 @@ export async function startInstallation(options: Options): Promise<Installation>
     replicas: () => replicas,
     add: async () => {
       made += 1;
+      const name = `${appName}-e2e-${made}`;
+      await makePod(name);
       const replica = await startReplica({
-        name: `${appName}-e2e-${made}`,
+        name,
         settings: mounted.file,
         kubeconfig,
         flags: currentFlags,

@@ -7,8 +7,7 @@ import { parse } from 'yaml';
 import { decide } from '../../src/admission/decide.ts';
 import { injectStream } from '../../src/documents/inject-stream.ts';
 import { sentenceOf } from '../../src/reasons/reasons.ts';
-import { parseSettings } from '../../src/settings/load.ts';
-import type { Settings } from '../../src/settings/schema.ts';
+import { settingsFrom } from './pods.ts';
 import { reviewOf } from './reviews.ts';
 
 /**
@@ -18,18 +17,12 @@ import { reviewOf } from './reviews.ts';
 const folder = path.join(import.meta.dirname, 'cases');
 const files = ['input.yaml', 'output.yaml', 'reason.txt', 'settings.yaml'];
 
-function settingsOf(text: string): Settings {
-  const result = parseSettings(text);
-  assert.ok(result.ok, JSON.stringify(result));
-  return result.settings;
-}
-
 describe('injection cases', () => {
   for (const name of readdirSync(folder)) {
     test(name, () => {
       const file = (one: string): string => path.join(folder, name, one);
       const input = readFileSync(file('input.yaml'), 'utf8');
-      const settings = settingsOf(readFileSync(file('settings.yaml'), 'utf8'));
+      const settings = settingsFrom(readFileSync(file('settings.yaml'), 'utf8'));
 
       const { output, reports, problems } = injectStream(input, { settings, namespace: undefined });
       assert.deepEqual(problems, []);

@@ -3,7 +3,7 @@ import type { V1Container, V1PodSpec } from '@kubernetes/client-node';
 import fc from 'fast-check';
 import type { PodTemplate } from '../../src/injection/pod-template.ts';
 import { parseSettings } from '../../src/settings/load.ts';
-import type { Settings } from '../../src/settings/schema.ts';
+import { defaultImage, type Settings, withImage } from '../../src/settings/schema.ts';
 
 /** Pods as users have them and as nobody has them, with Falco, falcosidekick, both or neither. */
 
@@ -195,6 +195,7 @@ export const settingsTexts = fc.constantFrom(
   'cluster: obsrv\nrole: hub\n',
   'cluster: staging\nrules: {startup: alongside}\n',
   'cluster: staging\nrules: {inImage: leave}\n',
+  'cluster: staging\nrules: {imagePullSecrets: [a, b]}\n',
   'cluster: staging\nrules: {enabled: false}\n',
   'cluster: staging\nlabels: {env: staging, region: eu}\ntags: [a, b]\nrules: {resources: {limits: {cpu: 1000m, memory: 1Gi}}}\n',
 );
@@ -202,7 +203,7 @@ export const settingsTexts = fc.constantFrom(
 export function settingsFrom(text: string): Settings {
   const result = parseSettings(text);
   assert.ok(result.ok);
-  return result.settings;
+  return withImage(result.settings, defaultImage);
 }
 
 function deepFreeze(value: unknown): void {

@@ -4,8 +4,11 @@ import { parseAllDocuments } from 'yaml';
 
 export const manifests = resolve(import.meta.dirname, '../../manifests');
 
-/** Every YAML file of the manifests, relative to them. */
-export const files: readonly string[] = globSync('**/*.yaml', { cwd: manifests }).sort();
+/** Every YAML file of the manifests, relative to them. The chart's templates are none before Helm has read them. */
+export const files: readonly string[] = globSync('**/*.yaml', {
+  cwd: manifests,
+  exclude: ['chart/**'],
+}).sort();
 
 export function textOf(file: string): string {
   return readFileSync(join(manifests, file), 'utf8');

@@ -25,6 +25,7 @@ import {
   startsFalco,
 } from '../../src/injection/falco/container-program.ts';
 import { loadSettings } from '../../src/settings/load.ts';
+import { placeholders } from '../../src/settings/placeholders.ts';
 import { defaultImage } from '../../src/settings/schema.ts';
 import { documentsOf, files, manifests, objectOf, textOf, valuesIn } from './files.ts';
 
@@ -116,15 +117,11 @@ describe('the manifests', () => {
     }
   });
 
-  test("the image is this version's, and so is the injected containers'", () => {
+  test("the image is this version's", () => {
     const { version: packaged } = JSON.parse(readFileSync(join(manifests, '../package.json'), 'utf8'));
     assert.equal(packaged, version);
     assert.equal(containerOf(deployment).image, `${name}:${version}`);
     assert.equal(containerOf(deployment).image, defaultImage);
-    for (const file of files.filter((one) => one.endsWith('federation.yaml'))) {
-      for (const [, tag] of textOf(file).matchAll(/falco-federation-webhook:(\S+)/g))
-        assert.equal(tag, version, file);
-    }
   });
 
   test('the settings of each are good', async () => {
@@ -144,10 +141,13 @@ describe('the manifests', () => {
     );
   });
 
-  test('an image that users set by kustomize must be set for injected containers too, and the settings say where', async () => {
-    for (const overlay of ['spoke', 'hub']) {
-      const commented = textOf(`overlays/${overlay}/federation.yaml`);
-      assert.match(commented, /^# rules:\n# {3}image: \S+$/m);
+  test('nobody takes the settings that they bring for their own: an untouched one is found', async () => {
+    for (const file of ['base', 'overlays/spoke', 'overlays/hub']) {
+      const loaded = await loadSettings(join(manifests, file, 'federation.yaml'));
+      assert.ok(loaded.ok);
+      const { role } = loaded.settings;
+      const found = placeholders(loaded.settings).map(({ key }) => key);
+      assert.deepEqual(found, file === 'overlays/spoke' ? ['cluster', 'hub.address'] : ['cluster'], role);
     }
   });
 });
@@ -264,6 +264,8 @@ describe('the Deployment', () => {
 describe('permissions', () => {
   const namespaces = { apiGroups: [''], resources: ['namespaces'], verbs: ['list', 'watch'] };
 
+  const ownPod = { apiGroups: [''], resources: ['pods'], verbs: ['get'] };
+
   test('are these and no others', () => {
     assert.deepEqual(objectOf<Written<V1ClusterRole>>('base/roles.yaml', 'ClusterRole').rules, [
       namespaces,
@@ -275,6 +277,7 @@ describe('permissions', () => {
       },
     ]);
     assert.deepEqual(objectOf<Written<V1Role>>('base/roles.yaml', 'Role').rules, [
+      ownPod,
       { apiGroups: [''], resources: ['secrets'], verbs: ['create'] },
       {
         apiGroups: [''],
@@ -289,13 +292,8 @@ describe('permissions', () => {
   test('are fewer with cert-manager', () => {
     const role = objectOf<Written<V1ClusterRole>>('components/cert-manager/permissions.yaml', 'ClusterRole');
     assert.deepEqual(role.rules, [namespaces]);
-    for (const kind of ['Role', 'RoleBinding']) {
-      const removed = objectOf<Written<V1Role> & { $patch?: string }>(
-        'components/cert-manager/no-role.yaml',
-        kind,
-      );
-      assert.equal(removed.$patch, 'delete');
-    }
+    const own = objectOf<Written<V1Role>>('components/cert-manager/permissions.yaml', 'Role');
+    assert.deepEqual(own.rules, [ownPod]);
   });
 
   test('to know which pods are federated are these, and a component leaves all of them out', () => {
@@ -352,7 +350,6 @@ describe('permissions', () => {
       'base/coverage-roles.yaml',
       'base/roles.yaml',
       'check-role/cluster-role.yaml',
-      'components/cert-manager/no-role.yaml',
       'components/cert-manager/permissions.yaml',
       'components/no-coverage/no-roles.yaml',
       'components/restart-stale/roles.yaml',

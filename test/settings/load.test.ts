@@ -24,7 +24,7 @@ describe('settings', () => {
     const { rules, ...rest } = result.settings;
     const rollout = { restartStale: false };
     assert.deepEqual(rest, { cluster: 'staging', role: 'spoke', injectAt: 'pod', rollout });
-    const { image, resources, followResources, ...modes } = rules;
+    const { image, imagePullSecrets, resources, followResources, ...modes } = rules;
     const expected = {
       enabled: true,
       startup: 'init',
@@ -33,7 +33,8 @@ describe('settings', () => {
       onFailure: 'ignore',
     };
     assert.deepEqual(modes, expected);
-    assert.match(image, /^falco-federation-webhook:/);
+    assert.equal(image, undefined, 'the image that the webhook runs from');
+    assert.deepEqual(imagePullSecrets, []);
     for (const { requests, limits } of [resources, followResources])
       assert.ok(requests?.cpu && requests.memory && limits?.cpu && limits.memory);
   });

@@ -39,6 +39,8 @@ interface Sources {
   readonly connection: ClusterConnection | undefined;
   readonly settings: () => Settings;
   readonly namespaces: Pick<KnownNamespaces, 'annotations' | 'names' | 'state'>;
+  /** Whether what the settings leave open is known: before, no pod would seem to have today's. */
+  readonly isSettled: () => boolean;
   /** Whether the webhook itself is. */
   readonly isReady: () => boolean;
 }
@@ -93,8 +95,8 @@ export function knownCoverage(sources: Sources, flags: Flags, logger: Logger): K
   let isBegun = false;
   const isListed = () => isBegun && pods.synced();
   const look = async (): Promise<void> => {
-    // Before, no namespaces are known, and that would look like none with pods.
-    if (namespaces.state()?.synced !== true) return;
+    // Before namespaces are known it would look like none with pods.
+    if (namespaces.state()?.synced !== true || !sources.isSettled()) return;
     pods.follow(new Set(namespaces.names()));
     isBegun = true;
     refresh();

@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import type { CertificateFiles } from '../../certificates/files.ts';
 import type { CommandIo } from '../command.ts';
 import { duration, logLevel, port } from '../flag-values.ts';
+import type { OwnPod } from './own-image.ts';
 
 export const help = `Usage: falco-federation serve [--settings FILE] --tls-cert FILE --tls-key FILE
        falco-federation serve [--settings FILE] --tls-secret NAME --tls-name DNS [--webhook-configuration NAME]
@@ -132,6 +133,13 @@ function replicaName({ POD_NAME: name }: CommandIo['env']): string {
   return name === undefined || name === '' ? hostname() : name;
 }
 
+/** Which pod this is; `undefined` where nobody says that it is one. */
+function ownPod(values: Values, env: CommandIo['env']): OwnPod | undefined {
+  const namespace = values.namespace ?? env.POD_NAMESPACE ?? '';
+  const name = env.POD_NAME ?? '';
+  return namespace === '' || name === '' ? undefined : { namespace, name };
+}
+
 function certificateFlags(values: Values, env: CommandIo['env']): CertificateFlags {
   const { 'tls-cert': cert, 'tls-key': key, 'tls-secret': secret, local } = values;
   if ((cert === undefined) !== (key === undefined)) throw new Error('--tls-cert and --tls-key go together');
@@ -161,6 +169,7 @@ export function readFlags(argv: readonly string[], env: CommandIo['env']) {
     kubeconfig: values.kubeconfig,
     replica: replicaName(env),
     namespace: values.namespace ?? env.POD_NAMESPACE,
+    pod: ownPod(values, env),
     restarts: {
       lease: values['restart-lease'],
       delay: duration('restart-delay', values['restart-delay']),

@@ -4,7 +4,8 @@ import type { Finding, ReasonCode } from '../../reasons/reasons.ts';
 import { falcoBehaviour } from '../../rules/configuration/falco-version.ts';
 import { imageTag } from '../image.ts';
 import type { Part } from '../part.ts';
-import type { PodTemplate } from '../pod-template.ts';
+import type { PodTemplate, SeenAs } from '../pod-template.ts';
+import { noPullSecrets, planPullSecrets, pullSecret, withPullSecrets } from '../pull-secrets.ts';
 import { reconcileInOrder, reconcileList } from '../reconcile.ts';
 import { hashOfText } from '../records.ts';
 import { readStatus, type Status } from '../status.ts';
@@ -51,7 +52,12 @@ export function withoutMadeUpArguments(template: PodTemplate): PodTemplate {
  *
  * If nothing of ours ever runs, the volume stays empty and Falco reads its own rules (FACTS 1.4).
  */
-export function injectFalco(template: PodTemplate, found: FalcoContainer, identity: Identity): Part {
+export function injectFalco(
+  template: PodTemplate,
+  found: FalcoContainer,
+  identity: Identity,
+  seenAs: SeenAs,
+): Part {
   const { container } = found;
   const refused = (code: ReasonCode): Part => ({
     template,
@@ -72,20 +78,40 @@ export function injectFalco(template: PodTemplate, found: FalcoContainer, identi
   const fields = appendOutput === undefined || users.includes(appendOutput) ? {} : { appendOutput };
   const { rulesFilesLast } = rulesOptions;
   const falcoArgs = [...users, ...(rulesFilesLast === undefined ? [] : ['-o', rulesFilesLast])];
-  const rules = plan.tagRules ? planRulesPart(template, container, identity, falcoArgs) : leftAlone([]);
+  const rules = plan.tagRules ? tagRules(template, container, identity, falcoArgs) : leftAlone([]);
   const isTagged = rules.volumes.length > 0;
   const options: OurOptions = { ...(isTagged ? rulesOptions : {}), ...fields };
   const argued = withArguments(container, command ?? container.args ?? [], options, before);
   const falco = withMounts(argued, rules.mounts);
+  const pulling = isTagged ? planPullSecrets(template, identity, seenAs) : noPullSecrets;
+  const spec = withPullSecrets(withParts(template.spec, found.index, falco, rules), pulling);
   return {
-    template: { ...template, spec: withParts(template.spec, found.index, falco, rules) },
+    template: { ...template, spec },
     added: [
       ...partsAdded(rules, options),
+      ...pulling.names.map((one) => `${pullSecret}/${one}`),
       ...(found.byImage && argued.args !== container.args ? [argumentsAdded] : []),
     ],
     ...recordsOf(options, users),
-    findings: [...versionUnknown(version, container), ...plan.findings, ...rules.findings],
+    findings: [
+      ...versionUnknown(version, container),
+      ...plan.findings,
+      ...rules.findings,
+      ...pulling.findings,
+    ],
   };
+}
+
+/** An image that nobody can pull would keep Falco from starting (FACTS 4.9): without one the rules stay as they are. */
+function tagRules(
+  template: PodTemplate,
+  falco: V1Container,
+  identity: Identity,
+  falcoArgs: readonly string[],
+): RulesPart {
+  const { image } = identity.rules;
+  if (image === undefined) return leftAlone([{ code: 'image_unknown' }]);
+  return planRulesPart(template, falco, identity, image, falcoArgs);
 }
 
 /** What is ours in the pod, but for arguments that were made up. */

@@ -67,7 +67,7 @@ const toolsMount: V1VolumeMount = { name: toolsVolumeName, mountPath: toolsVolum
 function placeCopier(inputs: ContainerInputs): V1Container {
   return ownContainer(inputs, {
     name: placeCopierContainer,
-    image: inputs.identity.rules.image,
+    image: inputs.image,
     args: ['place', toolsVolumePath],
     resources: inputs.identity.rules.resources,
     volumeMounts: [toolsMount],

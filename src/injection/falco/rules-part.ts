@@ -65,12 +65,14 @@ export function leftAlone(findings: readonly Finding[]): RulesPart {
  * Works out how the rules are tagged: whether there are rules that a container of ours can see, or a copy of them, and
  * a place to put the tagged ones; and which containers tag them, as the settings and the pod ask for.
  *
+ * @param image what our containers run
  * @param falcoArgs Falco's own arguments, for `tag-rules` to read
  */
 export function planRulesPart(
   template: PodTemplate,
   falco: V1Container,
   settings: Identity,
+  image: string,
   falcoArgs: readonly string[],
 ): RulesPart {
   const { spec } = template;
@@ -78,7 +80,7 @@ export function planRulesPart(
   const seen = rulesMounts(spec, falco, falcoArgs);
   const taken = inOurWay(template, falco);
   if (taken !== undefined) return leftAlone([...seen.findings, { code: 'volume_name_taken', detail: taken }]);
-  const inputs = { identity, spec, falco };
+  const inputs = { identity, spec, falco, image };
   const inImage = seen.rulesInImage && !bringsRulesBeside(spec);
   const planned = inImage ? planCopying(inputs, seen) : nothingToCopy;
   const [copy, findings] =

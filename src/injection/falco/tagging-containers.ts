@@ -22,6 +22,8 @@ export interface ContainerInputs {
   readonly identity: Identity;
   readonly spec: V1PodSpec;
   readonly falco: V1Container;
+  /** Of the webhook: what our containers run. */
+  readonly image: string;
 }
 
 /** What both tagging containers are made from. */
@@ -113,7 +115,7 @@ function taggingContainer(inputs: TaggingInputs, { name, resources, flags }: Tag
   const tag = identity.falcoVersion ?? imageTag(falco.image);
   return ownContainer(inputs, {
     name,
-    image: identity.rules.image,
+    image: inputs.image,
     args: [
       'tag-rules',
       ...identity.tags.flatMap((one) => ['--tag', one]),
