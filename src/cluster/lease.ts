@@ -1,3 +1,4 @@
+import type { z } from 'zod';
 import { type LeaseAnswer, type LeaseStore, leaseSeconds, type StoredLease } from '../coverage/lease.ts';
 import { prefix } from '../federation/names.ts';
 import { ClusterError, hasStatus } from './cluster-error.ts';
@@ -12,10 +13,13 @@ export const recordAnnotation = `${prefix}restarts`;
 /** Takes get, create and update on the Lease. */
 export function leaseStore(connection: ClusterConnection, namespace: string, name: string): LeaseStore {
   const resource = leaseResource(namespace, name);
+  /** The object as it was last seen: an update must keep what others have written on it, such as whose it is. */
+  let seen: z.infer<typeof leaseObject>['metadata'] | undefined;
   const read = ({ value, at }: DatedAnswer, request: ClusterRequest): LeaseAnswer<StoredLease> => {
     const parsed = leaseObject.safeParse(value);
     if (!parsed.success) throw new ClusterError(connection, request, 'the answer is no Lease');
     const { metadata, spec } = parsed.data;
+    seen = metadata;
     const record = metadata.annotations?.[recordAnnotation] ?? '';
     return { lease: { holder: spec?.holderIdentity ?? '', version: metadata.resourceVersion, record }, at };
   };
@@ -39,8 +43,8 @@ export function leaseStore(connection: ClusterConnection, namespace: string, nam
           apiVersion: 'coordination.k8s.io/v1',
           kind: 'Lease',
           metadata: {
-            ...{ name, namespace, annotations: { [recordAnnotation]: record } },
-            ...(over === undefined ? {} : { resourceVersion: over.version }),
+            ...(over === undefined ? { name, namespace } : { ...seen, resourceVersion: over.version }),
+            annotations: { ...(over === undefined ? {} : seen?.annotations), [recordAnnotation]: record },
           },
           spec: { holderIdentity: holder, leaseDurationSeconds: leaseSeconds, renewTime: now },
         },

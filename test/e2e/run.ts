@@ -4,7 +4,8 @@
  * run for real.
  *
  * It needs the programs of .ci/install-control-plane; for the last part root and those of .ci/install-tools. What is
- * missing is left out and said; where CI is set it fails instead. FEDERATION_UPSTREAM names a folder with upstream's
+ * missing is left out and said; where CI is set it fails instead. So are Helm and kustomize, by .ci/install-clients, for the
+ * chart; FALCO_CHART names an unpacked chart of Falco for it. FEDERATION_UPSTREAM names a folder with upstream's
  * rendered charts; without it only our own small workloads are applied.
  */
 import assert from 'node:assert/strict';
@@ -19,7 +20,10 @@ import { root, upstreamFolder } from '../real/places.ts';
 import { recordedPods } from '../real/recorded-pods.ts';
 import { onNode, tagTwice } from '../real/tagging-run.ts';
 import { type Api, api as apiOf } from './api.ts';
+import { checkChart } from './chart/chart.e2e.ts';
+import { checkEquality } from './chart/equal.e2e.ts';
 import { checkCheck } from './check/check.e2e.ts';
+import { missingClients } from './clients/programs.ts';
 import { type ControlPlane, missingPrograms, startControlPlane } from './control-plane.ts';
 import { coverageInItsOwnCluster } from './coverage.e2e.ts';
 import { applyAndWait, makeNamespace, optedIn, ownChart, workloadsIn } from './created-pods.ts';
@@ -143,3 +147,15 @@ describe('falco-federation check', { skip: leftOut }, checkCheck);
 
 // In one of its own too: pods of other tests are not to be replaced.
 describe('coverage', { skip: leftOut }, coverageInItsOwnCluster);
+
+// By Helm and kustomize, which are built too.
+const lackingClients = missingClients();
+const clientsLeftOut =
+  lackingClients.length > 0 && !isCi && `needs ${lackingClients.join(', ')} (see .ci/install-clients)`;
+if (clientsLeftOut !== false) console.log(`LEFT OUT: ${clientsLeftOut}`);
+
+describe('the Helm chart', { skip: leftOut || clientsLeftOut }, () => {
+  before(() => assert.deepEqual(lackingClients, [], 'programs of .ci/install-clients'));
+  describe('and the kustomization', checkEquality);
+  checkChart();
+});

@@ -75,6 +75,13 @@ const pairs: Readonly<Record<string, Pair>> = {
 const onlyKustomize = ['Namespace falco-federation'];
 const onlyChart = ['Secret falco-federation-webhook-certificates', 'Lease falco-federation-webhook-restarts'];
 
+/** What the release has made need not be created by the program, which would do so again while it is taken away. */
+function withoutCreate(object: Rendered): Rendered {
+  if (object.kind !== 'Role' || object.rules === undefined) return object;
+  const rules = object.rules.filter(({ verbs }) => !verbs.includes('create'));
+  return { ...object, rules };
+}
+
 function without(
   all: ReadonlyMap<string, Rendered>,
   names: readonly string[],
@@ -100,7 +107,7 @@ export function checkEquality(): void {
           const expected =
             name === 'ConfigMap falco-federation-webhook'
               ? { ...object, data: { 'federation.yaml': settingsOf(values) } }
-              : object;
+              : withoutCreate(object);
           assert.deepEqual(comparable(found.get(name)), expected, `${helm}: ${name}`);
         }
       }

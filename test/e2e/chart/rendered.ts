@@ -13,6 +13,7 @@ export interface Rendered {
   readonly kind: string;
   readonly metadata: { readonly name: string; readonly namespace?: string };
   readonly data?: Readonly<Record<string, string>>;
+  readonly rules?: readonly { readonly verbs: readonly string[] }[];
 }
 
 /** By kind and name. Throws where two have the same. */

@@ -51,6 +51,8 @@ interface Running {
   /** Container port → port on this machine; empty until it listens. */
   ports: ReadonlyMap<number, number>;
   ready: boolean;
+  /** It was asked to end. */
+  ending: boolean;
 }
 
 export interface Node {
@@ -67,6 +69,8 @@ export interface NodeOptions {
   readonly folder: string;
   /** Of the webhook's ServiceAccount. */
   readonly kubeconfig: string;
+  /** Whether a pod that is deleted is asked to end and waited for; otherwise it is gone at once. */
+  readonly graceful?: boolean;
 }
 
 const lookEvery = 150;
@@ -76,7 +80,7 @@ process.once('exit', () => {
   for (const child of started) child.kill('SIGKILL');
 });
 
-export function startNode({ api, namespace, folder, kubeconfig }: NodeOptions): Node {
+export function startNode({ api, namespace, folder, kubeconfig, graceful = false }: NodeOptions): Node {
   const running = new Map<string, { readonly pod: V1Pod; readonly of: Running }>();
   let made = 0;
   let stopped = false;
@@ -163,6 +167,7 @@ export function startNode({ api, namespace, folder, kubeconfig }: NodeOptions): 
       ip: `10.0.${made >> 8}.${made & 255}`,
       ports: new Map(),
       ready: false,
+      ending: false,
     };
     createInterface({ input: child.stdout }).on('line', (text) => {
       // Safe: the program's log is pino's.
@@ -241,17 +246,28 @@ export function startNode({ api, namespace, folder, kubeconfig }: NodeOptions): 
     running.delete(name);
   }
 
+  /** Whether a pod that is deleted has ended. */
+  function hasEnded(of: Running | undefined): boolean {
+    if (of === undefined || !graceful || of.child.exitCode !== null || of.child.signalCode !== null)
+      return true;
+    if (!of.ending) of.child.kill('SIGTERM');
+    of.ending = true;
+    return false;
+  }
+
+  async function lookAfter(pod: V1Pod, known: Running | undefined): Promise<void> {
+    const name = pod.metadata?.name ?? '';
+    if (pod.metadata?.deletionTimestamp === undefined) {
+      await (known === undefined ? begin(pod) : goOn(pod, known));
+    } else if (hasEnded(known)) {
+      end(name);
+      await api.call('DELETE', `${base}/pods/${name}?gracePeriodSeconds=0`);
+    }
+  }
+
   async function look(): Promise<void> {
     const pods = await podsIn(api, namespace);
-    for (const pod of pods) {
-      const name = pod.metadata?.name ?? '';
-      const known = running.get(name);
-      if (pod.metadata?.deletionTimestamp !== undefined) {
-        end(name);
-        await api.call('DELETE', `${base}/pods/${name}?gracePeriodSeconds=0`);
-      } else if (known === undefined) await begin(pod);
-      else await goOn(pod, known.of);
-    }
+    for (const pod of pods) await lookAfter(pod, running.get(pod.metadata?.name ?? '')?.of);
     for (const name of running.keys()) if (!pods.some(({ metadata }) => metadata?.name === name)) end(name);
   }
 
@@ -269,7 +285,9 @@ export function startNode({ api, namespace, folder, kubeconfig }: NodeOptions): 
     },
     readyPorts: (app, port) =>
       [...running.values()]
-        .filter(({ pod, of }) => of.ready && pod.metadata?.labels?.['app.kubernetes.io/name'] === app)
+        .filter(
+          ({ pod, of }) => of.ready && !of.ending && pod.metadata?.labels?.['app.kubernetes.io/name'] === app,
+        )
         .flatMap(({ of }) => of.ports.get(port) ?? []),
     stop: async () => {
       stopped = true;

@@ -219,6 +219,20 @@ function runShell(command: string, kubeconfig: string): Promise<void> {
   });
 }
 
+/** Where the API server's calls of pods lead, and those of the webhook's Service, which go to one replica after the other. */
+export function waysTo(node: Node): (address: string) => Way {
+  let turn = 0;
+  return (address) => {
+    const port = node.portAt(address);
+    if (port !== undefined) return { to: 'port', port };
+    if (!address.endsWith(':443')) return { to: 'nobody' };
+    const ports = node.readyPorts(webhook, webhookPort);
+    turn += 1;
+    const chosen = ports[turn % Math.max(1, ports.length)];
+    return chosen === undefined ? { to: 'nobody' } : { to: 'port', port: chosen };
+  };
+}
+
 export async function setStage(folder: string): Promise<Stage> {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
@@ -238,16 +252,7 @@ export async function setStage(folder: string): Promise<Stage> {
     folder,
     kubeconfig: await controlPlane.serviceAccountKubeconfig(namespace, webhook),
   });
-  let turn = 0;
-  const open = (address: string): Way => {
-    const port = node.portAt(address);
-    if (port !== undefined) return { to: 'port', port };
-    if (!address.endsWith(':443')) return { to: 'nobody' };
-    const ports = node.readyPorts(webhook, webhookPort);
-    turn += 1;
-    const chosen = ports[turn % Math.max(1, ports.length)];
-    return chosen === undefined ? { to: 'nobody' } : { to: 'port', port: chosen };
-  };
+  const open = waysTo(node);
   egress.lead(open);
 
   const look = (...flags: readonly string[]) => lookWith(kubeconfig, flags);
