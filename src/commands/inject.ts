@@ -3,11 +3,13 @@ import { buffer as readAll } from 'node:stream/consumers';
 import { parseArgs } from 'node:util';
 import { injectBytes } from '../documents/inject-bytes.ts';
 import type { ObjectReport } from '../documents/inject-stream.ts';
+import { settingsInResourceList } from '../documents/resource-list.ts';
 import { messageOf } from '../reasons/message-of.ts';
 import { reasons, sentenceOf } from '../reasons/reasons.ts';
+import { describeProblem, loadSettings } from '../settings/load.ts';
 import { defaultImage, type Settings, withImage } from '../settings/schema.ts';
 import { type CommandIo, couldNot, done } from './command.ts';
-import { withSettings } from './with-settings.ts';
+import { withFlags } from './with-flags.ts';
 
 const defaultSettings = 'federation.yaml';
 
@@ -15,10 +17,11 @@ const help = `Usage: falco-federation inject [-f FILE|-] [--settings FILE] [--na
 
 Reads a stream of Kubernetes YAML or JSON, makes every Falco and falcosidekick in it part of the federation, and
 writes the same stream: documents that need no change stay byte for byte, and in the others all that is not added keeps
-its spelling. YAML is read as kubectl reads it. An AdmissionReview is answered with an AdmissionReview.
+its spelling. YAML is read as kubectl reads it. An AdmissionReview is answered with an AdmissionReview. A ResourceList, as
+kustomize and kpt send it to a function, may bring its settings as functionConfig, and gets results.
 
   -f, --filename FILE  what to read; - is standard input (default)
-      --settings FILE  federation.yaml of the cluster (default: ${defaultSettings})
+      --settings FILE  federation.yaml of the cluster (default: ${defaultSettings}); not read where a functionConfig has them
   -n, --namespace NS   namespace of objects that name none
       --help           this text
 
@@ -56,8 +59,22 @@ async function readInput(filename: string, io: CommandIo): Promise<Buffer> {
   }
 }
 
-async function run(flags: ReturnType<typeof readFlags>, settings: Settings, io: CommandIo): Promise<number> {
+type Flags = ReturnType<typeof readFlags>;
+
+/** The settings that come with the input, or those of the file. */
+async function settingsFor(input: Buffer, flags: Flags, io: CommandIo): Promise<Settings | undefined> {
+  const given = settingsInResourceList(input.toString('utf8'));
+  const loaded = given ?? (await loadSettings(flags.settings));
+  if (loaded.ok) return loaded.settings;
+  const from = given === undefined ? flags.settings : 'functionConfig';
+  for (const problem of loaded.problems) io.stderr.write(`${describeProblem(from, problem)}\n`);
+  return undefined;
+}
+
+async function run(flags: Flags, io: CommandIo): Promise<number> {
   const input = await readInput(flags.filename, io);
+  const settings = await settingsFor(input, flags, io);
+  if (settings === undefined) return couldNot;
   const { output, encoding, reports, problems, failed } = injectBytes(input, {
     settings: withImage(settings, defaultImage),
     namespace: flags.namespace,
@@ -72,13 +89,8 @@ async function run(flags: ReturnType<typeof readFlags>, settings: Settings, io: 
 
 /** `falco-federation inject`: see its help. */
 export function inject(argv: readonly string[], io: CommandIo): Promise<number> {
-  return withSettings(
-    {
-      name: 'inject',
-      help,
-      readFlags: () => readFlags(argv),
-      run: (flags, settings) => run(flags, settings, io),
-    },
+  return withFlags(
+    { name: 'inject', help, readFlags: () => readFlags(argv), run: (flags) => run(flags, io) },
     io,
   );
 }

@@ -9,6 +9,7 @@ import type { Settings } from '../settings/schema.ts';
 import { canHoldFalco } from './can-hold-falco.ts';
 import { patchedJson, patchedYaml } from './edit.ts';
 import { readYaml } from './kubernetes-yaml.ts';
+import { isResourceList, type ResourceRef, resultsPatch } from './resource-list.ts';
 import { isWithoutObject, splitDocuments, splitJson } from './split.ts';
 import { metadataOf, namespaceOf, type Surroundings, surroundingsIn } from './surroundings.ts';
 
@@ -16,6 +17,8 @@ import { metadataOf, namespaceOf, type Surroundings, surroundingsIn } from './su
 export interface ObjectReport {
   /** `DaemonSet falco/falco`, or where the object is if it cannot be named. */
   readonly about: string;
+  /** Where it can be named. */
+  readonly resource?: ResourceRef;
   readonly reason: Finding;
   readonly findings: readonly Finding[];
 }
@@ -128,7 +131,12 @@ function injectOne(
     }),
   );
   const about = `${kind} ${namespace === undefined ? '' : `${namespace}/`}${name}`;
-  return { patch, reports: [{ about, reason, findings }] };
+  const { apiVersion } = object;
+  const resource: ResourceRef = {
+    ...{ apiVersion: typeof apiVersion === 'string' ? apiVersion : '', kind, name: String(name) },
+    ...(namespace === undefined ? {} : { namespace }),
+  };
+  return { patch, reports: [{ about, resource, reason, findings }] };
 }
 
 /** An object, or the items of a List. */
@@ -176,7 +184,8 @@ function injectPiece(piece: Piece, options: StreamOptions, surroundings: Surroun
   if (problem !== undefined) return { text, reports: [], problem, failed: canHoldFalco(text) };
   if (isRecord(object) && object.kind === 'AdmissionReview')
     return answerReview(text, object, options, surroundings);
-  const { patch, reports } = injectAny(object, options, surroundings);
+  const { patch: ofItems, reports } = injectAny(object, options, surroundings);
+  const patch = isResourceList(object) ? [...ofItems, ...resultsPatch(object, reports)] : ofItems;
   const failed = reports.some(isError) && canHoldFalco(text);
   if (patch.length === 0) return { text, reports, failed };
   const patched = json === undefined ? patchedYaml(text, patch) : patchedJson(text.slice(json), patch);
@@ -203,6 +212,8 @@ function injectPiece(piece: Piece, options: StreamOptions, surroundings: Surroun
  * | cannot be read; may hold Falco                      | as it is | problem    | yes    |
  * | cannot be read; holds none                          | as it is | problem    | no     |
  * | an AdmissionReview without a request to answer      | as it is | report     | yes    |
+ *
+ * A ResourceList is treated as any list, and gets the reports as its `results` too (resource-list.ts).
  */
 export function injectStream(text: string, options: StreamOptions): StreamInjection {
   // Kept out of the parser's sight: it would count as the first line's indentation.

@@ -24,6 +24,7 @@ import { checkChart } from './chart/chart.e2e.ts';
 import { checkEquality } from './chart/equal.e2e.ts';
 import { checkCheck } from './check/check.e2e.ts';
 import { missingClients } from './clients/programs.ts';
+import { checkRendering } from './clients/rendering.e2e.ts';
 import { type ControlPlane, missingPrograms, startControlPlane } from './control-plane.ts';
 import { coverageInItsOwnCluster } from './coverage.e2e.ts';
 import { applyAndWait, makeNamespace, optedIn, ownChart, workloadsIn } from './created-pods.ts';
@@ -153,6 +154,11 @@ const lackingClients = missingClients();
 const clientsLeftOut =
   lackingClients.length > 0 && !isCi && `needs ${lackingClients.join(', ')} (see .ci/install-clients)`;
 if (clientsLeftOut !== false) console.log(`LEFT OUT: ${clientsLeftOut}`);
+
+describe('without a webhook', { skip: clientsLeftOut }, () => {
+  before(() => assert.deepEqual(lackingClients, [], 'programs of .ci/install-clients'));
+  checkRendering();
+});
 
 describe('the Helm chart', { skip: leftOut || clientsLeftOut }, () => {
   before(() => assert.deepEqual(lackingClients, [], 'programs of .ci/install-clients'));

@@ -34,6 +34,7 @@ export interface Finished {
 
 export interface RunOptions {
   readonly cwd?: string;
+  readonly env?: Readonly<Record<string, string | undefined>>;
   readonly input?: string;
   /** Milliseconds; ten minutes if not said. */
   readonly timeout?: number;

@@ -1,0 +1,124 @@
+/**
+ * The ways without a webhook, by the real programs: `inject` as a KRM function of kustomize, as Helm 3's post-renderer, and
+ * as Helm 4's plugin.
+ *
+ * Part of `npm run e2e`; alone by `node --test test/e2e/clients/rendering.e2e.ts`, with the program built.
+ */
+import assert from 'node:assert/strict';
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { type Finished, must, run } from '../../real/machine.ts';
+import { root } from '../../real/places.ts';
+import { ownChart } from '../created-pods.ts';
+import { program } from '../replica.ts';
+import { clientPath, missingClients } from './programs.ts';
+
+const settings = 'cluster: staging\nhub: {address: "https://hub.corp.net"}\n';
+const plugin = join(root, 'docs/helm/falco-federation');
+
+/** Registers the tests. */
+export function checkRendering(): void {
+  let folder = '';
+  const at = (...names: readonly string[]): string => join(folder, ...names);
+
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'rendering-'));
+    mkdirSync(at('bin'));
+    // As it is on a user's PATH.
+    writeFileSync(at('bin', 'falco-federation'), `#!/bin/sh\nexec '${process.execPath}' '${program}' "$@"\n`);
+    chmodSync(at('bin', 'falco-federation'), 0o755);
+    writeFileSync(at('federation.yaml'), settings);
+    mkdirSync(at('chart', 'templates'), { recursive: true });
+    writeFileSync(at('chart', 'Chart.yaml'), 'apiVersion: v2\nname: own\nversion: 1.0.0\n');
+    copyFileSync(ownChart, at('chart', 'templates', 'all.yaml'));
+  });
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  function ran(client: Parameters<typeof clientPath>[0], ...args: readonly string[]): Finished {
+    const env = {
+      PATH: `${at('bin')}${delimiter}${process.env.PATH ?? ''}`,
+      HOME: folder,
+      ...Object.fromEntries(
+        ['CACHE', 'CONFIG', 'DATA'].map((name) => [`HELM_${name}_HOME`, at(client, name)]),
+      ),
+    };
+    return run(clientPath(client), args, { cwd: folder, env });
+  }
+
+  function rendered(client: Parameters<typeof clientPath>[0], ...args: readonly string[]): string {
+    const { status, stdout, stderr } = ran(client, ...args);
+    assert.equal(status, 0, stderr);
+    return stdout;
+  }
+
+  /** That Falco and falcosidekick are in the federation, and all else is what it is without us. */
+  function isFederated(text: string, plain: string): void {
+    assert.equal(text.match(/falco-federation\.io\/status/g)?.length, 2);
+    assert.match(text, /initContainer\/falco-federation-tag-rules/);
+    const untouched = (all: string): readonly string[] =>
+      all.split(/^---\n/m).filter((document) => !/kind: (DaemonSet|Deployment)/.test(document));
+    assert.deepEqual(untouched(text), untouched(plain));
+  }
+
+  test("Helm 3's post-renderer", () => {
+    const args = ['template', 'own', 'chart', '--namespace', 'falco'];
+    const renderer = ['--post-renderer', 'falco-federation', '--post-renderer-args', 'inject'];
+    isFederated(rendered('helm-3', ...args, ...renderer), rendered('helm-3', ...args));
+  });
+
+  test("Helm 4's plugin, with flags of the program", () => {
+    rendered('helm-4', 'plugin', 'install', plugin);
+    const args = ['template', 'own', 'chart', '--namespace', 'falco'];
+    const renderer = ['--post-renderer', 'falco-federation'];
+    const plain = rendered('helm-4', ...args);
+    isFederated(rendered('helm-4', ...args, ...renderer), plain);
+    writeFileSync(at('other.yaml'), 'cluster: elsewhere\n');
+    const other = rendered('helm-4', ...args, ...renderer, '--post-renderer-args', '--settings=other.yaml');
+    assert.match(other, /"cluster":"elsewhere"/);
+  });
+
+  describe('a KRM function of kustomize', () => {
+    function kustomization(spec: string): string {
+      const here = mkdtempSync(at('kustomization-'));
+      copyFileSync(ownChart, join(here, 'falco.yaml'));
+      writeFileSync(
+        join(here, 'kustomization.yaml'),
+        'namespace: falco\nresources: [falco.yaml]\ntransformers: [federation.yaml]\n',
+      );
+      const annotation = `config.kubernetes.io/function: |\n      exec:\n        path: ${at('bin', 'falco-federation')}\n        args: [inject]`;
+      writeFileSync(
+        join(here, 'federation.yaml'),
+        `apiVersion: falco-federation.io/v1\nkind: Federation\nmetadata:\n  name: federation\n  annotations:\n    ${annotation}\nspec: ${spec}\n`,
+      );
+      return here;
+    }
+
+    const build = (folder: string) =>
+      ran('kustomize', 'build', '--enable-alpha-plugins', '--enable-exec', folder);
+
+    test('injects, and leaves all else as kustomize has it', () => {
+      const here = kustomization('{cluster: staging, hub: {address: "https://hub.corp.net"}}');
+      const { status, stdout, stderr } = build(here);
+      assert.equal(status, 0, stderr);
+      writeFileSync(join(here, 'kustomization.yaml'), 'namespace: falco\nresources: [falco.yaml]\n');
+      isFederated(stdout, build(here).stdout);
+      assert.match(stdout, /"cluster":"staging"/);
+    });
+
+    test('settings that are refused fail the build with their key', () => {
+      const { status, stderr } = build(kustomization('{cluster: staging, hub: {adress: x}}'));
+      assert.notEqual(status, 0);
+      assert.match(stderr, /functionConfig:\d+:\d+: hub\.adress: is not a setting; did you mean "address"\?/);
+    });
+  });
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const missing = missingClients();
+  describe('rendering', { skip: missing.length > 0 && `needs ${missing.join(', ')}` }, () => {
+    before(() => must('npm', ['run', 'build'], { cwd: root }));
+    checkRendering();
+  });
+}
