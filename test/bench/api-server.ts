@@ -1,17 +1,18 @@
 /**
  * A stand-in for the API server, as far as the webhook asks for namespaces and pods: 5,000 namespaces, of which 50 are
- * opted in and are what a label selector gives, with 100 Falco pods in each. Watches stay open. In a process of its own,
+ * opted in and are what a label selector gives, with so many Falco pods in each. Watches stay open. In a process of its own,
  * so that its memory is not counted. Prints its port.
  *
- *     api-server.ts CERTIFICATE KEY [SETTINGS]     without settings, pods may not be seen
+ *     api-server.ts CERTIFICATE KEY SETTINGS PODS     0: pods may not be seen
  */
 import { readFileSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
-import { type PodsOf, podsInNamespace, watchedPods } from './watched-pods.ts';
+import { type PodsOf, watchedPods } from './watched-pods.ts';
 
-const [, , certificate = '', key = '', settings] = process.argv;
-const podsOf = settings === undefined ? undefined : await watchedPods(settings);
+const [, , certificate = '', key = '', settings = '', count = '0'] = process.argv;
+const podsInNamespace = Number(count);
+const podsOf = podsInNamespace === 0 ? undefined : await watchedPods(settings, podsInNamespace);
 const namespaces = Array.from({ length: 5_000 }, (_, at) => ({
   metadata: {
     name: `namespace-${at}`,

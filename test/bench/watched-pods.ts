@@ -4,11 +4,9 @@ import { join } from 'node:path';
 import fastJsonPatch from 'fast-json-patch';
 import { injectObject } from '../../src/admission/inject-object.ts';
 import { loadSettings } from '../../src/settings/load.ts';
+import { defaultImage, withImage } from '../../src/settings/schema.ts';
 import { areRecorded, recordedPod } from './bodies.ts';
 import { root } from './webhook.ts';
-
-/** In each of the namespaces that are opted in. */
-export const podsInNamespace = 100;
 
 const containerStatuses = (names: readonly string[]) =>
   names.map((name) => ({
@@ -29,13 +27,18 @@ const containerStatuses = (names: readonly string[]) =>
 /** What one namespace's list holds, from one position to another. */
 export type PodsOf = (namespace: string, from: number, to: number) => readonly unknown[];
 
-/** @param settings file of the settings that injected them */
-export async function watchedPods(settings: string): Promise<PodsOf> {
+/**
+ * @param settings file of the settings that injected them
+ * @param podsInNamespace in each of the namespaces that are opted in
+ */
+export async function watchedPods(settings: string, podsInNamespace: number): Promise<PodsOf> {
   const loaded = await loadSettings(settings);
   if (!loaded.ok) throw new Error('the settings of the benchmark are not good');
+  // As a webhook that runs in no pod of its own.
+  const settingsInForce = withImage(loaded.settings, defaultImage);
   const file = areRecorded ? recordedPod : join(root, 'docs/examples/review.json');
   const { object } = JSON.parse(readFileSync(file, 'utf8')).request;
-  const { patch } = injectObject(object, 'Pod', loaded.settings, undefined);
+  const { patch } = injectObject(object, 'Pod', settingsInForce, undefined);
   const injected = fastJsonPatch.applyPatch(object, [...patch], true, false).newDocument;
   const names = injected.spec.containers.map(({ name }: { name: string }) => name);
   const status = {
