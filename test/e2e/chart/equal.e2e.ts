@@ -6,8 +6,11 @@
  */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { missingClients } from '../clients/programs.ts';
+import { parse } from 'yaml';
+import { must } from '../../real/machine.ts';
+import { clientPath, missingClients } from '../clients/programs.ts';
 import {
+  chart,
   comparable,
   type Kustomization,
   type Rendered,
@@ -113,6 +116,52 @@ export function checkEquality(): void {
       }
     });
   }
+
+  test('helm lint finds nothing, and the chart is the same for every Kubernetes from 1.30 on', () => {
+    for (const helm of ['helm-3', 'helm-4'] as const) {
+      must(clientPath(helm), ['lint', '--strict', chart, '--set', 'cluster=staging']);
+      const newest = renderChart(spoke, { helm });
+      for (const minor of [30, 31, 32, 33, 34, 35, 36])
+        assert.deepEqual(
+          renderChart(spoke, { helm, version: `1.${minor}.0` }),
+          newest,
+          `${helm}: 1.${minor}`,
+        );
+      assert.throws(() => renderChart(spoke, { helm, version: '1.29.0' }), /kubeVersion: >=1\.30\.0-0/);
+    }
+  });
+
+  test('values that are none, and settings that are wrong, are refused before anything is installed', () => {
+    for (const [values, why] of [
+      [{}, /missing property 'cluster'/],
+      [{ ...spoke, hubb: {} }, /'hubb' not allowed/],
+      [{ ...spoke, rules: { imagee: 'x' } }, /\/rules.*'imagee' not allowed/],
+      [{ ...spoke, image: { digest: 'latest' } }, /\/image\/digest/],
+      [{ ...spoke, hub: { address: 'hub.corp.net' } }, /\/hub\/address/],
+    ] as const)
+      for (const helm of ['helm-3', 'helm-4'] as const)
+        assert.throws(() => renderChart(values, { helm }), why);
+  });
+
+  test('an image by digest; in another namespace, with the address of its own forwarder; one replica without a budget', () => {
+    const digest = `sha256:${'a'.repeat(64)}`;
+    const values = {
+      ...spoke,
+      image: { repository: 'registry.example/webhook', digest },
+      replicas: 1,
+      imagePullSecrets: [{ name: 'registry' }],
+    };
+    const rendered = renderChart(values, { namespace: 'security' });
+    const all = JSON.stringify([...rendered.values()]);
+    assert.ok(all.includes(`registry.example/webhook@${digest}`));
+    assert.ok(!rendered.has('PodDisruptionBudget falco-federation-webhook'));
+    const settings = parse(
+      rendered.get('ConfigMap falco-federation-webhook')?.data?.['federation.yaml'] ?? '',
+    );
+    assert.equal(settings.forwarder.address, 'http://falco-federation-forwarder.security:2801');
+    assert.deepEqual(settings.rules, { imagePullSecrets: ['registry'] });
+    assert.ok(!all.includes('"namespace":"falco-federation"'));
+  });
 }
 
 if (process.argv[1] === import.meta.filename) {
