@@ -171,6 +171,34 @@ test('a list that is left: the one before is in force until it is renamed, and i
   assert.deepEqual([names(root), everyRuleTagged(root)], [now, true]);
 });
 
+test('a list that nobody was seen to read, but that Falco may have read at a start: its folders stay beside a newer one', () => {
+  const root = plant(first);
+  tagAndPublish(runIn(root));
+  const take = (): void => {
+    const { left } = stepOf(root);
+    assert(left !== undefined);
+    renameSync(root + left.draft, root + left.path);
+  };
+  plant(second, root);
+  take();
+  const loadedFrom = names(root);
+  const folders = readdirSync(`${root}${output}/rules`);
+  // Falco starts, and is blind while this comes.
+  plant({ ...second, 'a.yaml': rule('Newest') }, root);
+  take();
+  stepOf(root);
+  const there = readdirSync(`${root}${output}/rules`);
+  assert.deepEqual(
+    folders.filter((folder) => !there.includes(folder)),
+    [],
+  );
+  assert.notDeepEqual(names(root), loadedFrom);
+  // Read at last: what is not in force goes.
+  rmSync(`${root}${output}/work/unread`);
+  stepOf(root);
+  assert.equal(readdirSync(`${root}${output}/rules`).length, 3);
+});
+
 // --- failures ---------------------------------------------------------------------------------------------
 
 /** A disk on which the n-th change and all after it fail, as if the process had died there or the disk filled up. */

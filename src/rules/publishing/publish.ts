@@ -13,7 +13,7 @@
  *
  * The follower of the image leaves the last rename to the launcher, which sees whether Falco reads the new drop-in, and
  * renames it again where it does not (src/launcher/publication.c). Until then work/unread holds the list that Falco has
- * read last.
+ * read last, and the one that was in force before this one.
  */
 import {
   chmodSync,
@@ -90,6 +90,9 @@ export interface Publishes {
   /** Puts a drop-in in the place of an unread one, though it is the same. */
   readonly renewsUnread: boolean;
 }
+
+/** Between the two lists of a mark. */
+const meanwhile = '# In force meanwhile:\n';
 
 const allOfIt: Publishes = { leavesDropIn: false, renewsUnread: false };
 
@@ -259,16 +262,22 @@ class Publishing {
     const draft = `${this.work}/file`;
     this.write(draft, bytes);
     if (this.how.leavesDropIn) {
-      if (!this.isUnread()) this.markUnread(path);
+      if (!this.isUnread() || !this.fileHolds(path, bytes)) this.markUnread(path);
       this.left = { draft, path };
     } else this.rename(draft, path);
   }
 
-  /** Keeps the list in force, which Falco has read, beside the one that it is to read next. */
+  /**
+   * Keeps the list in force, which Falco has read, beside the one that it is to read next. Where nobody has seen Falco read
+   * the one in force either, it may have at a start all the same, and load from it: it is kept too, beside the last one
+   * that Falco is known to have read.
+   */
   private markUnread(inForce: string): void {
     const draft = `${this.work}/mark`;
+    const list = this.disk.kind(inForce) === 'file' ? this.disk.read(inForce) : Buffer.from('');
+    const read = this.isUnread() ? this.disk.read(this.mark).toString().split(meanwhile, 1) : [];
     this.makeFolder(this.work);
-    this.write(draft, this.disk.kind(inForce) === 'file' ? this.disk.read(inForce) : Buffer.from(''));
+    this.write(draft, read.length === 0 ? list : Buffer.from(`${read[0]}${meanwhile}${list}`));
     if (this.disk.kind(this.mark) !== undefined) this.remove(this.mark);
     this.rename(draft, this.mark);
   }
