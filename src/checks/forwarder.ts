@@ -1,6 +1,6 @@
 import type { Check } from './check.ts';
 import { counted, error, type Line, ok, warning } from './line.ts';
-import { forwarderName, hubSecretName } from './names.ts';
+import { forwarderName, hubSecretName, installCommand } from './names.ts';
 import { condition, isReady, type Metrics, type Replica } from './replica.ts';
 import type { View } from './view.ts';
 import { cannotAsk, isMute, whyNotReady } from './webhook-replicas.ts';
@@ -25,14 +25,7 @@ async function readyOnes(view: View, namespace: string): Promise<readonly Line[]
   const statefulSet = await view.forwarder();
   if (statefulSet === undefined) {
     const why = `the settings send events through it (hub.through: forwarder), and there is no StatefulSet ${forwarderName} in namespace ${namespace}: falcosidekick posts to nobody`;
-    return [
-      error(
-        'forwarder_replicas',
-        'the forwarder',
-        why,
-        'kubectl apply --server-side -k manifests/overlays/spoke',
-      ),
-    ];
+    return [error('forwarder_replicas', 'the forwarder', why, installCommand)];
   }
   const pods = await view.forwarderPods();
   const wanted = statefulSet.spec.replicas ?? 1;

@@ -3,7 +3,7 @@ import { placeholders } from '../settings/placeholders.ts';
 import { fingerprintOfSettings, type Settings } from '../settings/schema.ts';
 import type { Check } from './check.ts';
 import { error, type Line, ok, warning } from './line.ts';
-import { settingsKey, webhookName } from './names.ts';
+import { installCommand, settingsKey, webhookName } from './names.ts';
 import { condition, type Replica } from './replica.ts';
 
 /** What is allowed and yet hardly meant. */
@@ -67,14 +67,7 @@ export const settings: Check = {
     const edit = `kubectl --namespace ${namespace} edit configmap/${webhookName}`;
     if (read === undefined) {
       const why = `it has no ${settingsKey}, or is not there`;
-      return [
-        error(
-          'settings',
-          `${where} is valid`,
-          why,
-          'kubectl apply --server-side -k manifests/overlays/spoke   # or hub',
-        ),
-      ];
+      return [error('settings', `${where} is valid`, why, installCommand)];
     }
     const replicas = [...(await view.webhookReplicas()), ...(await view.forwarderReplicas().catch(() => []))];
     const others = replicas.flatMap((replica) => differing(replica, read, edit));

@@ -3,17 +3,14 @@ import type { Settings } from '../settings/schema.ts';
 import type { Check } from './check.ts';
 import { type InspectedWebhook, otherwise } from './expected-selection.ts';
 import { error, type Line, ok, warning } from './line.ts';
-
-const install =
-  'kubectl apply --server-side -k manifests/overlays/spoke   # or hub, with your federation.yaml';
-const applyAgain = `${install}; the caBundle stays`;
+import { installCommand } from './names.ts';
 
 /** Whether a webhook selects as this version does. */
 function selection(text: string, webhook: InspectedWebhook, of: 'pods' | 'workloads'): Line {
   const others = otherwise(webhook, of);
   if (others.length === 0) return ok('webhook_selection', text);
   const why = `not as this version does: ${others.join(', ')} ${others.length === 1 ? 'is' : 'are'} different, so ${of} may be missed, or others held up`;
-  return error('webhook_selection', text, why, applyAgain);
+  return error('webhook_selection', text, why, installCommand);
 }
 
 function failurePolicy(name: string, webhook: InspectedWebhook): readonly Line[] {
@@ -27,7 +24,7 @@ function aboutPods(name: string, webhook: InspectedWebhook | undefined): readonl
   const text = `MutatingWebhookConfiguration ${name} selects Falco's pods`;
   if (webhook === undefined) {
     const why = `it has no webhook ${ourWebhooks[0]}: no pod is sent`;
-    return [error('webhook_selection', text, why, applyAgain)];
+    return [error('webhook_selection', text, why, installCommand)];
   }
   return [selection(text, webhook, 'pods'), ...failurePolicy(name, webhook)];
 }
@@ -60,7 +57,7 @@ export function aboutConfigurations(
 ): readonly Line[] {
   if (first === undefined) {
     const why = `no MutatingWebhookConfiguration has a webhook ${ourWebhooks[0]}: new pods are not federated`;
-    return [error('webhook_configuration', 'the webhook is registered', why, install)];
+    return [error('webhook_configuration', 'the webhook is registered', why, installCommand)];
   }
   const { name } = first.metadata;
   const registered =

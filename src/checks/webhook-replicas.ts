@@ -3,7 +3,7 @@ import { version } from '../federation/names.ts';
 import { imageTag } from '../injection/image.ts';
 import type { Check } from './check.ts';
 import { counted, error, type Line, ok, some, warning } from './line.ts';
-import { webhookName } from './names.ts';
+import { installCommand, webhookName } from './names.ts';
 import { isReady, type Replica, whyNotRunning } from './replica.ts';
 import type { View } from './view.ts';
 
@@ -29,8 +29,7 @@ async function readyOnes(view: View): Promise<readonly Line[]> {
   const fix = `kubectl --namespace ${namespace} describe pod --selector app.kubernetes.io/name=${webhookName}`;
   if (deployment === undefined) {
     const why = `there is no Deployment ${webhookName} in namespace ${namespace}; if it is elsewhere, give --namespace`;
-    const install = 'kubectl apply --server-side -k manifests/overlays/spoke   # or hub';
-    return [error('webhook_replicas', "the webhook's replicas are ready", why, install)];
+    return [error('webhook_replicas', "the webhook's replicas are ready", why, installCommand)];
   }
   const wanted = deployment.spec.replicas ?? 1;
   const pods = await view.webhookPods();
