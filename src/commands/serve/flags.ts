@@ -133,11 +133,10 @@ function replicaName({ POD_NAME: name }: CommandIo['env']): string {
   return name === undefined || name === '' ? hostname() : name;
 }
 
-/** Which pod this is; `undefined` where nobody says that it is one. */
+/** Which pod this is; `undefined` where nobody says that it is one. A pod's host is called as it is. */
 function ownPod(values: Values, env: CommandIo['env']): OwnPod | undefined {
   const namespace = values.namespace ?? env.POD_NAMESPACE ?? '';
-  const name = env.POD_NAME ?? '';
-  return namespace === '' || name === '' ? undefined : { namespace, name };
+  return namespace === '' ? undefined : { namespace, name: replicaName(env) };
 }
 
 function certificateFlags(values: Values, env: CommandIo['env']): CertificateFlags {
