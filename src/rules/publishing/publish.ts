@@ -183,8 +183,7 @@ class Publishing {
 
   /** Falco may be loading from it at this moment, and nobody sees that it has read that there is none any more. */
   private withdraw(dropIn: string): void {
-    if (this.disk.kind(dropIn) === 'file' && this.how.leavesDropIn && !this.isUnread())
-      this.markUnread(dropIn);
+    if (this.disk.kind(dropIn) === 'file' && this.how.leavesDropIn) this.markUnread(dropIn);
     this.remove(dropIn);
   }
 
@@ -274,10 +273,13 @@ class Publishing {
    */
   private markUnread(inForce: string): void {
     const draft = `${this.work}/mark`;
-    const list = this.disk.kind(inForce) === 'file' ? this.disk.read(inForce) : Buffer.from('');
-    const read = this.isUnread() ? this.disk.read(this.mark).toString().split(meanwhile, 1) : [];
+    const list = this.disk.kind(inForce) === 'file' ? this.disk.read(inForce).toString() : undefined;
+    const before = this.isUnread() ? this.disk.read(this.mark).toString() : undefined;
+    // Withdrawn before: what was kept then is still all that Falco may be loading from.
+    if (before !== undefined && list === undefined) return;
     this.makeFolder(this.work);
-    this.write(draft, read.length === 0 ? list : Buffer.from(`${read[0]}${meanwhile}${list}`));
+    const kept = before === undefined ? [] : before.split(meanwhile, 1);
+    this.write(draft, Buffer.from([...kept, list ?? ''].join(meanwhile)));
     if (this.disk.kind(this.mark) !== undefined) this.remove(this.mark);
     this.rename(draft, this.mark);
   }
