@@ -57,6 +57,8 @@ export class FalcoNode {
   readonly falco: FalcoProcess;
   /** Names of the rules that the sources had when they were published last; undefined: nothing is published. */
   published: readonly string[] | undefined;
+  /** Those of them in files that the follower could not read, and left in the list as they are. */
+  publishedUnseen: readonly string[] = [];
   /** How often the drop-in was replaced, made or taken away; and how often by the same again. */
   publications = 0;
   renewals = 0;
@@ -196,6 +198,13 @@ export class FalcoNode {
     this.unreadSince = this.falco.reads;
   }
 
+  private namesIn(path: string): readonly string[] {
+    if (!existsSync(this.root + path)) return [];
+    return [...readFileSync(this.root + path, 'utf8').matchAll(/^- rule: (\w+)$/gm)].map(
+      ([, name = '']) => name,
+    );
+  }
+
   private lookWhetherRead(): void {
     if (this.unreadSince === undefined || this.falco.reads === this.unreadSince) return;
     this.unreadSince = undefined;
@@ -229,6 +238,8 @@ export class FalcoNode {
 
   private isPublished(own: FalcoAnswer | undefined): void {
     this.published = own && namesOf(own);
+    this.publishedUnseen =
+      own === undefined ? [] : [...this.unreadable].flatMap((path) => this.namesIn(path));
     this.publishedBroken = own !== undefined && own.exit !== 0;
   }
 
