@@ -10,7 +10,7 @@ import { parse, parseAllDocuments } from 'yaml';
 import { certs } from '../../src/commands/certs.ts';
 import { largestEvent } from '../../src/forwarding/receiver.ts';
 import { bytesOf } from '../../src/settings/schema.ts';
-import { snippetsIn } from './snippets.ts';
+import { snippetsIn } from './pages.ts';
 
 const page = 'docs/hub.md';
 

@@ -1,58 +1,97 @@
-/** All pages: links lead somewhere, and each command is tested, or says what it needs that no test has. */
+/**
+ * All pages: links lead somewhere, and each command is one of three things, by the comment right before its block (or the
+ * one for its whole page, `<!-- commands: … -->`):
+ *
+ * - `run here`: run by this test, in a folder of its own; what it prints is the `text` block after it, marked `prints`
+ * - `tested by PATH`: that test takes the block from the page and runs it, or does the same: has its verbs and flags
+ * - `needs: …`: something that no test can have
+ */
 import assert from 'node:assert/strict';
-import { existsSync, globSync, readFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { describe, test } from 'node:test';
-import { parse } from 'yaml';
-
-const root = path.join(import.meta.dirname, '../..');
-const pages = globSync('**/*.md', { cwd: root, exclude: ['node_modules/**', '.cache/**', 'dist/**'] }).sort();
-const textOf = (page: string): string => readFileSync(path.join(root, page), 'utf8');
-
-/** What headings become in links, as GitHub makes them; equal ones get a number. */
-function anchorsOf(text: string): ReadonlySet<string> {
-  const anchors = new Set<string>();
-  const prose = text.replaceAll(/^```[\s\S]*?^```$/gm, '');
-  for (const [, heading = ''] of prose.matchAll(/^#{1,6} (.*)$/gm)) {
-    const plain = heading.replaceAll(/\[([^\]]*)\]\([^)]*\)/g, '$1').toLowerCase();
-    const anchor = plain.replaceAll(/[^\p{L}\p{N}\s_-]/gu, '').replaceAll(' ', '-');
-    let name = anchor;
-    for (let at = 1; anchors.has(name); at += 1) name = `${anchor}-${at}`;
-    anchors.add(name);
-  }
-  // The tables of reasons have anchors of their own.
-  for (const [, id = ''] of text.matchAll(/<a (?:id|name)="([^"]+)"/g)) anchors.add(id);
-  return anchors;
-}
+import { after, before, describe, test } from 'node:test';
+import { must } from '../real/machine.ts';
+import { root } from '../real/places.ts';
+import { anchorsOf, type Block, blocksIn, commandsOf, pages, placeOf, proseOf, textOf } from './pages.ts';
 
 function brokenLinks(page: string): readonly string[] {
-  const prose = textOf(page).replaceAll(/^```[\s\S]*?^```$/gm, '');
-  return [...prose.matchAll(/\]\(([^)\s]+)\)/g)].flatMap(([, link = '']) => {
-    if (/^[a-z]+:/.test(link)) return [];
-    const [file = '', anchor] = link.split('#');
-    const target = file === '' ? page : path.join(path.dirname(page), file);
-    if (!existsSync(path.join(root, target))) return [link];
-    if (anchor === undefined || !target.endsWith('.md')) return [];
-    return anchorsOf(textOf(target)).has(anchor) ? [] : [link];
-  });
-}
-
-interface Command {
-  readonly block: string;
-  /** The comment right before it, or the one for the whole page. */
-  readonly mark: string | undefined;
-}
-
-function commandsIn(text: string): readonly Command[] {
-  const ofPage = /^<!-- commands: (.*) -->$/m.exec(text)?.[1];
-  return [...text.matchAll(/(?:^<!-- (.*) -->\n)?^```sh\n([\s\S]*?)^```$/gm)].map(([, mark, block = '']) => ({
-    block,
-    mark: mark ?? ofPage,
-  }));
+  return [...proseOf(page).matchAll(/\]\(([^)\s]+)\)|<(?:img|source|a) [^>]*(?:src|srcset|href)="([^"]+)"/g)]
+    .map(([, link, attribute]) => link ?? attribute ?? '')
+    .filter((link) => {
+      if (/^[a-z]+:/.test(link)) return false;
+      const [file = '', anchor] = link.split('#');
+      const target = file === '' ? page : path.join(path.dirname(page), file);
+      if (!existsSync(path.join(root, target))) return true;
+      return anchor !== undefined && target.endsWith('.md') && !anchorsOf(target).has(anchor);
+    });
 }
 
 /** The two commands that do all the set-up, which CI runs. */
 const setUp = /^npm ci && npm start .*\nnpm ci && npm test .*\n$/;
+
+/** All that a test consists of. */
+function sourcesOf(test: string): string {
+  const at = path.join(root, test);
+  const files = statSync(at).isDirectory() ? globSync(path.join(at, '**/*.ts')) : [at];
+  return files.map((file) => textOf(path.relative(root, file))).join('\n');
+}
+
+/** What a command is about: the verbs of its program, and its flags. */
+function wordsOf(command: string): readonly string[] {
+  return command
+    .split(/\s+(?:\||&&|&)\s+/)
+    .flatMap((part) => part.split(/\s+/).slice(1))
+    .map((word) => word.replace(/=.*$/, ''))
+    .filter((word, at, all) => /^--?[a-z]/.test(word) || (at === 0 && /^[a-z-]+$/.test(all[0] ?? '')));
+}
+
+/** What a test that a block names does not do of it. */
+function untested(block: Block, test: string): readonly string[] {
+  const sources = sourcesOf(test);
+  if (sources.includes(`'${block.page}'`)) return [];
+  return commandsOf(block.text)
+    .flatMap(wordsOf)
+    .filter((word) => !sources.includes(word));
+}
+
+/** Files that blocks which need something would have left. */
+const left: Readonly<Record<string, string>> = { 'falco.yaml': 'test/e2e/own-chart.yaml' };
+
+/** A place like a clone, with the program on PATH. */
+function makePlace(): { readonly folder: string; readonly env: Readonly<Record<string, string>> } {
+  const folder = mkdtempSync(path.join(tmpdir(), 'page-'));
+  const bin = path.join(folder, 'bin');
+  mkdirSync(bin);
+  const program = path.join(bin, 'falco-federation');
+  writeFileSync(program, `#!/bin/sh\nexec '${process.execPath}' '${path.join(root, 'src/main.ts')}' "$@"\n`);
+  chmodSync(program, 0o755);
+  for (const part of ['docs', 'manifests']) symlinkSync(path.join(root, part), path.join(folder, part));
+  for (const [name, from] of Object.entries(left))
+    copyFileSync(path.join(root, from), path.join(folder, name));
+  return { folder, env: { PATH: `${bin}:${process.env.PATH}`, HOME: folder, NO_COLOR: '1' } };
+}
+
+/** Lines as they may differ from run to run: `…` stands for anything. */
+function isLike(printed: string, expected: string): boolean {
+  const pattern = expected
+    .trimEnd()
+    .split('…')
+    .map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&'))
+    .join('[\\s\\S]*');
+  return new RegExp(`^${pattern}$`).test(printed.trimEnd());
+}
 
 describe('pages', () => {
   for (const page of pages) {
@@ -60,70 +99,68 @@ describe('pages', () => {
       assert.deepEqual(brokenLinks(page), []);
     });
 
-    test(`${page}: each command is tested, or says what it needs`, () => {
-      for (const { block, mark } of commandsIn(textOf(page))) {
-        if (setUp.test(block)) continue;
-        assert.ok(mark !== undefined, `no mark before: ${block}`);
-        const [, tested] = /^tested by (\S+)$/.exec(mark) ?? [];
-        if (tested === undefined) assert.match(mark, /^needs?:? \S/, block);
-        else assert.ok(existsSync(path.join(root, tested)), `${mark}: there is no such test`);
+    test(`${page}: each command is run, tested, or says what it needs`, () => {
+      for (const block of blocksIn(page)) {
+        assert.doesNotMatch(block.language, /^(bash|shell|console|zsh)$/, `${placeOf(block)}: write sh`);
+        if (block.language !== 'sh' || setUp.test(block.text)) continue;
+        const { mark } = block;
+        assert.ok(mark !== undefined, `${placeOf(block)}: no mark before: ${block.text}`);
+        const [, by] = /^tested by (\S+)$/.exec(mark) ?? [];
+        if (by === undefined) {
+          assert.match(mark, /^(run here|needs?:? \S.*)$/, placeOf(block));
+          continue;
+        }
+        assert.ok(existsSync(path.join(root, by)), `${placeOf(block)}: there is no test ${by}`);
+        assert.deepEqual(untested(block, by), [], `${placeOf(block)}: not in ${by}`);
+      }
+    });
+
+    const blocks = blocksIn(page);
+    const toRun = blocks.filter(({ language, mark }) => language === 'sh' && mark === 'run here');
+    if (toRun.length === 0) continue;
+
+    describe(`${page}: what is run here`, () => {
+      let place: ReturnType<typeof makePlace> | undefined;
+      before(() => {
+        place = makePlace();
+      });
+      after(() => place && rmSync(place.folder, { recursive: true }));
+
+      for (const block of toRun) {
+        test(`line ${block.line}`, () => {
+          const { folder, env } = place ?? assert.fail('there is no place');
+          const printed = must('bash', ['-ec', block.text], { cwd: folder, env });
+          const next = blocks[blocks.indexOf(block) + 1];
+          if (next?.mark === 'prints')
+            assert.ok(isLike(printed, next.text), `${placeOf(next)}, but:\n${printed}`);
+        });
       }
     });
   }
+
+  test('what is printed follows what prints it', () => {
+    for (const page of pages) {
+      const blocks = blocksIn(page);
+      for (const [at, block] of blocks.entries())
+        if (block.mark === 'prints') assert.equal(blocks[at - 1]?.mark, 'run here', placeOf(block));
+    }
+  });
+
+  test('docs/README.md lists all of them', () => {
+    const listed = [...textOf('docs/README.md').matchAll(/\]\(([^)#]+)\)/g)].map(
+      ([, link = '']) => `docs/${link}`,
+    );
+    const there = pages.filter((page) => page.startsWith('docs/') && page !== 'docs/README.md');
+    assert.deepEqual(
+      there.filter((page) => !listed.includes(page)),
+      [],
+    );
+  });
 
   test('README begins with the two commands', () => {
     assert.match(
       textOf('README.md'),
       /^# falco-federation-webhook\n\n```sh\nnpm ci && npm start .*\nnpm ci && npm test .*\n```\n/,
     );
-  });
-
-  describe('values of the chart', () => {
-    const schema = JSON.parse(textOf('manifests/chart/values.schema.json'));
-    const isValue = (key: string): boolean => {
-      let at = schema;
-      for (const name of key.split('.')) at = at?.properties?.[name] ?? at?.additionalProperties;
-      return typeof at === 'object';
-    };
-
-    test('that pages set are values', () => {
-      const blocks = pages.flatMap((page) => commandsIn(textOf(page)).map(({ block }) => block));
-      // Falco's own chart has its own.
-      const lines = blocks
-        .flatMap((block) => block.replaceAll('\\\n', ' ').split('\n'))
-        .filter((line) => line.includes('manifests/chart'));
-      const keys = [...lines.join('\n').matchAll(/--set ([\w.]+)=/g)].map(([, key = '']) => key);
-      assert.ok(keys.length > 0);
-      assert.deepEqual(
-        keys.filter((key) => !isValue(key)),
-        [],
-      );
-    });
-
-    test('in the table of its README are values', () => {
-      const cells = [...textOf('manifests/chart/README.md').matchAll(/^\| (`[^|]*)\|/gm)].map(
-        ([, cell = '']) => cell,
-      );
-      const keys = cells.flatMap((cell) =>
-        [...cell.matchAll(/`([a-zA-Z][\w.]*)`/g)].map(([, key = '']) => key),
-      );
-      assert.ok(keys.length > 15);
-      assert.deepEqual(
-        keys.filter((key) => !isValue(key)),
-        [],
-      );
-    });
-  });
-
-  test('values that the recipes of GitOps set are taken by the chart', () => {
-    const recipes = [...textOf('docs/gitops.md').matchAll(/^```yaml\n([\s\S]*?)^```$/gm)].map(
-      ([, block = '']) => parse(block),
-    );
-    const given = recipes.flatMap(
-      ({ spec }) => spec?.source?.helm?.valuesObject ?? (spec?.chart === undefined ? [] : spec.values),
-    );
-    assert.equal(given.length, 2);
-    const { properties } = JSON.parse(textOf('manifests/chart/values.schema.json'));
-    for (const values of given) for (const key of Object.keys(values)) assert.ok(key in properties, key);
   });
 });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { after, before, describe, test } from 'node:test';
 import { certs } from '../../src/commands/certs.ts';
-import { snippetsIn } from '../docs/snippets.ts';
+import { snippetsIn } from '../docs/pages.ts';
 import { root } from '../real/places.ts';
 import type { ControlPlane } from './control-plane.ts';
 

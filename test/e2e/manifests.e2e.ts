@@ -14,7 +14,7 @@ import fc from 'fast-check';
 import { parseAllDocuments } from 'yaml';
 import { findFalco } from '../../src/injection/falco/find-falco.ts';
 import { findFalcosidekick } from '../../src/injection/falcosidekick/find-falcosidekick.ts';
-import { snippetsIn } from '../docs/snippets.ts';
+import { snippetsIn } from '../docs/pages.ts';
 import { generatedPods, recognisedPods } from '../injection/recognised.ts';
 import { manifests } from '../manifests/files.ts';
 import { root } from '../real/places.ts';

@@ -32,6 +32,7 @@ import { testFaults } from './faults.ts';
 import { flags, installManifests, patchWebhook } from './install-manifests.ts';
 import type { Installation } from './installation.ts';
 import { checkManifests } from './manifests.e2e.ts';
+import { checkNewcomer } from './newcomer.e2e.ts';
 import { testScenarios } from './scenarios.ts';
 
 const isCi = process.env.CI === 'true';
@@ -164,4 +165,10 @@ describe('the Helm chart', { skip: leftOut || clientsLeftOut }, () => {
   before(() => assert.deepEqual(lackingClients, [], 'programs of .ci/install-clients'));
   describe('and the kustomization', checkEquality);
   checkChart();
+});
+
+// What the pages say, as it stands there.
+describe('a newcomer', { skip: leftOut || clientsLeftOut }, () => {
+  before(() => assert.deepEqual(lackingClients, [], 'programs of .ci/install-clients'));
+  checkNewcomer();
 });

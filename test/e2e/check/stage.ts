@@ -169,7 +169,7 @@ function isDone({ metadata, spec, status = {} }: RolledOut): boolean {
 }
 
 /** Pods that are being deleted end, and all others become ready. Tells whether the controllers are done. */
-async function playKubelet(api: Api, of: string): Promise<boolean> {
+export async function playKubelet(api: Api, of: string): Promise<boolean> {
   const pods = await podsIn(api, of);
   for (const { metadata, status } of pods) {
     const path = `/api/v1/namespaces/${of}/pods/${metadata?.name}`;
