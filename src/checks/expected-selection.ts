@@ -70,13 +70,43 @@ const ofWorkloads: Selection = {
     })),
 };
 
+interface Requirement {
+  readonly key: string;
+  readonly operator: string;
+  readonly values?: readonly string[] | null | undefined;
+}
+
+/** Whether a namespace that this leaves out is left out by the other as well. */
+function isWithin(one: Requirement, other: Requirement): boolean {
+  const values = one.values ?? [];
+  return (
+    one.key === other.key &&
+    one.operator === other.operator &&
+    (other.values ?? []).every((value) => values.includes(value))
+  );
+}
+
+/**
+ * Whether it selects by our label, and leaves out what ours leaves out. It may leave out more: AKS (its admissions enforcer)
+ * and GKE Autopilot add namespaces of their own to the selector of every webhook.
+ */
+function isOurNamespaceSelector(selector: InspectedWebhook['namespaceSelector']): boolean {
+  const expected = expectedNamespaceSelector;
+  const requirements: readonly Requirement[] = selector?.matchExpressions ?? [];
+  return (
+    isDeepStrictEqual(selector?.matchLabels, expected.matchLabels) &&
+    expected.matchExpressions.every((ours) => requirements.some((one) => isWithin(one, ours))) &&
+    requirements.every(({ operator }) => operator === 'NotIn' || operator === 'DoesNotExist')
+  );
+}
+
 /** Fields of one of our webhooks that are not as this version has them. */
 export function otherwise(webhook: InspectedWebhook, of: 'pods' | 'workloads'): readonly string[] {
   const expected = of === 'pods' ? ofPods : ofWorkloads;
   const { namespaceSelector, objectSelector, rules, matchConditions } = webhook;
   const conditions = hashOfConditions(expected.conditionsOf(matchConditions));
   const fields: readonly (readonly [string, boolean])[] = [
-    ['namespaceSelector', isDeepStrictEqual(namespaceSelector, expectedNamespaceSelector)],
+    ['namespaceSelector', isOurNamespaceSelector(namespaceSelector)],
     ['objectSelector', isDeepStrictEqual(objectSelector ?? {}, expected.objectSelector)],
     ['rules', isDeepStrictEqual(rules, expected.rules)],
     ['matchConditions', conditions === expectedConditions],

@@ -74,7 +74,20 @@ export const inspectedWebhooks = z.looseObject({
         }),
         failurePolicy: z.string().optional(),
         timeoutSeconds: z.number().optional(),
-        namespaceSelector: z.unknown().optional(),
+        namespaceSelector: z
+          .looseObject({
+            matchLabels: z.record(z.string(), z.string()).nullish(),
+            matchExpressions: z
+              .array(
+                z.looseObject({
+                  key: z.string(),
+                  operator: z.string(),
+                  values: z.array(z.string()).nullish(),
+                }),
+              )
+              .nullish(),
+          })
+          .nullish(),
         objectSelector: z.unknown().optional(),
         rules: z.unknown().optional(),
         matchConditions: z.array(z.looseObject({ name: z.string(), expression: z.string() })).nullish(),

@@ -42,11 +42,16 @@ const combination = {
     'components/workloads',
     'components/forwarder-volume-claim',
     'components/no-coverage',
+    'components/aks',
+    'components/openshift',
   ],
 };
 
 /** What does not go together with the others. */
-const restarting = { resources: ['overlays/spoke'], components: ['components/restart-stale'] };
+const restarting = {
+  resources: ['overlays/spoke'],
+  components: ['components/restart-stale', 'components/port-10250'],
+};
 
 interface LiveObject {
   readonly kind: string;

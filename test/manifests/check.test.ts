@@ -49,6 +49,24 @@ describe('check and the manifests', () => {
     assert.deepEqual(otherwise({ ...pods, matchConditions: [folded] }, 'pods'), [], 'however it is folded');
   });
 
+  test('namespaces of its own that a provider leaves out are no difference; anything else is', () => {
+    assert.ok(pods !== undefined);
+    const { matchLabels, matchExpressions = [] } = pods.namespaceSelector ?? {};
+    const [own] = matchExpressions ?? [];
+    assert.ok(own !== undefined);
+    const withExpressions = (...all: readonly (typeof own)[]): readonly string[] =>
+      otherwise({ ...pods, namespaceSelector: { matchLabels, matchExpressions: [...all] } }, 'pods');
+    // As AKS has it, and as GKE Autopilot.
+    const managed = { key: 'kubernetes.azure.com/managedby', operator: 'NotIn', values: ['aks'] };
+    assert.deepEqual(withExpressions(own, { key: 'control-plane', operator: 'DoesNotExist' }, managed), []);
+    const more = { ...own, values: [...(own.values ?? []), 'gke-gmp-system'] };
+    assert.deepEqual(withExpressions(more), []);
+    const wrong = ['namespaceSelector'];
+    assert.deepEqual(withExpressions(managed), wrong, 'our own namespace is let in');
+    assert.deepEqual(withExpressions({ ...own, values: ['kube-system'] }), wrong);
+    assert.deepEqual(withExpressions(own, { key: 'team', operator: 'In', values: ['red'] }), wrong);
+  });
+
   test('the role for whoever runs it has what it asks for, and nothing else', () => {
     const role = objectOf<V1ClusterRole & { kind: string; metadata: { name: string } }>(
       'check-role/cluster-role.yaml',

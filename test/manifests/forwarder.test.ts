@@ -143,6 +143,20 @@ for (const [kept, set] of Object.entries(sets)) {
   });
 }
 
+test('on OpenShift it runs as the user and the group that its SCC gives', () => {
+  const patches = ['any-user', 'any-group'].flatMap(
+    // Safe: jsonPatch validates them.
+    (name) => documentsOf(`components/openshift/${name}.yaml`)[0] as Operation[],
+  );
+  const set = jsonPatch.applyPatch(written as V1StatefulSet, patches, true, false).newDocument;
+  const { securityContext } = podOf(set);
+  assert.deepEqual(Object.keys(securityContext ?? {}).sort(), [
+    'fsGroupChangePolicy',
+    'runAsNonRoot',
+    'seccompProfile',
+  ]);
+});
+
 describe('where events are kept', () => {
   test('an emptyDir takes twice the default spoolSize: a damaged spool is there until it has been saved', () => {
     const volume = volumeAt(written, flagsOf(written).spool);

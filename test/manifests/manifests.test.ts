@@ -74,6 +74,8 @@ const deployments: Readonly<Record<string, V1Deployment>> = {
   base: deployment,
   'cert-manager': patched('components/cert-manager/serving.yaml'),
   'host-network': patched('components/host-network/ports.yaml'),
+  'port-10250': patched('components/port-10250/port.yaml'),
+  openshift: patched('components/openshift/any-user.yaml'),
   both: patched('components/cert-manager/serving.yaml', 'components/host-network/ports.yaml'),
   'both, the other way round': patched(
     'components/host-network/ports.yaml',
@@ -91,7 +93,7 @@ describe('the manifests', () => {
         .flatMap(({ value }) => (typeof value === 'string' ? [value] : []))
         .filter((value) => /\.(yaml|json)$/.test(value));
       const there = readdirSync(folder).filter((one) => one !== 'kustomization.yaml');
-      assert.deepEqual(listed.toSorted(), there.toSorted(), file);
+      assert.deepEqual([...new Set(listed)].toSorted(), there.toSorted(), file);
       const [{ resources = [], components = [] }] = documentsOf(file) as [
         { resources?: string[]; components?: string[] },
       ];
@@ -178,6 +180,11 @@ describe('the Deployment', () => {
       }
     });
   }
+
+  test('on OpenShift runs as anybody but root, as PodSecurity `restricted` asks', () => {
+    const { securityContext } = deployments.openshift?.spec?.template.spec ?? {};
+    assert.deepEqual(securityContext, { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
+  });
 
   test('makes its certificate itself, in the Secret, for the name and by the configuration that there are', () => {
     const { certificate, settings } = flagsOf(deployment);
