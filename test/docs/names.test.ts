@@ -25,13 +25,28 @@ const ofAll = ['--help', '--version'];
 
 /** Of other programs, where they stand by themselves. */
 const foreignFlags = new Set([
-  ...['--reuse-values', '--force-conflicts', '--cascade', '--post-renderer', '--post-renderer-args'],
+  ...[
+    '--reuse-values',
+    '--take-ownership',
+    '--force-conflicts',
+    '--cascade',
+    '--post-renderer',
+    '--post-renderer-args',
+  ],
   ...['--server-side', '--context', '-o', '-r', '-V', '-L'],
 ]);
 
 /** Words with an underscore that are neither codes nor metrics of ours: Falco's, Prometheus' and Grafana's. */
 const foreignWords = new Set([
-  ...['config_files', 'append_output', 'rules_files', 'rules_file', 'json_output', 'http_output'],
+  ...[
+    'config_files',
+    'append_output',
+    'rules_files',
+    'rules_file',
+    'json_output',
+    'http_output',
+    'program_output',
+  ],
   ...['output_fields', 'watch_config_files', 'extra_fields', 'rule_files', 'scrape_config_files'],
   ...['grafana_dashboard', 'apiserver_admission_webhook_fail_open_count'],
 ]);
