@@ -100,6 +100,16 @@ describe('names in pages', () => {
       .filter((word) => /^-/.test(word) && !flags.has(word));
   }
 
+  test('what is not there is found', () => {
+    assert.deepEqual(wrongIn('falco-federation chekc'), ['chekc']);
+    assert.deepEqual(wrongIn('falco-federation check --wait 5m --waiting'), ['--waiting']);
+    assert.deepEqual(wrongIn('falco-federation check --wait 5m -o json'), []);
+    assert.deepEqual(
+      [isKey(settingsSchema, 'rules.image'), isKey(valuesSchema, 'rules.imagee')],
+      [true, false],
+    );
+  });
+
   for (const page of today) {
     test(`${page}: commands of ours, and their flags`, () => {
       const lines = [...codeIn(page), ...blocksIn(page, 'sh').flatMap(({ text }) => commandsOf(text))];

@@ -54,7 +54,7 @@ function wordsOf(command: string): readonly string[] {
     .split(/\s+(?:\||&&|&)\s+/)
     .flatMap((part) => part.split(/\s+/).slice(1))
     .map((word) => word.replace(/=.*$/, ''))
-    .filter((word, at, all) => /^--?[a-z]/.test(word) || (at === 0 && /^[a-z-]+$/.test(all[0] ?? '')));
+    .filter((word, at) => /^--?[a-z]/.test(word) || (at === 0 && /^[a-z-]+$/.test(word)));
 }
 
 /** What a test that a block names does not do of it. */
@@ -144,6 +144,17 @@ describe('pages', () => {
       for (const [at, block] of blocks.entries())
         if (block.mark === 'prints') assert.equal(blocks[at - 1]?.mark, 'run here', placeOf(block));
     }
+  });
+
+  test('a block whose flags the test that it names does not have is found', () => {
+    const block = {
+      page: 'README.md',
+      line: 1,
+      language: 'sh',
+      mark: '',
+      text: 'helm upgrade x --no-such-flag\n',
+    };
+    assert.deepEqual(untested(block, 'test/e2e/chart'), ['--no-such-flag']);
   });
 
   test('docs/README.md lists all of them', () => {
