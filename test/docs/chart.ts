@@ -54,6 +54,9 @@ const ofTheChart: Readonly<Record<string, Schema>> = {
     enabled: { type: 'boolean' },
     ports: strict({ webhook: port, health: port, metrics: port }),
   }),
+  webhookPort: port,
+  openshift: switchOnly,
+  webhookAnnotations: texts,
   networkPolicy: strict({
     enabled: { type: 'boolean' },
     apiServerPorts: { type: 'array', minItems: 1, items: port },

@@ -39,6 +39,25 @@ const pairs: Readonly<Record<string, Pair>> = {
     values: { ...marked, hostNetwork: { enabled: true } },
     kustomization: { resources: ['overlays/host-network'] },
   },
+  'a private cluster of GKE': {
+    values: { ...spoke, webhookPort: 10250 },
+    kustomization: { resources: ['overlays/spoke'], components: ['components/port-10250'] },
+  },
+  OpenShift: {
+    values: { ...spoke, openshift: { enabled: true } },
+    kustomization: { resources: ['overlays/spoke'], components: ['components/openshift'] },
+  },
+  AKS: {
+    values: {
+      ...spoke,
+      certManager: { enabled: true },
+      webhookAnnotations: { 'admissions.enforcer/disabled': 'true' },
+    },
+    kustomization: {
+      resources: ['overlays/spoke'],
+      components: ['components/cert-manager', 'components/aks'],
+    },
+  },
   'what replaces stale pods': {
     values: { ...spoke, rollout: { restartStale: true } },
     kustomization: { resources: ['overlays/spoke'], components: ['components/restart-stale'] },
