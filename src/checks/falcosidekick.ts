@@ -1,4 +1,5 @@
 import type { V1Container } from '@kubernetes/client-node';
+import { revisionOf } from '../coverage/workload.ts';
 import { readFields } from '../injection/falcosidekick/fields.ts';
 import { findFalcosidekick } from '../injection/falcosidekick/find-falcosidekick.ts';
 import {
@@ -98,7 +99,7 @@ export const falcosidekick: Check = {
       // Pods of one template are alike; two templates of a workload live side by side during a rollout.
       const kinds = groupedBy(
         pods,
-        ({ workload, template }) => `${workload} ${JSON.stringify(template.spec.containers)}`,
+        ({ workload, template }) => `${workload} ${revisionOf(template.metadata ?? {})}`,
       );
       for (const [pod] of kinds.values()) {
         if (pod !== undefined) lines.push(...(await lookAt(view, metadata.name, pod)));
