@@ -46,6 +46,11 @@ ${Object.entries(commands)
 Each command has --help. falco-federation --version prints ${version}.
 `;
 
+/** Not as `engines` of package.json: npm would warn in every clone, where the scripts bring their own. */
+const oldestNode = 26;
+
+const major = (release: string): number => Number.parseInt(release, 10);
+
 async function main(argv: readonly string[]): Promise<number> {
   const [name = '', ...rest] = argv;
   if (name === '--help' || name === '-h' || name === 'help') {
@@ -60,6 +65,12 @@ async function main(argv: readonly string[]): Promise<number> {
   if (command === undefined) {
     process.stderr.write(name === '' ? help : `falco-federation: there is no command "${name}"\n\n${help}`);
     return wrongUse;
+  }
+  if (major(process.versions.node) < oldestNode) {
+    process.stderr.write(
+      `falco-federation needs Node ${oldestNode} or later, and this is ${process.versions.node}\n`,
+    );
+    return couldNot;
   }
   try {
     return await (await command.load())(rest, process);
