@@ -24,6 +24,7 @@ export const places: readonly Place[] = [
   { file: 'docs/quickstart.md', pattern: new RegExp(`(newTag: )${number}()`, 'g') },
   { file: 'docs/upgrade.md', pattern: new RegExp(`(--set image\\.tag=)${number}()`, 'g') },
   { file: 'docs/helm/falco-federation/plugin.yaml', pattern: new RegExp(`(\\nversion: )${number}()`, 'g') },
+  { file: 'docs/release.md', pattern: image },
   { file: 'manifests/base/deployment.yaml', pattern: image },
   { file: 'manifests/forwarder/stateful-set.yaml', pattern: image },
   { file: 'manifests/README.md', pattern: new RegExp(`(newTag: )${number}()`, 'g') },
