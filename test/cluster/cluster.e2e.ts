@@ -1,7 +1,5 @@
 /**
  * The cluster room against a real API server, as the ServiceAccount of the manifests with no more than its RBAC.
- *
- * Part of `npm run e2e`; alone by `node --test test/cluster/cluster.e2e.ts`.
  */
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -19,7 +17,8 @@ import {
 import { metadataSource } from '../../src/cluster/metadata-source.ts';
 import { Expired } from '../../src/cluster/reflector.ts';
 import { namespaces } from '../../src/cluster/resource.ts';
-import { type ControlPlane, missingPrograms, startControlPlane } from '../e2e/control-plane.ts';
+import { type ControlPlane, startControlPlane } from '../e2e/control-plane.ts';
+import { leftOut } from '../e2e/needs.ts';
 import { until } from '../e2e/replica.ts';
 import { root } from '../real/places.ts';
 
@@ -283,40 +282,23 @@ function permissions(cluster: () => Cluster): void {
   });
 }
 
-/** Adds its tests to the suite that it is called in; leaves the cluster as it was. */
-export function checkCluster(controlPlane: () => ControlPlane): void {
-  let connection: ClusterConnection | undefined;
-  const cluster = (): Cluster => ({
-    controlPlane: controlPlane(),
-    connection: connection ?? assert.fail('there is no connection'),
-  });
-  const manifests = ['-k', path.join(root, 'manifests/base')];
+describe('the cluster room', { skip: leftOut('control plane') }, () => {
+  let started: Cluster | undefined;
+  const cluster = (): Cluster => started ?? assert.fail('the control plane was not started');
 
   before(async () => {
-    await controlPlane().kubectl(['apply', '--server-side', ...manifests]);
-    const { hostname, port } = new URL(controlPlane().url);
-    connection = await connect({
+    const controlPlane = await startControlPlane(path.join(folder, 'control-plane'));
+    await controlPlane.kubectl(['apply', '--server-side', '-k', path.join(root, 'manifests/base')]);
+    const { hostname, port } = new URL(controlPlane.url);
+    const connection = await connect({
       env: { KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port },
-      serviceAccount: await mountServiceAccount(controlPlane()),
+      serviceAccount: await mountServiceAccount(controlPlane),
     });
+    started = { controlPlane, connection: connection ?? assert.fail('there is no connection') };
   });
-  after(() => controlPlane().kubectl(['delete', '--ignore-not-found', '--timeout=60s', ...manifests]));
+  after(() => started?.controlPlane.stop());
 
   describe('watching', () => watching(cluster));
   describe('sharing', () => sharing(cluster));
   describe('permissions', () => permissions(cluster));
-}
-
-if (import.meta.main) {
-  const missing = missingPrograms();
-  describe('the cluster room', {
-    skip: missing.length > 0 && `needs ${missing.join(', ')} (see .ci/install-control-plane)`,
-  }, () => {
-    let started: ControlPlane | undefined;
-    before(async () => {
-      started = await startControlPlane(path.join(folder, 'control-plane'));
-    });
-    checkCluster(() => started ?? assert.fail('the control plane was not started'));
-    after(() => started?.stop());
-  });
-}
+});

@@ -1,7 +1,5 @@
 /**
  * Which pods are federated, as two replicas see it in a real cluster, and how they replace those that are not.
- *
- * Part of `npm run e2e`; alone by `node --test test/e2e/coverage.e2e.ts`.
  */
 import assert from 'node:assert/strict';
 import { mkdirSync, rmSync } from 'node:fs';
@@ -11,10 +9,9 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { EventsV1Event, V1Lease, V1Pod } from '@kubernetes/client-node';
 import { tagRulesContainer } from '../../src/federation/names.ts';
 import { manifests } from '../manifests/files.ts';
-import { must } from '../real/machine.ts';
 import { root } from '../real/places.ts';
 import { api as apiOf } from './api.ts';
-import { missingPrograms, startControlPlane } from './control-plane.ts';
+import { startControlPlane } from './control-plane.ts';
 import {
   applyAndWait,
   makeNamespace,
@@ -28,6 +25,7 @@ import { rollingRestart } from './faults.ts';
 import { installManifests, flags as usualFlags } from './install-manifests.ts';
 import { appName, namespace as ownNamespace } from './installation.ts';
 import { type Kubelet, type PodNews, startKubelet, writeStatus } from './kubelet.ts';
+import { leftOut } from './needs.ts';
 import { type Replica, until } from './replica.ts';
 import type { Scene as UsualScene } from './scenarios.ts';
 
@@ -506,15 +504,13 @@ function oneAtATime(history: readonly PodNews[], all: number): void {
   }
 }
 
-/** The tests in a control plane of their own. */
-export function coverageInItsOwnCluster(): void {
+describe('coverage in a real control plane', { skip: leftOut('control plane') }, () => {
   const folder = join(root, '.cache', 'e2e-coverage');
   const settings = 'cluster: staging\nhub: {address: "https://falcosidekick.hub.example"}\n';
   let scene: Scene | undefined;
   before(async () => {
     rmSync(folder, { recursive: true, force: true });
     mkdirSync(folder, { recursive: true });
-    must('npm', ['run', 'build'], { cwd: root });
     const controlPlane = await startControlPlane(folder);
     const api = apiOf(controlPlane);
     const flags = usualFlags;
@@ -528,12 +524,4 @@ export function coverageInItsOwnCluster(): void {
     await scene?.controlPlane.stop();
   });
   testCoverage(() => scene ?? assert.fail('the control plane was not started'));
-}
-
-if (import.meta.main) {
-  describe(
-    'coverage in a real control plane',
-    { skip: missingPrograms().length > 0 && 'needs .ci/install-control-plane' },
-    coverageInItsOwnCluster,
-  );
-}
+});

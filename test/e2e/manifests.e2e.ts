@@ -1,8 +1,6 @@
 /**
  * The manifests against the real API server: every overlay is accepted as it is, is no drift when it is applied again,
  * and makes its pods; and what the webhook configuration lets out of the API server.
- *
- * Part of `npm run e2e`; alone by `node --test test/e2e/manifests.e2e.ts`.
  */
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
@@ -20,15 +18,15 @@ import { manifests } from '../manifests/files.ts';
 import { root } from '../real/places.ts';
 import { type Api, api as apiOf } from './api.ts';
 import { type ReviewRecorder, startReviewRecorder } from './control-plane/review-recorder.ts';
-import { type ControlPlane, missingPrograms, startControlPlane } from './control-plane.ts';
+import { type ControlPlane, startControlPlane } from './control-plane.ts';
 import { makeNamespace, nameOf, optedIn, podsIn } from './created-pods.ts';
-import { checkHubGuide } from './hub-guide.e2e.ts';
+import { checkHubGuide } from './hub-guide.ts';
+import { leftOut } from './needs.ts';
 import { until } from './replica.ts';
 
 const name = 'falco-federation-webhook';
 const namespace = 'falco-federation';
 
-/** Not the folder of `npm run e2e`: both may run at once. */
 const ownFolder = join(root, '.cache', 'e2e-manifests');
 
 const overlays = ['base', 'overlays/spoke', 'overlays/hub', 'overlays/cert-manager', 'overlays/host-network'];
@@ -449,15 +447,16 @@ function checkWhatReachesTheWebhook(
   });
 }
 
-/** Adds its tests to the suite that it is called in; leaves the cluster as it was. */
-export function checkManifests(controlPlane: () => ControlPlane): void {
+describe('the manifests', { skip: leftOut('control plane') }, () => {
   let started: { controlPlane: ControlPlane; api: Api; folder: string; restarting: string } | undefined;
   const cluster = () => started ?? assert.fail('the control plane was not started');
+  const controlPlane = (): ControlPlane => cluster().controlPlane;
 
   before(async () => {
+    const running = await startControlPlane(join(ownFolder, 'control-plane'));
     started = {
-      controlPlane: controlPlane(),
-      api: apiOf(controlPlane()),
+      controlPlane: running,
+      api: apiOf(running),
       folder: combined(ownFolder),
       restarting: combined(ownFolder, restarting),
     };
@@ -465,8 +464,9 @@ export function checkManifests(controlPlane: () => ControlPlane): void {
     await controlPlane().kubectl(['apply', '-f', kinds]);
     await controlPlane().kubectl(['wait', '--for=condition=Established', '--timeout=30s', '-f', kinds]);
   });
-  after(() => {
+  after(async () => {
     started?.api.close();
+    await started?.controlPlane.stop();
     for (const folder of [started?.folder, started?.restarting]) {
       if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
     }
@@ -545,17 +545,4 @@ export function checkManifests(controlPlane: () => ControlPlane): void {
   });
   describe('what reaches the webhook', () => checkWhatReachesTheWebhook(cluster));
   describe('the hub guide', () => checkHubGuide(controlPlane));
-}
-
-if (import.meta.main) {
-  describe('the manifests', {
-    skip: missingPrograms().length > 0 && 'needs .ci/install-control-plane',
-  }, () => {
-    let started: ControlPlane | undefined;
-    before(async () => {
-      started = await startControlPlane(join(ownFolder, 'control-plane'));
-    });
-    after(() => started?.stop());
-    checkManifests(() => started ?? assert.fail('the control plane was not started'));
-  });
-}
+});

@@ -6,8 +6,6 @@
  * Only what cannot be had here is another: the hub's address is a server of this machine, which shows the certificate
  * that the commands made and asks for the spoke's; Falco's repository of charts is one that is served here, with its
  * chart where FALCO_CHART names it, else with our own small workloads. Images are not pulled: replicas are the program.
- *
- * Part of `npm run e2e`; alone by `node --test test/e2e/newcomer.e2e.ts`.
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -36,10 +34,11 @@ import { type Api, api as apiOf } from './api.ts';
 import { type Egress, startEgress } from './check/egress.ts';
 import { type Node, startNode } from './check/node.ts';
 import { namespace, playKubelet, waysTo, webhook } from './check/stage.ts';
-import { clientPath, missingClients } from './clients/programs.ts';
+import { clientPath } from './clients/programs.ts';
 import { programPath } from './control-plane/programs.ts';
-import { type ControlPlane, missingPrograms, startControlPlane } from './control-plane.ts';
+import { type ControlPlane, startControlPlane } from './control-plane.ts';
 import { ownChart, podsIn } from './created-pods.ts';
+import { leftOut } from './needs.ts';
 import { until } from './replica.ts';
 
 const patience = 90_000;
@@ -389,18 +388,9 @@ function testKustomize(): void {
   test('the hub hears of it', () => hears(hub ?? assert.fail('there is no hub'), 'staging'));
 }
 
-/** Registers the tests. The program must have been built. */
-export function checkNewcomer(): void {
-  if ((process.env.FALCO_CHART ?? '') === '')
-    console.log("LEFT OUT: Falco's own chart (FALCO_CHART names no folder); our own workloads stand for it");
+if ((process.env.FALCO_CHART ?? '') === '')
+  console.log("LEFT OUT: Falco's own chart (FALCO_CHART names no folder); our own workloads stand for it");
+describe('a newcomer', { skip: leftOut('control plane', 'clients') }, () => {
   describe('README.md, with Helm', testHelm);
   describe('docs/quickstart.md, with kustomize', testKustomize);
-}
-
-if (process.argv[1] === import.meta.filename) {
-  const missing = [...missingPrograms(), ...missingClients()];
-  describe('a newcomer', { skip: missing.length > 0 && `needs ${missing.join(', ')}` }, () => {
-    before(() => must('npm', ['run', 'build'], { cwd: root }));
-    checkNewcomer();
-  });
-}
+});

@@ -3,8 +3,6 @@
  * installed before), upgraded, rolled back, taken away and installed again, while Falco's pods are created all the time.
  * The replicas are the built program. FALCO_CHART names an unpacked chart of Falco, which is then installed unchanged;
  * without it our own small workloads stand for it.
- *
- * Part of `npm run e2e`; alone by `node --test test/e2e/chart/chart.e2e.ts`, with the program built.
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -17,15 +15,15 @@ import type { V1Pod } from '@kubernetes/client-node';
 import { probePod } from '../../../src/checks/dry-run.ts';
 import { statusAnnotation } from '../../../src/federation/names.ts';
 import { manifests } from '../../manifests/files.ts';
-import { must } from '../../real/machine.ts';
 import { root } from '../../real/places.ts';
 import { type Api, api as apiOf } from '../api.ts';
 import { type Egress, startEgress } from '../check/egress.ts';
 import { type Node, startNode } from '../check/node.ts';
 import { forwarder, namespace, waysTo, webhook, webhookPort } from '../check/stage.ts';
-import { type ClientName, clientPath, missingClients } from '../clients/programs.ts';
-import { type ControlPlane, missingPrograms, startControlPlane } from '../control-plane.ts';
+import { type ClientName, clientPath } from '../clients/programs.ts';
+import { type ControlPlane, startControlPlane } from '../control-plane.ts';
 import { applyAndWait, makeNamespace, optedIn, ownChart, podsIn, workloadsIn } from '../created-pods.ts';
+import { leftOut } from '../needs.ts';
 import { until } from '../replica.ts';
 import { chart } from './rendered.ts';
 
@@ -376,21 +374,10 @@ function testChart(client: ClientName): void {
   });
 }
 
-/** Registers the tests. */
-export function checkChart(): void {
-  if (falcoChart === '')
-    console.log("LEFT OUT: Falco's own chart (FALCO_CHART names no folder); our own workloads stand for it");
-  // Each in a cluster of its own, so both at once.
-  describe('the chart, installed', { concurrency: true }, () => {
-    for (const client of ['helm-3', 'helm-4'] as const)
-      describe(client, { concurrency: false }, () => testChart(client));
-  });
-}
-
-if (process.argv[1] === import.meta.filename) {
-  const missing = [...missingPrograms(), ...missingClients()];
-  describe('the chart', { skip: missing.length > 0 && `needs ${missing.join(', ')}` }, () => {
-    before(() => must('npm', ['run', 'build'], { cwd: root }));
-    checkChart();
-  });
-}
+if (falcoChart === '')
+  console.log("LEFT OUT: Falco's own chart (FALCO_CHART names no folder); our own workloads stand for it");
+// Each in a cluster of its own, so both at once.
+describe('the chart, installed', { concurrency: true, skip: leftOut('control plane', 'clients') }, () => {
+  for (const client of ['helm-3', 'helm-4'] as const)
+    describe(client, { concurrency: false }, () => testChart(client));
+});

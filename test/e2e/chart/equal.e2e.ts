@@ -1,14 +1,13 @@
 /**
  * The chart is the kustomization, object by object: with the same settings and options both come to the same, but for
  * what only one of the two ways can have.
- *
- * Part of `npm run e2e`; alone by `node --test test/e2e/chart/equal.e2e.ts`.
  */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { parse } from 'yaml';
 import { must } from '../../real/machine.ts';
-import { clientPath, missingClients } from '../clients/programs.ts';
+import { clientPath } from '../clients/programs.ts';
+import { leftOut } from '../needs.ts';
 import {
   chart,
   comparable,
@@ -117,7 +116,7 @@ function settingsOf(values: object): object {
   return JSON.parse(JSON.stringify({ cluster, role, hub, injectAt, rollout }));
 }
 
-export function checkEquality(): void {
+describe('the chart and the kustomization', { skip: leftOut('clients') }, () => {
   for (const [about, { values, kustomization }] of Object.entries(pairs)) {
     test(`${about}: the same objects`, () => {
       const resources = [...kustomization.resources, 'check-role'];
@@ -181,13 +180,4 @@ export function checkEquality(): void {
     assert.deepEqual(settings.rules, { imagePullSecrets: ['registry'] });
     assert.ok(!all.includes('"namespace":"falco-federation"'));
   });
-}
-
-if (process.argv[1] === import.meta.filename) {
-  const missing = missingClients();
-  describe(
-    'the chart and the kustomization',
-    { skip: missing.length > 0 && `needs ${missing}` },
-    checkEquality,
-  );
-}
+});

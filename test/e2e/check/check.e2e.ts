@@ -1,8 +1,6 @@
 /**
  * `falco-federation check` in a cluster that is well, and in ones that are broken on purpose: each names the fault and a
  * command that mends it, and where that is a plain one, it is run.
- *
- * Part of `npm run e2e`; alone by `node --test test/e2e/check/check.e2e.ts`, with the program built.
  */
 import assert from 'node:assert/strict';
 import { execFile, execFileSync } from 'node:child_process';
@@ -16,10 +14,9 @@ import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { makeAuthority, makeServing } from '../../../src/certificates/issue.ts';
 import type { Line } from '../../../src/checks/line.ts';
-import { must } from '../../real/machine.ts';
 import { root } from '../../real/places.ts';
-import { missingPrograms } from '../control-plane.ts';
 import { podsIn } from '../created-pods.ts';
+import { leftOut } from '../needs.ts';
 import { program, until } from '../replica.ts';
 import { type Found, forwarder, namespace, type Stage, setStage, webhook, webhookPort } from './stage.ts';
 
@@ -645,8 +642,7 @@ function containerStatus(name: string, state: object): object {
   return { name, image: 'i', imageID: 'i', ready: false, restartCount: 3, state };
 }
 
-/** Adds its tests to the suite that it is called in. */
-export function checkCheck(): void {
+describe('falco-federation check', { skip: leftOut('control plane') }, () => {
   let set: Stage | undefined;
   before(async () => {
     const from = performance.now();
@@ -658,14 +654,4 @@ export function checkCheck(): void {
     writeFileSync(join(root, '.cache', 'e2e-check', 'texts.txt'), `${texts.join('\n\n')}\n`);
   });
   testFaults(() => set ?? assert.fail('the stage was not set'));
-}
-
-if (import.meta.main) {
-  const missing = missingPrograms();
-  describe('falco-federation check', {
-    skip: missing.length > 0 && `needs ${missing.join(', ')} (see .ci/install-control-plane)`,
-  }, () => {
-    before(() => must('npm', ['run', 'build'], { cwd: root }));
-    checkCheck();
-  });
-}
+});

@@ -1,25 +1,23 @@
 /**
  * The ways without a webhook, by the real programs: `inject` as a KRM function of kustomize, as Helm 3's post-renderer, and
  * as Helm 4's plugin.
- *
- * Part of `npm run e2e`; alone by `node --test test/e2e/clients/rendering.e2e.ts`, with the program built.
  */
 import assert from 'node:assert/strict';
 import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { type Finished, must, run } from '../../real/machine.ts';
+import { type Finished, run } from '../../real/machine.ts';
 import { root } from '../../real/places.ts';
 import { ownChart } from '../created-pods.ts';
+import { leftOut } from '../needs.ts';
 import { program } from '../replica.ts';
-import { clientPath, missingClients } from './programs.ts';
+import { clientPath } from './programs.ts';
 
 const settings = 'cluster: staging\nhub: {address: "https://hub.corp.net"}\n';
 const plugin = join(root, 'docs/helm/falco-federation');
 
-/** Registers the tests. */
-export function checkRendering(): void {
+describe('rendering', { skip: leftOut('clients') }, () => {
   let folder = '';
   const at = (...names: readonly string[]): string => join(folder, ...names);
 
@@ -113,12 +111,4 @@ export function checkRendering(): void {
       assert.match(stderr, /functionConfig:\d+:\d+: hub\.adress: is not a setting; did you mean "address"\?/);
     });
   });
-}
-
-if (process.argv[1] === import.meta.filename) {
-  const missing = missingClients();
-  describe('rendering', { skip: missing.length > 0 && `needs ${missing.join(', ')}` }, () => {
-    before(() => must('npm', ['run', 'build'], { cwd: root }));
-    checkRendering();
-  });
-}
+});
