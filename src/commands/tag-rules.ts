@@ -1,4 +1,4 @@
-/** `falco-federation tag-rules`: what the containers that we add to a Falco pod run (DESIGN, Falco pods 2). */
+/** `falco-federation tag-rules`: what the containers that we add to a Falco pod run. */
 
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';

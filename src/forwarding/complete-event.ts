@@ -97,7 +97,7 @@ function applied(text: string, edits: readonly Edit[]): string {
 }
 
 /**
- * The event's text with the labels and tags that it lacks (DESIGN "Way of an event"): Falco's own messages carry none
+ * The event's text with the labels and tags that it lacks: Falco's own messages carry none
  * (FACTS 1.5), nor do events of a Falco too old, or of rules that stayed untagged.
  *
  * @param text JSON of the event; its root's `{` is its first bracket

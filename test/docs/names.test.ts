@@ -13,8 +13,8 @@ import { must } from '../real/machine.ts';
 import { root } from '../real/places.ts';
 import { blocksIn, codeIn, commandsOf, pages, placeOf, textOf } from './pages.ts';
 
-/** What has happened stays as it was named then. */
-const today = pages.filter((page) => page !== 'CHANGELOG.md');
+/** What has happened stays as it was named then, and the facts are about other programs. */
+const today = pages.filter((page) => page !== 'CHANGELOG.md' && page !== 'docs/facts.md');
 
 const main = path.join(root, 'src/main.ts');
 const ask = (...args: readonly string[]): string => must(process.execPath, [main, ...args]);

@@ -42,7 +42,7 @@ export async function onNode<T>(
 }
 
 /**
- * Runs the pod's own tag-rules container twice. Throws unless everything that FACTS and DESIGN say of it holds:
+ * Runs the pod's own tag-rules container twice. Throws unless what is promised of it holds:
  * rules tagged and published, nothing else on the node touched, nothing at all the second time.
  */
 export async function tagTwice(node: Node, tags: readonly string[]): Promise<Published> {

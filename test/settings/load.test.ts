@@ -39,7 +39,7 @@ describe('settings', () => {
       assert.ok(requests?.cpu && requests.memory && limits?.cpu && limits.memory);
   });
 
-  test('everything DESIGN names is accepted', () => {
+  test('a file with every kind of setting is accepted', () => {
     const result = parseSettings(`cluster: staging
 role: spoke
 labels: { env: staging, region: eu-west }

@@ -47,7 +47,7 @@ export function withoutMadeUpArguments(template: PodTemplate): PodTemplate {
 }
 
 /**
- * Makes a Falco pod part of the federation (DESIGN "Falco pods"): our volume, the containers that tag the
+ * Makes a Falco pod part of the federation: our volume, the containers that tag the
  * rules, and the arguments that make Falco read the tagged rules and add fields to its alerts.
  *
  * If nothing of ours ever runs, the volume stays empty and Falco reads its own rules (FACTS 1.4).

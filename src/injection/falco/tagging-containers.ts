@@ -123,7 +123,7 @@ function taggingContainer(inputs: TaggingInputs, { name, resources, flags }: Tag
       volumePath,
       ...(tag === undefined ? [] : ['--falco-version', tag]),
       ...environmentFlags(falco),
-      // Only who sees falco.yaml can tell whether Falco posts to somebody already (DESIGN "Way of an event").
+      // Only who sees falco.yaml can tell whether Falco posts to somebody already.
       ...(identity.forwarder === undefined ? [] : ['--post-to', identity.forwarder]),
       ...flags,
       '--',

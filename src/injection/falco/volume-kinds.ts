@@ -20,7 +20,7 @@ export interface VolumeKind {
 const kubeletWrites = { changes: 'unless_sub_path', readOnly: true } as const;
 
 /**
- * What each kind of volume can do (DESIGN "Falco pods" 6). kubelet swaps the content of those that it writes itself,
+ * What each kind of volume can do: a follower runs where rules can come later. kubelet swaps the content of those that it writes itself,
  * but not in a subPath of them (FACTS 2.1). An image stays as it is while its pod runs, as far as Kubernetes says today:
  * a follower for nothing is a megabyte, a missing one is every later rule.
  */

@@ -78,7 +78,7 @@ function withEnv(container: V1Container, env: readonly V1EnvVar[]): V1Container 
 }
 
 /**
- * Makes a falcosidekick pod part of the federation (DESIGN "Falcosidekick pods"): its fields, and on a spoke the
+ * Makes a falcosidekick pod part of the federation: its fields, and on a spoke the
  * hub's address and credentials.
  *
  * It starts from the environment as it was before an earlier injection, so that nothing of other settings stays in it.

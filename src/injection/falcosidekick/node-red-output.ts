@@ -23,7 +23,7 @@ function nodeRedVariables(address: string): V1EnvVar[] {
 }
 
 /**
- * Lets a spoke's falcosidekick post to the forwarder, and leaves all else of it as it is (DESIGN "Falcosidekick pods"):
+ * Lets a spoke's falcosidekick post to the forwarder, and leaves all else of it as it is:
  *
  * | NODERED_ADDRESS                               | then                              |
  * | --------------------------------------------- | --------------------------------- |

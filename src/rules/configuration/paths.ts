@@ -6,7 +6,7 @@ export function inFolder(folder: string, name: string): string {
   return folder.endsWith('/') ? folder + name : `${folder}/${name}`;
 }
 
-/** The folder for copies of what options add behind the list (DESIGN, Falco pods 1). */
+/** The folder for copies of what options add behind the list, which Falco loads last (FACTS 1.13). */
 export function lastFolder(output: string): string {
   return inFolder(output, 'last');
 }

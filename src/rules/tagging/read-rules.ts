@@ -27,7 +27,7 @@ export interface RuleItem {
 
 export interface RulesText {
   readonly rules: readonly RuleItem[];
-  /** Every item is a full definition: Falco may load the file again after itself (DESIGN, Falco pods 1). */
+  /** Every item is a full definition: Falco may load the file twice, tagged last (FACTS 1.13). */
   readonly loadsTwice: boolean;
   /** Why the file must stay as it is. */
   readonly trouble: Trouble | undefined;

@@ -37,7 +37,7 @@ export interface TaggedFile {
   /** How many of them, as far as can be told, do not carry every tag now. */
   readonly untagged: number;
   readonly problems: readonly FileProblem[];
-  /** Every item is a full definition: Falco may load the file again after itself (DESIGN, Falco pods 1). */
+  /** Every item is a full definition: Falco may load the file twice, tagged last (FACTS 1.13). */
   readonly loadsTwice: boolean;
 }
 
