@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { messageOf } from '../reasons/message-of.ts';
 import { reasons } from '../reasons/reasons.ts';
-import { falcoBehaviour } from '../rules/configuration/falco-version.ts';
+import { readFalcoVersion } from '../rules/configuration/falco-version.ts';
 import { falcoFileSystem, signatureOf } from '../rules/configuration/file-system.ts';
 import { follow, followStep, type Woken, wokenWords } from '../rules/publishing/follow.ts';
 import type { RulesReport } from '../rules/publishing/publication-plan.ts';
@@ -81,7 +81,7 @@ function asRun(settings: Settings, io: CommandIo): TagAndPublish {
   return {
     fileSystem: falcoFileSystem(),
     disk: publishingDisk(),
-    behaviour: falcoBehaviour(settings.falcoVersion),
+    version: readFalcoVersion(settings.falcoVersion),
     falcoArguments: settings.falcoArguments,
     configFile: settings.config,
     lookup: (name) => settings.falcoEnv.get(name) ?? io.env[name],

@@ -19,7 +19,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, test } from 'node:test';
 import { effectiveRulesFiles } from '../../src/rules/configuration/effective-rules-files.ts';
-import { falcoBehaviour } from '../../src/rules/configuration/falco-version.ts';
+import { readFalcoVersion } from '../../src/rules/configuration/falco-version.ts';
 import { falcoFileSystem } from '../../src/rules/configuration/file-system.ts';
 import { rulesFilesOf } from '../../src/rules/configuration/rules-entry.ts';
 import { publishingDisk } from '../../src/rules/publishing/publish.ts';
@@ -91,7 +91,7 @@ function question(one: Case, falcoArguments: readonly string[]) {
   return {
     ...{
       fileSystem: falcoFileSystem(one.root),
-      behaviour: falcoBehaviour(one.version),
+      version: readFalcoVersion(one.version),
       falcoArguments,
       output,
     },
@@ -109,7 +109,7 @@ function ourFiles(one: Case): readonly string[] | string {
   const run = { root: one.root, args: one.args, env: one.env, old: one.version < '0.41' };
   assert.equal(list.watched, watches(run), 'whether Falco looks for changes');
   return list.all.flatMap((entry) => {
-    const content = rulesFilesOf(asked.fileSystem, entry, asked.behaviour);
+    const content = rulesFilesOf(asked.fileSystem, entry, asked.version);
     return content.is === 'files' ? content.files.map((file) => file.path) : [];
   });
 }

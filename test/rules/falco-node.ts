@@ -4,7 +4,7 @@
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { posix } from 'node:path';
-import { falcoBehaviour } from '../../src/rules/configuration/falco-version.ts';
+import { readFalcoVersion } from '../../src/rules/configuration/falco-version.ts';
 import { type FileSystem, falcoFileSystem } from '../../src/rules/configuration/file-system.ts';
 import { followStep, type Step, type Woken } from '../../src/rules/publishing/follow.ts';
 import { type PublishingDisk, publishingDisk } from '../../src/rules/publishing/publish.ts';
@@ -214,7 +214,7 @@ export class FalcoNode {
   private asRun(disk: PublishingDisk, own: FalcoAnswer): TagAndPublish {
     const dropIn = `${output}/federation.yaml`;
     return {
-      ...{ fileSystem: this.fileSystem(), behaviour: falcoBehaviour(this.layout.version) },
+      ...{ fileSystem: this.fileSystem(), version: readFalcoVersion(this.layout.version) },
       ...{
         falcoArguments: this.layout.args,
         configFile: undefined,

@@ -13,7 +13,7 @@ import {
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
-import { falcoBehaviour } from '../../src/rules/configuration/falco-version.ts';
+import { readFalcoVersion } from '../../src/rules/configuration/falco-version.ts';
 import { falcoFileSystem, signatureOf } from '../../src/rules/configuration/file-system.ts';
 import { follow } from '../../src/rules/publishing/follow.ts';
 import type { RulesReport } from '../../src/rules/publishing/publication-plan.ts';
@@ -37,7 +37,7 @@ function start(t: TestContext) {
       run: {
         fileSystem: falcoFileSystem(),
         disk: publishingDisk(),
-        behaviour: falcoBehaviour('0.44.1'),
+        version: readFalcoVersion('0.44.1'),
         falcoArguments: [],
         configFile: at('falco.yaml'),
         lookup: () => undefined,

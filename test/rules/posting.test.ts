@@ -4,7 +4,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { parse } from 'yaml';
-import { falcoBehaviour } from '../../src/rules/configuration/falco-version.ts';
+import { readFalcoVersion } from '../../src/rules/configuration/falco-version.ts';
 import { followStep } from '../../src/rules/publishing/follow.ts';
 import { publishingDisk } from '../../src/rules/publishing/publish.ts';
 import { tagAndPublish } from '../../src/rules/publishing/tag-and-publish.ts';
@@ -21,7 +21,7 @@ interface SetUp {
 function planted({ tree = {}, options = [], version = '0.44.1' }: SetUp) {
   const root = plant({ 'a.yaml': rule('A'), ...tree });
   const falcoArguments = [...options.flatMap((option) => ['-o', option]), ...ourArguments];
-  return { root, run: runIn(root, { falcoArguments, behaviour: falcoBehaviour(version), postTo }) };
+  return { root, run: runIn(root, { falcoArguments, version: readFalcoVersion(version), postTo }) };
 }
 
 /** The drop-in that is there; undefined where there is none. */

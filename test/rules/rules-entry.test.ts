@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { falcoBehaviour } from '../../src/rules/configuration/falco-version.ts';
+import { readFalcoVersion } from '../../src/rules/configuration/falco-version.ts';
 import { tagAndPublish } from '../../src/rules/publishing/tag-and-publish.ts';
 import { runFalco, sorted } from './falco-model.ts';
 import { output, plant, rule, runIn } from './temporary-tree.ts';
@@ -40,7 +40,7 @@ test('however files and folders are named, Falco loads the same rules with the t
         const old = version === '0.40.0';
         const before = runFalco({ root, args: own, env: {}, old });
         const report = tagAndPublish(
-          runIn(root, { behaviour: falcoBehaviour(version), falcoArguments: args }),
+          runIn(root, { version: readFalcoVersion(version), falcoArguments: args }),
         );
         const after = runFalco({ root, args, env: {}, old });
         const tagged = before.rules.map((one) => ({ ...one, tags: sorted([...one.tags, 'staging']) }));

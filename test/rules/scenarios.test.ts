@@ -14,7 +14,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
-import { falcoBehaviour } from '../../src/rules/configuration/falco-version.ts';
+import { readFalcoVersion } from '../../src/rules/configuration/falco-version.ts';
 import { falcoFileSystem, signatureOf } from '../../src/rules/configuration/file-system.ts';
 import { followStep, type Woken } from '../../src/rules/publishing/follow.ts';
 import { type PublishingDisk, publishingDisk } from '../../src/rules/publishing/publish.ts';
@@ -76,7 +76,7 @@ class Scene {
     const { report } = followStep(
       {
         ...{ fileSystem: falcoFileSystem(), disk: this.disk(), lookup: () => undefined, tags: ['staging'] },
-        ...{ behaviour: falcoBehaviour(this.old ? '0.40.0' : '0.44.1'), falcoArguments: this.args },
+        ...{ version: readFalcoVersion(this.old ? '0.40.0' : '0.44.1'), falcoArguments: this.args },
         ...{ configFile: undefined, output: this.output },
       },
       signatureOf,

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after } from 'node:test';
-import { falcoBehaviour } from '../../src/rules/configuration/falco-version.ts';
+import { readFalcoVersion } from '../../src/rules/configuration/falco-version.ts';
 import { falcoFileSystem } from '../../src/rules/configuration/file-system.ts';
 import { publishingDisk } from '../../src/rules/publishing/publish.ts';
 import type { TagAndPublish } from '../../src/rules/publishing/tag-and-publish.ts';
@@ -47,7 +47,7 @@ export function plant(tree: Tree, root = temporaryFolder()): string {
 
 export function runIn(root: string, changes: Partial<TagAndPublish> = {}): TagAndPublish {
   return {
-    ...{ fileSystem: falcoFileSystem(root), disk: publishingDisk(root), behaviour: falcoBehaviour('0.44.1') },
+    ...{ fileSystem: falcoFileSystem(root), disk: publishingDisk(root), version: readFalcoVersion('0.44.1') },
     ...{ falcoArguments: ourArguments, configFile: undefined, lookup: () => '', output, tags: ['staging'] },
     ...changes,
   };

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { effectiveRulesFiles } from '../../src/rules/configuration/effective-rules-files.ts';
-import { falcoBehaviour } from '../../src/rules/configuration/falco-version.ts';
+import { readFalcoArguments } from '../../src/rules/configuration/falco-arguments.ts';
+import { readFalcoVersion } from '../../src/rules/configuration/falco-version.ts';
 import { watchTurnedOff } from '../../src/rules/configuration/watch-config-files.ts';
 import { runFalco, watches } from './falco-model.ts';
 import { plant, rule, runIn } from './temporary-tree.ts';
@@ -30,7 +31,7 @@ function prepared({ main, dropIn, strategy, options = [], version = '0.44.1' }: 
     ...(dropIn === undefined ? {} : { 'd.yaml': `json_output: true\n${dropIn}\n` }),
   };
   const falcoArguments = options.flatMap((option) => ['-o', option]);
-  return { root: plant(tree), falcoArguments, behaviour: falcoBehaviour(version), old };
+  return { root: plant(tree), falcoArguments, version: readFalcoVersion(version), old };
 }
 
 /** Whether Falco looks for changes; undefined where it does not start. */
@@ -152,6 +153,6 @@ test('what the arguments alone tell', () => {
     ['-o', 'xwatch_config_files=false'],
     ['--', '-o', 'watch_config_files=false'],
   ];
-  for (const args of off) assert(watchTurnedOff(args), args.join(' '));
-  for (const args of on) assert(!watchTurnedOff(args), args.join(' '));
+  for (const args of off) assert(watchTurnedOff(readFalcoArguments(args)), args.join(' '));
+  for (const args of on) assert(!watchTurnedOff(readFalcoArguments(args)), args.join(' '));
 });

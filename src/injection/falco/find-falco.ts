@@ -1,7 +1,7 @@
 import type { V1Container, V1PodSpec } from '@kubernetes/client-node';
 import type { Finding } from '../../reasons/reasons.ts';
+import { readFalcoArguments } from '../../rules/configuration/falco-arguments.ts';
 import { type Signs, signsOf } from './container-program.ts';
-import { lookingOption } from './only-looks.ts';
 
 /** The container that runs Falco, and the arguments that Falco itself gets. */
 export interface FalcoContainer {
@@ -25,7 +25,7 @@ function rankOf({ program, image, name }: Candidate): number {
 }
 
 function optionThatLooks({ program }: Candidate): string | undefined {
-  return program.kind === 'falco' ? lookingOption(program.args) : undefined;
+  return program.kind === 'falco' ? readFalcoArguments(program.args).looks : undefined;
 }
 
 /** The candidates that show the most signs. */

@@ -1,3 +1,4 @@
+import { readFalcoVersion } from '../../rules/configuration/falco-version.ts';
 import { imageName, imageTag } from '../image.ts';
 
 /**
@@ -7,7 +8,7 @@ import { imageName, imageTag } from '../image.ts';
 const lookedInto = { first: 38, last: 44 };
 
 /** Upstream's tags: `0.44.1`, `0.44.0-rc2`, `0.44.1-debian`; `0.38.1-slim` is falco-no-driver under another name. */
-const upstreamTag = /^0\.(\d+)\.\d+(?:-rc\d+)?(?:-debian|-slim)?$/;
+const upstreamTag = /^0\.\d+\.\d+(?:-rc\d+)?(?:-debian|-slim)?$/;
 
 /** A mirror keeps the project's folder; a company's own image named falco lies in another. */
 function isUpstream(image: string): boolean {
@@ -17,8 +18,7 @@ function isUpstream(image: string): boolean {
 
 /** The minor number of an image whose command was looked into. */
 function minorOf(tag: string | undefined, version: string | undefined): number | undefined {
-  const text = version === undefined ? upstreamTag.exec(tag ?? '')?.[1] : /^v?0\.(\d+)/.exec(version)?.[1];
-  const minor = Number(text);
+  const { minor = 0 } = readFalcoVersion(version ?? (upstreamTag.test(tag ?? '') ? tag : undefined));
   return minor >= lookedInto.first && minor <= lookedInto.last ? minor : undefined;
 }
 

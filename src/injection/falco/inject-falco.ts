@@ -1,7 +1,7 @@
 import type { V1Container, V1PodSpec, V1VolumeMount } from '@kubernetes/client-node';
 import type { Identity } from '../../federation/identity.ts';
 import type { Finding, ReasonCode } from '../../reasons/reasons.ts';
-import { falcoBehaviour } from '../../rules/configuration/falco-version.ts';
+import { type FalcoVersion, readFalcoVersion } from '../../rules/configuration/falco-version.ts';
 import { imageTag } from '../image.ts';
 import type { Part } from '../part.ts';
 import type { PodTemplate, SeenAs } from '../pod-template.ts';
@@ -64,13 +64,12 @@ export function injectFalco(
     added: [],
     findings: [{ code, detail: container.image ?? 'no image' }],
   });
-  const version = identity.falcoVersion ?? imageTag(container.image);
-  const behaviour = falcoBehaviour(version);
-  if (!behaviour.readsDropIns) return refused('falco_too_old');
+  const version = readFalcoVersion(identity.falcoVersion ?? imageTag(container.image));
+  if (!version.readsDropIns) return refused('falco_too_old');
   const command = found.byImage ? commandOfImage(container.image, identity.falcoVersion) : undefined;
   if (found.byImage && command === undefined) return refused('falco_image_command_unknown');
   const args = command?.slice(1) ?? found.args;
-  const plan = planFalcoArguments(args, behaviour, identity);
+  const plan = planFalcoArguments(args, version, identity);
   const before = fieldsBefore(readStatus(template));
   const users = withoutOurOptions(args, before);
   const { appendOutput, ...rulesOptions } = plan.options;
@@ -133,9 +132,8 @@ function recordsOf({ appendOutput }: OurOptions, users: readonly string[]): Pick
 }
 
 /** A digest, `latest` and numbers of somebody's own count as a new Falco (FACTS 1.4: an older one exits). */
-function versionUnknown(version: string | undefined, { image }: V1Container): Finding[] {
-  const isFalcos = /^v?0\.\d+([.-]|$)/.test(version ?? '');
-  return isFalcos ? [] : [{ code: 'falco_version_unknown', detail: image ?? 'no image' }];
+function versionUnknown({ minor }: FalcoVersion, { image }: V1Container): Finding[] {
+  return minor !== undefined ? [] : [{ code: 'falco_version_unknown', detail: image ?? 'no image' }];
 }
 
 /** The spec with Falco as given and our volume and containers; lists that get nothing stay as they are. */

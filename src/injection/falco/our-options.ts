@@ -1,8 +1,12 @@
 import type { Identity } from '../../federation/identity.ts';
 import { volumePath } from '../../federation/names.ts';
 import type { Finding } from '../../reasons/reasons.ts';
-import { readFalcoArguments } from '../../rules/configuration/falco-arguments.ts';
-import type { FalcoBehaviour } from '../../rules/configuration/falco-version.ts';
+import {
+  type FalcoOption,
+  readFalcoArguments,
+  readFalcoOption,
+} from '../../rules/configuration/falco-arguments.ts';
+import type { FalcoVersion } from '../../rules/configuration/falco-version.ts';
 import { lastFolder } from '../../rules/configuration/paths.ts';
 import { hashOfText } from '../records.ts';
 
@@ -26,17 +30,9 @@ export interface FalcoArgumentsPlan {
   readonly findings: readonly Finding[];
 }
 
-/** `rules_files[]=/x` → `rules_files`, `[]`, `/x`. */
-function splitOption(option: string): { key: string; rest: string; value: string } {
-  const equals = option.indexOf('=');
-  const left = equals < 0 ? option : option.slice(0, equals);
-  const [, key = left, rest = ''] = /^([^.[]*)(.*)$/s.exec(left) ?? [];
-  return { key, rest, value: equals < 0 ? '' : option.slice(equals + 1) };
-}
-
 /** Our drop-in folder as a `config_files` item; 0.38 to 0.40 know plain strings only (FACTS 1.4). */
-function configFilesOption(behaviour: FalcoBehaviour): string {
-  return behaviour.optionsAfterDropIns
+function configFilesOption(version: FalcoVersion): string {
+  return version.optionsAfterDropIns
     ? `config_files[]={"path": "${volumePath}", "strategy": "override"}`
     : `config_files[]=${volumePath}`;
 }
@@ -49,15 +45,13 @@ function appendOutputOption(labels: Identity['labels']): string {
 }
 
 /** Whether a `-o` value is our drop-in folder, in this or another version's spelling. */
-function isOurConfigFiles(option: string): boolean {
-  const { key, rest, value } = splitOption(option);
-  if (key !== 'config_files' || rest !== '[]') return false;
+function isOurConfigFiles({ key, path, value = '' }: FalcoOption): boolean {
+  if (key !== 'config_files' || path !== '[]') return false;
   return value === volumePath || ourConfigFilesItem.test(value);
 }
 
-function isOurLast(option: string): boolean {
-  const { key, rest, value } = splitOption(option);
-  return /^rules_files?$/.test(key) && rest === '[]' && value === ourLast;
+function isOurLast({ key, path, value }: FalcoOption): boolean {
+  return /^rules_files?$/.test(key) && path === '[]' && value === ourLast;
 }
 
 /** A text of JSON, as a field's key and value are written. */
@@ -72,8 +66,8 @@ export function isShapedLikeOurFields(option: string): boolean {
 
 function planRules(
   { rulesArgument }: { readonly rulesArgument: string | undefined },
-  users: readonly ReturnType<typeof splitOption>[],
-  behaviour: FalcoBehaviour,
+  users: readonly FalcoOption[],
+  version: FalcoVersion,
 ): { tagRules: boolean; lastKey?: string; findings: Finding[] } {
   if (rulesArgument !== undefined) {
     return {
@@ -83,25 +77,22 @@ function planRules(
   }
   const ruled = users.filter(({ key }) => /^(rules_files?|config_files)$/.test(key));
   // FACTS 1.13: where the key is no list at that moment, our `[]` stops Falco.
-  const whole = ruled.find(({ rest }) => !rest.startsWith('['));
+  const whole = ruled.find(({ path }) => !path.startsWith('['));
   if (whole !== undefined) {
     return {
       tagRules: false,
-      findings: [{ code: 'rules_option_conflict', detail: `-o ${whole.key}${whole.rest}=…` }],
+      findings: [{ code: 'rules_option_conflict', detail: `-o ${whole.key}${whole.path}=…` }],
     };
   }
   // Up to 0.40 options apply before drop-ins: tag-rules takes them into our list (FACTS 1.13).
-  if (!behaviour.optionsAfterDropIns) return { tagRules: true, findings: [] };
+  if (!version.optionsAfterDropIns) return { tagRules: true, findings: [] };
   const files = ruled.filter(({ key }) => key !== 'config_files');
-  const indexed = files.filter(({ rest }) => rest !== '[]');
-  const appended = files.find(({ rest }) => rest === '[]');
+  const indexed = files.filter(({ path }) => path !== '[]');
+  const appended = files.find(({ path }) => path === '[]');
   return {
     tagRules: true,
     ...(appended === undefined ? {} : { lastKey: appended.key }),
-    findings: indexed.map(({ key, rest, value }) => ({
-      code: 'rules_option_untagged',
-      detail: `-o ${key}${rest}=${value}`,
-    })),
+    findings: indexed.map(({ text }) => ({ code: 'rules_option_untagged', detail: `-o ${text}` })),
   };
 }
 
@@ -112,30 +103,28 @@ function planRules(
  */
 export function planFalcoArguments(
   args: readonly string[],
-  behaviour: FalcoBehaviour,
+  version: FalcoVersion,
   identity: Identity,
 ): FalcoArgumentsPlan {
   const parsed = readFalcoArguments(args);
-  const users = parsed.options
-    .filter((option) => !isOurConfigFiles(option) && !isOurLast(option))
-    .map(splitOption);
+  const users = parsed.options.filter((option) => !isOurConfigFiles(option) && !isOurLast(option));
   const findings: Finding[] = [];
 
   const wanted = identity.rules.enabled && identity.tags.length > 0;
-  const rules = wanted ? planRules(parsed, users, behaviour) : { tagRules: false, findings: [] };
+  const rules = wanted ? planRules(parsed, users, version) : { tagRules: false, findings: [] };
   findings.push(...rules.findings);
 
   let appendOutput: string | undefined;
-  const wholeAppendOutput = users.some(({ key, rest }) => key === 'append_output' && !rest.startsWith('['));
+  const wholeAppendOutput = users.some(({ key, path }) => key === 'append_output' && !path.startsWith('['));
   if (Object.keys(identity.labels).length === 0) appendOutput = undefined;
-  else if (!behaviour.objectOptions) findings.push({ code: 'falco_without_extra_fields' });
+  else if (!version.objectOptions) findings.push({ code: 'falco_without_extra_fields' });
   else if (wholeAppendOutput) findings.push({ code: 'fields_option_conflict' });
   else appendOutput = appendOutputOption(identity.labels);
 
   return {
     tagRules: rules.tagRules,
     options: {
-      ...(rules.tagRules ? { configFiles: configFilesOption(behaviour) } : {}),
+      ...(rules.tagRules ? { configFiles: configFilesOption(version) } : {}),
       ...(rules.lastKey === undefined ? {} : { rulesFilesLast: `${rules.lastKey}[]=${ourLast}` }),
       ...(appendOutput === undefined ? {} : { appendOutput }),
     },
@@ -152,8 +141,8 @@ export interface FieldsBefore {
 /** Where in the arguments the value of one of our options is, or -1. */
 type Finder = (args: readonly string[]) => number;
 
-function findOption(isOurs: (option: string) => boolean): Finder {
-  return (args) => args.findIndex((arg, at) => args[at - 1] === '-o' && isOurs(arg));
+function findOption(isOurs: (option: FalcoOption) => boolean): Finder {
+  return (args) => args.findIndex((arg, at) => args[at - 1] === '-o' && isOurs(readFalcoOption(arg)));
 }
 
 /**

@@ -24,8 +24,8 @@ export interface RulesMounts {
 /** Paths that the arguments name: `-c`, and the values of `-o rules_files…`. */
 function pathsInArguments(args: readonly string[]): readonly string[] {
   const { configFile, options } = readFalcoArguments(args);
-  const rules = options.filter((option) => /^(rules_files?|config_files)\b/.test(option));
-  const paths = rules.flatMap((option) => /\/[^"\s]*/.exec(option)?.[0] ?? []);
+  const rules = options.filter(({ key }) => /^(rules_files?|config_files)$/.test(key));
+  const paths = rules.flatMap(({ value = '' }) => /\/[^"\s]*/.exec(value)?.[0] ?? []);
   return [...(configFile === undefined ? [] : [configFile]), ...paths].map((one) =>
     path.posix.resolve('/', one),
   );

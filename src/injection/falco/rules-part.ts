@@ -2,6 +2,7 @@ import type { V1Container, V1PodSpec, V1Volume, V1VolumeMount } from '@kubernete
 import type { Identity } from '../../federation/identity.ts';
 import { noTokenVolumeName, volumeName, volumePath } from '../../federation/names.ts';
 import type { Finding } from '../../reasons/reasons.ts';
+import { readFalcoArguments } from '../../rules/configuration/falco-arguments.ts';
 import { watchTurnedOff } from '../../rules/configuration/watch-config-files.ts';
 import type { PodTemplate } from '../pod-template.ts';
 import { unresolvable } from '../service-names.ts';
@@ -90,7 +91,7 @@ export function planRulesPart(
   const alongside = identity.rules.startup === 'alongside';
   const follows = alongside || (identity.rules.follow && seen.canChange);
   const unwatched: Finding[] =
-    follows && watchTurnedOff(falcoArgs)
+    follows && watchTurnedOff(readFalcoArguments(falcoArgs))
       ? [{ code: 'rules_watch_off', detail: `container ${falco.name}` }]
       : [];
   return {

@@ -10,6 +10,7 @@ import {
   TooLarge,
   unicodeText,
 } from '../../yaml/falco-yaml.ts';
+import type { FalcoOption } from './falco-arguments.ts';
 import { escapeVariables, expandVariables, type Lookup } from './variables.ts';
 
 export interface ConfigScalar {
@@ -147,19 +148,17 @@ type PathStep =
   | { readonly to: 'end' };
 
 /** An `-o` option as Falco reads it; undefined for a key that does not matter here. */
-export function readOption(option: string, objects: boolean): ConfigOption | ConfigRefusal | undefined {
-  const equals = option.indexOf('=');
-  if (equals === -1) return { kind: 'refused', why: `option ${option} has no =` };
-  const match = /^([^.[\\]+)(.*)$/s.exec(option.slice(0, equals));
-  const key = match?.[1] ?? '';
+export function readOption(option: FalcoOption, objects: boolean): ConfigOption | ConfigRefusal | undefined {
+  const { text, key, path, value } = option;
+  if (value === undefined) return { kind: 'refused', why: `option ${text} has no =` };
   if (!keysThatMatter.has(key)) return undefined;
-  const steps = readSteps(match?.[2] ?? '');
+  const steps = readSteps(path);
   if (steps === undefined)
-    return { kind: 'refused', why: `option ${option} has a key that Falco does not understand` };
-  const value = readOptionValue(option.slice(equals + 1), objects);
-  return value === undefined
-    ? { kind: 'refused', why: `option ${option} is not valid YAML` }
-    : { key, steps, value };
+    return { kind: 'refused', why: `option ${text} has a key that Falco does not understand` };
+  const node = readOptionValue(value, objects);
+  return node === undefined
+    ? { kind: 'refused', why: `option ${text} is not valid YAML` }
+    : { key, steps, value: node };
 }
 
 function readSteps(path: string): PathStep[] | undefined {

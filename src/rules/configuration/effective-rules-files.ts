@@ -20,8 +20,8 @@ import {
   readOption,
   setAt,
 } from './config-node.ts';
-import { type FalcoArguments, readFalcoArguments } from './falco-arguments.ts';
-import type { FalcoBehaviour } from './falco-version.ts';
+import { type FalcoArguments, type FalcoOption, readFalcoArguments } from './falco-arguments.ts';
+import type { FalcoVersion } from './falco-version.ts';
 import type { FileSystem } from './file-system.ts';
 import { inFolder, lastFolder, samePath } from './paths.ts';
 import { type Posting, postingOf } from './posting.ts';
@@ -70,7 +70,7 @@ export interface LeftAlone {
 
 export interface EffectiveQuestion {
   readonly fileSystem: FileSystem;
-  readonly behaviour: FalcoBehaviour;
+  readonly version: FalcoVersion;
   /** Falco's own arguments. */
   readonly falcoArguments: readonly string[];
   /** Counts where Falco's arguments have no `-c`: what Falco is told is what it reads. */
@@ -83,7 +83,7 @@ export interface EffectiveQuestion {
 /** Works the list out, or says why the rules are better left alone. Reads config files only. */
 export function effectiveRulesFiles(question: EffectiveQuestion): EffectiveRulesFiles | LeftAlone {
   const given = readFalcoArguments(question.falcoArguments);
-  const refusal = refusalByArguments(given, question.behaviour);
+  const refusal = refusalByArguments(given, question.version);
   if (refusal !== undefined) return refusal;
   return new Configuration(question, given).answer();
 }
@@ -92,14 +92,14 @@ function leftAlone(code: Finding['code'], detail?: string): LeftAlone {
   return { is: 'left_alone', finding: detail === undefined ? { code } : { code, detail } };
 }
 
-function refusalByArguments(given: FalcoArguments, behaviour: FalcoBehaviour): LeftAlone | undefined {
-  if (!behaviour.readsDropIns) return leftAlone('rules_falco_too_old');
+function refusalByArguments(given: FalcoArguments, version: FalcoVersion): LeftAlone | undefined {
+  if (!version.readsDropIns) return leftAlone('rules_falco_too_old');
   if (given.rulesArgument !== undefined)
     return leftAlone('rules_left_to_argument', `-r ${given.rulesArgument}`);
   const unexpanded = given.unexpanded[0];
   if (unexpanded !== undefined) return leftAlone('rules_argument_not_expanded', unexpanded);
-  const whole = given.options.find((option) => /^rules_files?=/.test(option));
-  return whole === undefined ? undefined : leftAlone('rules_left_to_option', whole);
+  const whole = given.options.find(({ key, path }) => /^rules_files?$/.test(key) && path === '');
+  return whole === undefined ? undefined : leftAlone('rules_left_to_option', whole.text);
 }
 
 interface Include {
@@ -126,16 +126,13 @@ class Configuration {
   }
 
   answer(): EffectiveRulesFiles | LeftAlone {
-    return (
-      this.loadMain() ?? (this.question.behaviour.optionsAfterDropIns ? this.newOrder() : this.oldOrder())
-    );
+    return this.loadMain() ?? (this.question.version.optionsAfterDropIns ? this.newOrder() : this.oldOrder());
   }
 
   private newOrder(): EffectiveRulesFiles | LeftAlone {
     const { options } = this.given;
     const failed =
-      this.applyOptions(options.filter((option) => option.startsWith('config_files'))) ??
-      this.mergeIncludes();
+      this.applyOptions(options.filter(({ key }) => key === 'config_files')) ?? this.mergeIncludes();
     if (failed !== undefined) return failed;
     const before = new Map(this.keys);
     return this.applyOptions(options) ?? this.compare(before, this.keys);
@@ -171,12 +168,12 @@ class Configuration {
     return content.is === 'broken' ? leftAlone('rules_config_broken', `${path}: ${content.why}`) : content;
   }
 
-  private applyOptions(options: readonly string[]): LeftAlone | undefined {
-    for (const text of options) {
-      const option = readOption(text, this.question.behaviour.objectOptions);
+  private applyOptions(options: readonly FalcoOption[]): LeftAlone | undefined {
+    for (const one of options) {
+      const option = readOption(one, this.question.version.objectOptions);
       if (option === undefined) continue;
       const value = 'why' in option ? option : setAt(this.get(option.key), option.steps, option.value);
-      if (value.kind === 'refused') return leftAlone('rules_config_refused', `-o ${text}: ${value.why}`);
+      if (value.kind === 'refused') return leftAlone('rules_config_refused', `-o ${one.text}: ${value.why}`);
       if ('key' in option) this.keys.set(option.key, value);
     }
     return undefined;
@@ -209,7 +206,7 @@ class Configuration {
     const items = node.kind === 'list' ? node.items : node.kind === 'scalar' ? [node] : [];
     const includes: Include[] = [];
     for (const item of items) {
-      const include = readInclude(item, this.question.behaviour);
+      const include = readInclude(item, this.question.version);
       if ('why' in include) return include;
       includes.push(include);
     }
@@ -275,7 +272,14 @@ class Configuration {
     const list = this.list(key, listed.items, final.items);
     if (list.is === 'left_alone') return list;
     const watched = !isTurnedOff(after.get(watchKey) ?? absent);
-    return { ...list, watched, posting: postingOf(after, this.given.options) };
+    return {
+      ...list,
+      watched,
+      posting: postingOf(
+        after,
+        this.given.options.map(({ text }) => text),
+      ),
+    };
   }
 
   private list(
@@ -307,11 +311,11 @@ class Configuration {
   }
 }
 
-function readInclude(node: ConfigNode, behaviour: FalcoBehaviour): Include | ConfigRefusal {
-  const plain = behaviour.optionsAfterDropIns ? 'append' : 'replace';
+function readInclude(node: ConfigNode, version: FalcoVersion): Include | ConfigRefusal {
+  const plain = version.optionsAfterDropIns ? 'append' : 'replace';
   if (node.kind === 'scalar') return { ...pathOf(node), strategy: plain, unknown: node.unknown };
   if (node.kind === 'null') return { path: 'null', written: 'null', strategy: plain, unknown: [] };
-  if (node.kind !== 'map' || !behaviour.optionsAfterDropIns)
+  if (node.kind !== 'map' || !version.optionsAfterDropIns)
     return { kind: 'refused', why: 'an item is not a path' };
   const path = node.entries.get('path');
   if (path?.kind !== 'scalar') return { kind: 'refused', why: 'an item has no path' };

@@ -1,13 +1,27 @@
-/** The few of Falco's own command-line arguments that decide which rules files it reads. */
+/** What Falco's own command line says, read once (FACTS 1.4, 1.6, 1.13). */
 export interface FalcoArguments {
   /** The last `-c FILE`. */
   readonly configFile: string | undefined;
-  /** Values of `-o`, `--option`, in order: `key=value`. */
-  readonly options: readonly string[];
+  /** `-o`, `--option`, in order. */
+  readonly options: readonly FalcoOption[];
   /** The first `-r FILE`, '' where nothing follows it: Falco then ignores rules_files (FACTS 1.6). */
   readonly rulesArgument: string | undefined;
+  /** Tags that `-t` and `-T` select rules by (FACTS 1.23). */
+  readonly selectedTags: readonly string[];
+  /** The option with which Falco prints or checks something and ends, as it is written: `-V`; undefined where it runs. */
+  readonly looks: string | undefined;
   /** Arguments that matter here and still hold a `$(NAME)` that Kubernetes did not expand. */
   readonly unexpanded: readonly string[];
+}
+
+/** One `-o` option: `rules_files[]=/x` is `rules_files`, `[]` and `/x`. */
+export interface FalcoOption {
+  readonly text: string;
+  readonly key: string;
+  /** What leads on from the key: indexes, `[]`, further keys. */
+  readonly path: string;
+  /** undefined where there is no `=`: Falco stops. */
+  readonly value: string | undefined;
 }
 
 // Options without a value, of Falco 0.38 to 0.44; whatever else is known takes the next argument.
@@ -20,8 +34,21 @@ const longOptionsWithValue: ReadonlySet<string> = new Set([
 const unexpandedVariable = /\$\([A-Za-z_.-][\w.-]*\)/;
 const keysThatMatter = /^\s*(?:rules_files?|config_files)/;
 
+/**
+ * Options with which Falco prints or checks something and ends (userspace/falco/app/options.cpp and app/actions of
+ * Falco 0.38 to 0.44, where each ends the run; `--list-syscall-events` is older).
+ */
+const looking: ReadonlySet<string> = new Set([
+  ...['h', 'help', 'version', 'support', 'page-size', 'config-schema', 'rule-schema'],
+  ...['V', 'validate', 'dry-run', 'L', 'l', 'i', 'list', 'list-events', 'list-syscall-events'],
+  ...['list-plugins', 'plugin-info', 'gvisor-generate-config'],
+]);
+
+/** As cxxopts reads a flag that is turned off. */
+const isOff = (value: string | undefined): boolean => /^([fF](alse)?|0)$/.test(value ?? '');
+
 /** One option that is given, by the name it is given under; a free word has the name ''. */
-export interface Given {
+interface Given {
   readonly name: string;
   readonly value: string | undefined;
 }
@@ -34,17 +61,33 @@ export function readFalcoArguments(args: readonly string[]): FalcoArguments {
   const given = [...givenOptions(args)];
   const valuesOf = (...names: string[]) =>
     given.flatMap((one) => (names.includes(one.name) && one.value !== undefined ? [one.value] : []));
-  const options = valuesOf('o', 'option');
   const configFile = valuesOf('c').at(-1);
-  const unexpanded = [
-    ...options.filter(hasUnexpandedKeyOrValue),
-    ...(configFile === undefined ? [] : [configFile]).filter((value) => unexpandedVariable.test(value)),
-    ...given
-      .flatMap((one) => (one.name === '' ? [one.value ?? ''] : []))
-      .filter((value) => unexpandedVariable.test(value)),
-  ];
+  const texts = valuesOf('o', 'option');
+  const others = [configFile ?? '', ...given.flatMap((one) => (one.name === '' ? [one.value ?? ''] : []))];
   const rules = given.find((one) => one.name === 'r');
-  return { configFile, options, rulesArgument: rules && (rules.value ?? ''), unexpanded };
+  return {
+    configFile,
+    options: texts.map(readFalcoOption),
+    rulesArgument: rules && (rules.value ?? ''),
+    selectedTags: valuesOf('t', 'T'),
+    looks: lookingOption(given),
+    unexpanded: [
+      ...texts.filter(hasUnexpandedKeyOrValue),
+      ...others.filter((value) => unexpandedVariable.test(value)),
+    ],
+  };
+}
+
+export function readFalcoOption(text: string): FalcoOption {
+  const equals = text.indexOf('=');
+  const left = equals === -1 ? text : text.slice(0, equals);
+  const [, key = left, path = ''] = /^([^.[\\]+)(.*)$/s.exec(left) ?? [];
+  return { text, key, path, value: equals === -1 ? undefined : text.slice(equals + 1) };
+}
+
+function lookingOption(given: readonly Given[]): string | undefined {
+  const one = given.find(({ name, value }) => looking.has(name) && (name.length === 1 || !isOff(value)));
+  return one && (one.name.length === 1 ? `-${one.name}` : `--${one.name}`);
 }
 
 /** An option of ours or of any other key may hold whatever it likes. */
@@ -54,7 +97,7 @@ function hasUnexpandedKeyOrValue(option: string): boolean {
 }
 
 /** Every option in Falco's arguments, in order. */
-export function* givenOptions(args: readonly string[]): Generator<Given> {
+function* givenOptions(args: readonly string[]): Generator<Given> {
   for (let index = 0; index < args.length; index++) {
     const arg = args[index] ?? '';
     if (arg === '--') return;

@@ -1,5 +1,7 @@
-/** What changed between Falco's versions that this room must know (FACTS 1.4, 1.5, 1.13). */
-export interface FalcoBehaviour {
+/** Which Falco an image's tag, an annotation or a flag names, and what it does otherwise than others (FACTS 1.4, 1.5, 1.13). */
+export interface FalcoVersion {
+  /** 44 of `0.44.1`; undefined where the text does not say it: the newest behaviour is assumed. */
+  readonly minor: number | undefined;
   /** Before 0.38 there is no `config_files`, hence no drop-in. */
   readonly readsDropIns: boolean;
   /** From 0.41: options apply after drop-ins, strategies exist; before: options first, drop-ins replace keys. */
@@ -10,14 +12,22 @@ export interface FalcoBehaviour {
   readonly onlyYamlEndings: boolean;
 }
 
-/** `0.44.1`, `v0.40.0`, `0.44.1-debian`; anything else (`latest`, a digest, undefined) counts as new. */
-export function falcoBehaviour(version: string | undefined): FalcoBehaviour {
-  const match = /^v?(\d+)\.(\d+)(?:[.-]|$)/.exec(version ?? '');
-  const minor = match === null || Number(match[1]) > 0 ? Number.POSITIVE_INFINITY : Number(match[2]);
+/** At the beginning, or behind the word `falco` wherever it stands: images with numbers of their own name Falco's so. */
+const numbers = [/^v?0\.(\d+)(?=[.-]|$)/, /(?<![a-z])falco[-_.]?v?0\.(\d+)(?=[^\d]|$)/i];
+
+/**
+ * `0.44.1`, `v0.40.0`, `0.44.1-debian`, `falco-0.40.0`, `1.0.0-falco0.39.2`. Anything else (`latest`, a digest, `1.2.3`,
+ * nothing) does not say it.
+ */
+export function readFalcoVersion(text: string | undefined): FalcoVersion {
+  const read = numbers.flatMap((number) => number.exec(text ?? '')?.[1] ?? [])[0];
+  const minor = read === undefined ? undefined : Number(read);
+  const isFrom = (first: number) => minor === undefined || minor >= first;
   return {
-    readsDropIns: minor >= 38,
-    optionsAfterDropIns: minor >= 41,
-    objectOptions: minor >= 39,
-    onlyYamlEndings: minor >= 41,
+    minor,
+    readsDropIns: isFrom(38),
+    optionsAfterDropIns: isFrom(41),
+    objectOptions: isFrom(39),
+    onlyYamlEndings: isFrom(41),
   };
 }

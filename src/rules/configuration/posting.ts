@@ -3,6 +3,7 @@
  * nowhere can be made to post by a drop-in, unless the arguments say something about it: they are the user's word, and
  * from 0.41 the last one.
  */
+import { readBoolean } from '../../yaml/boolean.ts';
 import { absent, type ConfigNode } from './config-node.ts';
 
 /**
@@ -12,12 +13,9 @@ import { absent, type ConfigNode } from './config-node.ts';
  */
 export type Posting = 'nowhere' | 'somewhere' | 'by_arguments';
 
-/** What yaml-cpp takes for true, quoted or not. */
-const on = /^(?:y|Y|yes|Yes|YES|true|True|TRUE|on|On|ON)$/;
-
 /** A variable that is not known here may hold anything. */
 function isTurnedOn(node: ConfigNode): boolean {
-  return node.kind === 'scalar' && (node.unknown.length > 0 || on.test(node.text));
+  return node.kind === 'scalar' && (node.unknown.length > 0 || readBoolean(node.text) === true);
 }
 
 /**

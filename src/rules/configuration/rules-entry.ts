@@ -2,7 +2,7 @@
 import { posix } from 'node:path';
 import type { Finding } from '../../reasons/reasons.ts';
 import type { RulesFilesEntry } from './effective-rules-files.ts';
-import type { FalcoBehaviour } from './falco-version.ts';
+import type { FalcoVersion } from './falco-version.ts';
 import type { FileSystem } from './file-system.ts';
 import { inFolder } from './paths.ts';
 
@@ -25,7 +25,7 @@ export type EntryContent =
 export function rulesFilesOf(
   fileSystem: FileSystem,
   entry: RulesFilesEntry,
-  behaviour: FalcoBehaviour,
+  version: FalcoVersion,
 ): EntryContent {
   const { path, unknown } = entry;
   if (unknown.length > 0)
@@ -34,15 +34,15 @@ export function rulesFilesOf(
   const look = fileSystem.look(path);
   if (look.is === 'missing') return kept('rules_entry_missing', path);
   if (look.is === 'unreadable') return kept('rules_entry_unreadable', `${path}: ${look.why}`);
-  if (look.is === 'folder') return filesInFolder(fileSystem, path, behaviour);
-  if (look.is === 'other' || !isLoaded(path, behaviour)) return kept('rules_entry_ignored', path);
+  if (look.is === 'folder') return filesInFolder(fileSystem, path, version);
+  if (look.is === 'other' || !isLoaded(path, version)) return kept('rules_entry_ignored', path);
   return { is: 'files', files: [{ path, name: posix.basename(path) }] };
 }
 
-function filesInFolder(fileSystem: FileSystem, folder: string, behaviour: FalcoBehaviour): EntryContent {
+function filesInFolder(fileSystem: FileSystem, folder: string, version: FalcoVersion): EntryContent {
   const listing = fileSystem.list(folder);
   if (listing.is === 'unreadable') return kept('rules_entry_unreadable', `${folder}: ${listing.why}`);
-  const isLoadedFrom = (name: string) => isLoaded(inFolder(folder, name), behaviour);
+  const isLoadedFrom = (name: string) => isLoaded(inFolder(folder, name), version);
   const notUtf8 = listing.notUtf8.find(isLoadedFrom);
   if (notUtf8 !== undefined) return kept('rules_entry_name_not_utf8', inFolder(folder, notUtf8));
   const files: RulesFile[] = [];
@@ -62,8 +62,8 @@ function filesInFolder(fileSystem: FileSystem, folder: string, behaviour: FalcoB
  *     /a/x.yaml  /a/x.yml.yaml  /a.yml.d/x.yaml  /set.yaml/x.yml    are loaded
  *     /a/x.yaml.yaml  /a.yaml.d/x.yaml  /set.yaml/x.yaml            are not
  */
-function isLoaded(path: string, behaviour: FalcoBehaviour): boolean {
-  if (!behaviour.onlyYamlEndings) return true;
+function isLoaded(path: string, version: FalcoVersion): boolean {
+  if (!version.onlyYamlEndings) return true;
   return ['.yaml', '.yml'].some((ending) => {
     const first = path.indexOf(ending);
     return first !== -1 && first === path.length - ending.length;

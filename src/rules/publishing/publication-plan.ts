@@ -148,7 +148,7 @@ class Planning {
   }
 
   private contentOf(entry: RulesFilesEntry): EntryContent {
-    return rulesFilesOf(this.question.fileSystem, entry, this.question.behaviour);
+    return rulesFilesOf(this.question.fileSystem, entry, this.question.version);
   }
 
   /**

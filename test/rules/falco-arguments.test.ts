@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { lookingOption } from '../../src/injection/falco/only-looks.ts';
+import { readFalcoArguments } from '../../src/rules/configuration/falco-arguments.ts';
 
 const looking: readonly (readonly [args: string, option: string])[] = [
   ...['-h', '--help', '--version', '--support', '--page-size', '--config-schema', '--rule-schema'].map(
@@ -35,9 +35,9 @@ const split = (text: string): string[] => text.split(' ').filter((word) => word 
 
 describe('Falco that only looks', () => {
   for (const [args, option] of looking) {
-    test(`falco ${args}: looks`, () => assert.equal(lookingOption(split(args)), option));
+    test(`falco ${args}: looks`, () => assert.equal(readFalcoArguments(split(args)).looks, option));
   }
   for (const args of running) {
-    test(`falco ${args}: runs`, () => assert.equal(lookingOption(split(args)), undefined));
+    test(`falco ${args}: runs`, () => assert.equal(readFalcoArguments(split(args)).looks, undefined));
   }
 });
