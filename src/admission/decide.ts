@@ -1,4 +1,4 @@
-import type { Annotations } from '../federation/identity.ts';
+import type { Annotations } from '../federation/effective-settings.ts';
 import { messageOf } from '../reasons/message-of.ts';
 import { type Finding, reasons, sentenceOf } from '../reasons/reasons.ts';
 import type { Settings } from '../settings/schema.ts';

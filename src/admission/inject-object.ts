@@ -1,5 +1,5 @@
 import type { Operation } from 'fast-json-patch';
-import { type Annotations, effectiveIdentity } from '../federation/identity.ts';
+import { type Annotations, effectiveSettings } from '../federation/effective-settings.ts';
 import { type InjectOptions, inject } from '../injection/inject.ts';
 import { readPodTemplate, templatePath } from '../injection/pod-template.ts';
 import type { Finding } from '../reasons/reasons.ts';
@@ -32,12 +32,12 @@ export function injectObject(
   const template = readPodTemplate(object, path);
   if (template === undefined)
     return { reason: { code: 'pod_malformed', detail: kind }, findings: [], patch: [] };
-  const { identity, findings } = effectiveIdentity(
+  const { effective, findings } = effectiveSettings(
     settings,
     namespaceAnnotations,
     template.metadata?.annotations ?? undefined,
   );
-  const injection = inject(template, identity, { ...options, foundBefore: findings });
+  const injection = inject(template, effective, { ...options, foundBefore: findings });
   const prefix = path.map((key) => `/${key}`).join('');
   return {
     reason: injection.reason,

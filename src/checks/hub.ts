@@ -1,4 +1,4 @@
-import { effectiveIdentity } from '../federation/identity.ts';
+import { effectiveSettings } from '../federation/effective-settings.ts';
 import { readFields } from '../injection/falcosidekick/fields.ts';
 import { imageVersion, isBefore } from '../injection/image.ts';
 import { messageOf } from '../reasons/message-of.ts';
@@ -94,7 +94,7 @@ async function templates(
   if (container === undefined) return [];
   const { values } = await readEnvironment(view, namespace, container);
   const keys = Object.keys(
-    effectiveIdentity(settings, undefined, pod.template.metadata?.annotations).identity.labels,
+    effectiveSettings(settings, undefined, pod.template.metadata?.annotations).effective.labels,
   );
   const [templated, custom] = ['TEMPLATEDFIELDS', 'CUSTOMFIELDS'].map((name) =>
     readFields(values.get(name) ?? ''),

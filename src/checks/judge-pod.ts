@@ -3,7 +3,11 @@ import type { InspectedPod } from '../cluster/index.ts';
 import { assess, type PodState } from '../coverage/assess.ts';
 import { type SeenPod, seePod, statusOf } from '../coverage/seen-pod.ts';
 import { attentionCodes, firstTrouble, type Trouble } from '../coverage/trouble.ts';
-import { type Annotations, effectiveIdentity, type Identity } from '../federation/identity.ts';
+import {
+  type Annotations,
+  type EffectiveSettings,
+  effectiveSettings,
+} from '../federation/effective-settings.ts';
 import { version } from '../federation/names.ts';
 import { findFalco } from '../injection/falco/find-falco.ts';
 import { inject } from '../injection/inject.ts';
@@ -59,7 +63,7 @@ function troubleOfFalco(pod: InspectedPod, { spec }: PodTemplate): Trouble | und
 }
 
 /** Why injection leaves a pod alone, with the particulars, which coverage does not keep. */
-function whyLeft(template: PodTemplate, identity: Identity, { outcome }: SeenPod): Finding {
+function whyLeft(template: PodTemplate, identity: EffectiveSettings, { outcome }: SeenPod): Finding {
   return outcome === 'opted_out' || outcome === 'internal_error'
     ? { code: outcome }
     : inject(template, identity).reason;
@@ -69,7 +73,7 @@ function judged(
   pod: InspectedPod,
   template: PodTemplate,
   seen: SeenPod,
-  identity: Identity,
+  identity: EffectiveSettings,
   now: number,
 ): Judged {
   const { state } = assess(seen, identity, now);
@@ -101,8 +105,8 @@ export function judgePod(
 ): JudgedPod | undefined {
   const template = readPodTemplate(pod, []);
   if (template === undefined) return undefined;
-  const identityOf = (own: Annotations): Identity =>
-    effectiveIdentity(settings, namespaceAnnotations, own).identity;
+  const identityOf = (own: Annotations): EffectiveSettings =>
+    effectiveSettings(settings, namespaceAnnotations, own).effective;
   const seen = seePod(pod, pod.metadata.namespace ?? '', identityOf);
   if (seen === undefined) return undefined;
   return {

@@ -1,4 +1,4 @@
-import type { Identity } from '../federation/identity.ts';
+import type { EffectiveSettings } from '../federation/effective-settings.ts';
 import { version } from '../federation/names.ts';
 import type { Finding } from '../reasons/reasons.ts';
 import type { SeenPod } from './seen-pod.ts';
@@ -47,7 +47,7 @@ function failing({ trouble }: SeenPod, now: number): Finding | undefined {
  * @param identity who the pod is by today's settings
  * @param now milliseconds
  */
-export function assess(pod: SeenPod, identity: Identity, now: number): Assessment {
+export function assess(pod: SeenPod, identity: EffectiveSettings, now: number): Assessment {
   if (pod.outcome === 'injected') return notFederated;
   if (pod.outcome === 'opted_out' || pod.seal === undefined) {
     return { state: 'skipped', reason: { code: pod.outcome }, behind: false };

@@ -1,4 +1,8 @@
-import { type Annotations, effectiveIdentity, type Identity } from '../federation/identity.ts';
+import {
+  type Annotations,
+  type EffectiveSettings,
+  effectiveSettings,
+} from '../federation/effective-settings.ts';
 import type { Settings } from '../settings/schema.ts';
 
 const none = {};
@@ -11,18 +15,18 @@ export function identities(): (
   settings: Settings,
   namespaceAnnotations: Annotations,
   podAnnotations: Annotations,
-) => Identity {
+) => EffectiveSettings {
   let of: Settings | undefined;
-  let known = new WeakMap<object, WeakMap<object, Identity>>();
+  let known = new WeakMap<object, WeakMap<object, EffectiveSettings>>();
   return (settings, namespaceAnnotations, podAnnotations) => {
     if (settings !== of) known = new WeakMap();
     of = settings;
     const [outer, inner] = [namespaceAnnotations ?? none, podAnnotations ?? none];
-    const inNamespace = known.get(outer) ?? new WeakMap<object, Identity>();
+    const inNamespace = known.get(outer) ?? new WeakMap<object, EffectiveSettings>();
     known.set(outer, inNamespace);
     const before = inNamespace.get(inner);
     if (before !== undefined) return before;
-    const { identity } = effectiveIdentity(settings, namespaceAnnotations, podAnnotations);
+    const { effective: identity } = effectiveSettings(settings, namespaceAnnotations, podAnnotations);
     inNamespace.set(inner, identity);
     return identity;
   };

@@ -1,5 +1,5 @@
 import type { V1PodStatus } from '@kubernetes/client-node';
-import type { Annotations, Identity } from '../federation/identity.ts';
+import type { Annotations, EffectiveSettings } from '../federation/effective-settings.ts';
 import {
   copyRulesContainer,
   followRulesContainer,
@@ -71,7 +71,7 @@ function ownAnnotations({ metadata }: PodTemplate): Annotations {
 }
 
 /** The very function that the webhook calls says what it would do: there is one recognition. */
-function outcomeOf(template: PodTemplate, isInjected: boolean, identity: Identity): ReasonCode {
+function outcomeOf(template: PodTemplate, isInjected: boolean, identity: EffectiveSettings): ReasonCode {
   if (template.metadata?.labels?.[injectLabel] === 'disabled') return 'opted_out';
   if (isInjected) return 'already_injected';
   try {
@@ -110,7 +110,7 @@ function isOurs({ spec }: PodTemplate): boolean {
 export function seePod(
   pod: unknown,
   namespace: string,
-  identityOf: (annotations: Annotations) => Identity,
+  identityOf: (annotations: Annotations) => EffectiveSettings,
 ): SeenPod | undefined {
   const template = readPodTemplate(pod, []);
   if (template === undefined || !isOurs(template)) return undefined;

@@ -1,4 +1,4 @@
-import type { Identity } from '../federation/identity.ts';
+import type { EffectiveSettings } from '../federation/effective-settings.ts';
 import type { Finding } from '../reasons/reasons.ts';
 import { type Assessment, assess, type PodState } from './assess.ts';
 import type { SeenPod } from './seen-pod.ts';
@@ -19,7 +19,7 @@ export interface WorkloadSurvey {
 }
 
 /** Who a pod is by today's settings. */
-export type IdentityOf = (namespace: string, pod: SeenPod) => Identity;
+export type IdentityOf = (namespace: string, pod: SeenPod) => EffectiveSettings;
 
 class Tally implements WorkloadSurvey {
   readonly workload: Workload;

@@ -1,5 +1,5 @@
 /** What the objects of a stream say about its pods: namespaces' annotations, and Secrets. */
-import type { Annotations } from '../federation/identity.ts';
+import type { Annotations } from '../federation/effective-settings.ts';
 import { isRecord } from '../injection/record.ts';
 
 export interface Surroundings {

@@ -1,7 +1,7 @@
 /** The parts of a forwarder put together: what it takes, keeps and delivers, and what it tells of that. */
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
-import { effectiveIdentity } from '../federation/identity.ts';
+import { effectiveSettings } from '../federation/effective-settings.ts';
 import { version } from '../federation/names.ts';
 import type { Check } from '../server/health.ts';
 import { bytesOf, priorities, type Settings, secondsOf } from '../settings/schema.ts';
@@ -220,7 +220,7 @@ export class Forwarder {
   }
 
   private marks(): Marks {
-    return effectiveIdentity(this.options.settings(), undefined, undefined).identity;
+    return effectiveSettings(this.options.settings(), undefined, undefined).effective;
   }
 
   private hub() {

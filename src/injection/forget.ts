@@ -1,5 +1,5 @@
 import type { V1Container, V1PodSpec } from '@kubernetes/client-node';
-import type { Identity } from '../federation/identity.ts';
+import type { EffectiveSettings } from '../federation/effective-settings.ts';
 import {
   copyRulesContainer,
   followRulesContainer,
@@ -84,10 +84,10 @@ function withoutLostMounts(container: V1Container, spec: V1PodSpec, { added }: S
 }
 
 /** The template ready for injection: containers of ours from other settings hold nothing but their names. */
-export function withoutOldContents(template: PodTemplate, identity: Identity): PodTemplate {
+export function withoutOldContents(template: PodTemplate, effective: EffectiveSettings): PodTemplate {
   const status = readStatus(template);
   if (status === undefined) return template;
-  const isSame = status.settings === identity.hash && status.version === version;
+  const isSame = status.settings === effective.hash && status.version === version;
   const { spec } = template;
   const change = (list: ListName) => (containers: readonly V1Container[]) =>
     containers.map((one) => {

@@ -1,5 +1,5 @@
 import type { Operation } from 'fast-json-patch';
-import type { Identity } from '../federation/identity.ts';
+import type { EffectiveSettings } from '../federation/effective-settings.ts';
 import { injectLabel } from '../federation/names.ts';
 import type { Finding } from '../reasons/reasons.ts';
 import { type FalcoContainer, findFalco } from './falco/find-falco.ts';
@@ -50,7 +50,7 @@ export interface InjectOptions {
   /** Values of a Secret in the template's namespace, by key; `undefined` for one that is not known. */
   readonly secretOf?: SecretOf;
   readonly seenAs?: SeenAs;
-  /** What was found while the identity was worked out: the status annotation names it too. */
+  /** What was found while the effective was worked out: the status annotation names it too. */
   readonly foundBefore?: readonly Finding[];
 }
 
@@ -58,7 +58,7 @@ export interface InjectOptions {
 function injectParts(
   template: PodTemplate,
   found: Found,
-  identity: Identity,
+  effective: EffectiveSettings,
   { secretOf = () => undefined, seenAs = 'file' }: InjectOptions,
 ): Part {
   let part: Part = { template, added: [], findings: found.findings };
@@ -70,12 +70,12 @@ function injectParts(
       ...(part.records === undefined ? {} : { records: { ...part.records, ...next.records } }),
     };
   };
-  if (found.falco !== undefined) then(injectFalco(part.template, found.falco, identity, seenAs));
+  if (found.falco !== undefined) then(injectFalco(part.template, found.falco, effective, seenAs));
   if (found.falcosidekick !== undefined) {
     const { index } = found.falcosidekick;
     const container = part.template.spec.containers[index];
     if (container !== undefined) {
-      then(injectFalcosidekick(part.template, { index, container }, identity, secretOf));
+      then(injectFalcosidekick(part.template, { index, container }, effective, secretOf));
     }
   }
   return part;
@@ -89,7 +89,11 @@ function injectParts(
  *
  * @param template as `readPodTemplate` returns it
  */
-export function inject(template: PodTemplate, identity: Identity, options: InjectOptions = {}): Injection {
+export function inject(
+  template: PodTemplate,
+  effective: EffectiveSettings,
+  options: InjectOptions = {},
+): Injection {
   const unchanged = (reason: Finding, findings: readonly Finding[] = []): Injection => ({
     reason,
     findings,
@@ -97,17 +101,17 @@ export function inject(template: PodTemplate, identity: Identity, options: Injec
     patch: [],
   });
   if (template.metadata?.labels?.[injectLabel] === 'disabled') return unchanged({ code: 'opted_out' });
-  const start = withoutOldContents(withoutMadeUpArguments(template), identity);
+  const start = withoutOldContents(withoutMadeUpArguments(template), effective);
   const found = find(start);
   if (found.falco === undefined && found.falcosidekick === undefined) {
     const [first, ...others] = found.findings;
     return unchanged(first ?? { code: 'not_falco' }, others);
   }
-  const part = injectParts(start, found, identity, options);
+  const part = injectParts(start, found, effective, options);
   const isOurs = part.added.length > 0 || Object.keys(part.records ?? {}).length > 0;
   const rest = withoutLeftovers(part.template, readStatus(template), part.added);
   const result = isOurs
-    ? withStatus(rest, identity, { ...part, findings: [...(options.foundBefore ?? []), ...part.findings] })
+    ? withStatus(rest, effective, { ...part, findings: [...(options.foundBefore ?? []), ...part.findings] })
     : withoutStatus(rest);
   const patch = patchBetween(template, result);
   if (patch.length > 0) {

@@ -1,5 +1,5 @@
 import type { V1PodSpec } from '@kubernetes/client-node';
-import type { Identity } from '../federation/identity.ts';
+import type { EffectiveSettings } from '../federation/effective-settings.ts';
 import type { Finding } from '../reasons/reasons.ts';
 import type { PodTemplate, SeenAs } from './pod-template.ts';
 import { readStatus, type Status } from './status.ts';
@@ -29,7 +29,11 @@ function isOurs(name: string, before: Status | undefined): boolean {
  * that names none they are left to its pods where those are met too; in a file they must be, as our image may not be
  * pulled without, and that is told.
  */
-export function planPullSecrets(template: PodTemplate, { rules }: Identity, seenAs: SeenAs): PullSecrets {
+export function planPullSecrets(
+  template: PodTemplate,
+  { rules }: EffectiveSettings,
+  seenAs: SeenAs,
+): PullSecrets {
   const before = readStatus(template);
   const users = namesIn(template.spec).filter((name) => !isOurs(name, before));
   const names = rules.imagePullSecrets.filter((name) => !users.includes(name));

@@ -1,4 +1,4 @@
-import type { Identity } from '../federation/identity.ts';
+import type { EffectiveSettings } from '../federation/effective-settings.ts';
 import { clusterKey, statusAnnotation, version } from '../federation/names.ts';
 import type { Finding } from '../reasons/reasons.ts';
 import type { PodTemplate } from './pod-template.ts';
@@ -56,12 +56,12 @@ export interface Outcome {
   readonly records?: ChangeRecords;
 }
 
-function statusFor(identity: Identity, { added, findings, records }: Outcome): string {
+function statusFor(effective: EffectiveSettings, { added, findings, records }: Outcome): string {
   const codes = [...new Set(findings.map(({ code }) => code))].sort();
   return JSON.stringify({
     version,
-    cluster: identity.cluster,
-    settings: identity.hash,
+    cluster: effective.cluster,
+    settings: effective.hash,
     added,
     ...(codes.length === 0 ? {} : { findings: codes }),
     ...(records === undefined ? {} : { records }),
@@ -69,17 +69,21 @@ function statusFor(identity: Identity, { added, findings, records }: Outcome): s
 }
 
 /** The template with our label and status annotation. */
-export function withStatus(template: PodTemplate, identity: Identity, outcome: Outcome): PodTemplate {
+export function withStatus(
+  template: PodTemplate,
+  effective: EffectiveSettings,
+  outcome: Outcome,
+): PodTemplate {
   const { metadata } = template;
-  const status = statusFor(identity, outcome);
+  const status = statusFor(effective, outcome);
   const { labels, annotations } = metadata ?? {};
-  if (labels?.[clusterKey] === identity.cluster && annotations?.[statusAnnotation] === status)
+  if (labels?.[clusterKey] === effective.cluster && annotations?.[statusAnnotation] === status)
     return template;
   return {
     ...template,
     metadata: {
       ...metadata,
-      labels: { ...labels, [clusterKey]: identity.cluster },
+      labels: { ...labels, [clusterKey]: effective.cluster },
       annotations: { ...annotations, [statusAnnotation]: status },
     },
   };

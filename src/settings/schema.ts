@@ -382,7 +382,7 @@ function waysMixed({ role, hub: spokesHub, forwarder: section }: Ways): [path: s
   return wrong;
 }
 
-/** What `federation.yaml` says, defaults filled in (but for labels and tags: see federation/identity.ts). */
+/** What `federation.yaml` says, defaults filled in (but for labels and tags: see federation/effective-settings.ts). */
 export type Settings = z.output<typeof settingsSchema>;
 
 const completed = new WeakMap<Settings, Settings>();

@@ -3,7 +3,7 @@ import jsonPatch from 'fast-json-patch';
 import { injectObject } from '../../src/admission/inject-object.ts';
 import { type SeenPod, seePod } from '../../src/coverage/seen-pod.ts';
 import type { IdentityOf } from '../../src/coverage/survey.ts';
-import { effectiveIdentity } from '../../src/federation/identity.ts';
+import { effectiveSettings } from '../../src/federation/effective-settings.ts';
 import type { Settings } from '../../src/settings/schema.ts';
 import { settingsFrom } from '../injection/pods.ts';
 
@@ -57,10 +57,10 @@ export function pod(parts: PodParts = {}): unknown {
 }
 
 export const identityOf: IdentityOf = (_namespace, { annotations }) =>
-  effectiveIdentity(today, undefined, annotations).identity;
+  effectiveSettings(today, undefined, annotations).effective;
 
 export function seen(parts: PodParts = {}, settings = today, namespace = 'falco'): SeenPod | undefined {
-  return seePod(pod(parts), namespace, (own) => effectiveIdentity(settings, undefined, own).identity);
+  return seePod(pod(parts), namespace, (own) => effectiveSettings(settings, undefined, own).effective);
 }
 
 type Statuses = NonNullable<V1PodStatus['containerStatuses']>;

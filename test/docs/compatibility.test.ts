@@ -1,7 +1,7 @@
 /** docs/compatibility.md says what the code does, and which versions the tests run. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { effectiveIdentity } from '../../src/federation/identity.ts';
+import { effectiveSettings } from '../../src/federation/effective-settings.ts';
 import { inject } from '../../src/injection/inject.ts';
 import { settingsFrom } from '../injection/pods.ts';
 import { textOf } from './pages.ts';
@@ -23,7 +23,7 @@ function required(file: string, module: string): string {
   return version ?? assert.fail(`${file}: ${module}`);
 }
 
-const { identity } = effectiveIdentity(
+const { effective } = effectiveSettings(
   settingsFrom('cluster: staging\nhub: {address: "https://hub.corp.net"}\n'),
   undefined,
   undefined,
@@ -37,7 +37,7 @@ interface Own {
 function injected(image: string, name: string, { args = [], fields = '' }: Own) {
   const env = [{ name: 'CUSTOMFIELDS', value: fields }];
   const container = { name, image, env, ...(args.length === 0 ? {} : { args: [...args] }) };
-  return inject({ spec: { containers: [container] } }, identity, { seenAs: 'pod' });
+  return inject({ spec: { containers: [container] } }, effective, { seenAs: 'pod' });
 }
 
 describe('docs/compatibility.md', () => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { V1Container } from '@kubernetes/client-node';
 import fc from 'fast-check';
-import { effectiveIdentity } from '../../src/federation/identity.ts';
+import { effectiveSettings } from '../../src/federation/effective-settings.ts';
 import { inject } from '../../src/injection/inject.ts';
 import type { Settings } from '../../src/settings/schema.ts';
 import { environmentOf, pairsOf, panicsAtStart, type Secrets } from './falcosidekick-model.ts';
@@ -92,9 +92,9 @@ const settings: fc.Arbitrary<Settings> = fc.constantFrom(
 );
 
 function injected(container: V1Container, chosen: Settings, secrets: Secrets): V1Container {
-  const { identity } = effectiveIdentity(chosen, undefined, undefined);
+  const { effective } = effectiveSettings(chosen, undefined, undefined);
   const template = frozen({ spec: { containers: [container] } });
-  const [first] = inject(template, identity, { secretOf: (name) => secrets.get(name) }).template.spec
+  const [first] = inject(template, effective, { secretOf: (name) => secrets.get(name) }).template.spec
     .containers;
   assert.ok(first);
   return first;
@@ -178,7 +178,7 @@ describe('falcosidekick with what is injected', () => {
 
   test('an address in a Secret that is read is kept, and told with the Secret’s name', () => {
     const secrets: Secrets = new Map([['own', new Map([['WEBHOOK_ADDRESS', 'https://mine.example']])]]);
-    const { identity } = effectiveIdentity(
+    const { effective } = effectiveSettings(
       settingsFrom('cluster: north\nhub: {through: falcosidekick, address: "https://hub.example"}\n'),
       undefined,
       undefined,
@@ -189,12 +189,12 @@ describe('falcosidekick with what is injected', () => {
       envFrom: [{ secretRef: { name: 'own' } }],
     };
     const template = { spec: { containers: [container] } };
-    const read = inject(template, identity, { secretOf: (name) => secrets.get(name) });
+    const read = inject(template, effective, { secretOf: (name) => secrets.get(name) });
     assert.deepEqual(read.template.spec.containers[0]?.env, [{ name: 'CUSTOMFIELDS', value: 'env:north' }]);
     assert.deepEqual(read.findings, [
       { code: 'hub_address_kept', detail: 'container falcosidekick, Secret own' },
     ]);
-    const unread = inject(template, identity);
+    const unread = inject(template, effective);
     assert.deepEqual(
       unread.findings.map(({ code, detail }) => [code, detail]),
       [
@@ -209,14 +209,14 @@ describe('falcosidekick with what is injected', () => {
       ['own', new Map([['PROMETHEUS_EXTRALABELS', 'proc.name, data.center']])],
     ]);
     const settings = settingsFrom('cluster: control\nrole: hub\nlabels: {env: control, data_center: d1}\n');
-    const { identity } = effectiveIdentity(settings, undefined, undefined);
+    const { effective } = effectiveSettings(settings, undefined, undefined);
     const container: V1Container = {
       name: 'falcosidekick',
       image: 'falcosidekick:2.32.0',
       envFrom: [{ secretRef: { name: 'own' } }],
     };
     const template = { spec: { containers: [container] } };
-    const { findings, template: after } = inject(template, identity, {
+    const { findings, template: after } = inject(template, effective, {
       secretOf: (name) => secrets.get(name),
     });
     assert.deepEqual(findings, [{ code: 'field_is_extra_label', detail: 'data_center' }]);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import fastJsonPatch, { type Operation } from 'fast-json-patch';
-import { effectiveIdentity } from '../../src/federation/identity.ts';
+import { effectiveSettings } from '../../src/federation/effective-settings.ts';
 import { inject } from '../../src/injection/inject.ts';
 import type { PodTemplate } from '../../src/injection/pod-template.ts';
 import type { Settings } from '../../src/settings/schema.ts';
@@ -71,8 +71,8 @@ function stored(template: PodTemplate): PodTemplate {
 }
 
 function injected(template: PodTemplate, settings: Settings): PodTemplate {
-  const { identity } = effectiveIdentity(settings, undefined, undefined);
-  const { patch } = inject(frozen(template), identity);
+  const { effective } = effectiveSettings(settings, undefined, undefined);
+  const { patch } = inject(frozen(template), effective);
   const sent: Operation[] = JSON.parse(JSON.stringify(patch));
   return fastJsonPatch.applyPatch(structuredClone(template), sent, true).newDocument;
 }

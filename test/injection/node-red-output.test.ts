@@ -3,14 +3,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { V1Container, V1EnvVar, V1Pod } from '@kubernetes/client-node';
 import fc from 'fast-check';
-import { effectiveIdentity } from '../../src/federation/identity.ts';
+import { effectiveSettings } from '../../src/federation/effective-settings.ts';
 import { inject } from '../../src/injection/inject.ts';
 import type { PodTemplate } from '../../src/injection/pod-template.ts';
 import { settingsFrom } from './pods.ts';
 import { recordedReviews } from './reviews.ts';
 
 const settings = settingsFrom('cluster: staging\nhub: {address: "https://hub.example"}\n');
-const { identity } = effectiveIdentity(settings, undefined, undefined);
+const { effective } = effectiveSettings(settings, undefined, undefined);
 
 function withoutNodeRed(env: readonly V1EnvVar[] | null | undefined): readonly V1EnvVar[] {
   return (env ?? []).filter(({ name }) => !name.startsWith('NODERED_'));
@@ -18,8 +18,8 @@ function withoutNodeRed(env: readonly V1EnvVar[] | null | undefined): readonly V
 
 /** Asserts that falcosidekick containers differ by NODERED_* only, and others not at all. */
 function assertOnlyNodeRed(before: PodTemplate): void {
-  const { template: after, patch } = inject(before, identity);
-  assert.deepEqual(inject(after, identity).patch, []);
+  const { template: after, patch } = inject(before, effective);
+  assert.deepEqual(inject(after, effective).patch, []);
   assert.deepEqual(after.spec.volumes, before.spec.volumes);
   after.spec.containers.forEach((one, at) => {
     const was = before.spec.containers[at];

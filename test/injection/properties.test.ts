@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import type { V1Container } from '@kubernetes/client-node';
 import fc from 'fast-check';
 import fastJsonPatch, { type Operation } from 'fast-json-patch';
-import { effectiveIdentity } from '../../src/federation/identity.ts';
+import { effectiveSettings } from '../../src/federation/effective-settings.ts';
 import { inject } from '../../src/injection/inject.ts';
 import { type PodTemplate, readPodTemplate, templatePath } from '../../src/injection/pod-template.ts';
 import type { Settings } from '../../src/settings/schema.ts';
@@ -11,8 +11,8 @@ import { assertAcceptable, frozen, podTemplates, settingsFrom, settingsTexts } f
 import { recordedReviews } from './reviews.ts';
 
 function injected(template: PodTemplate, settings: Settings) {
-  const { identity } = effectiveIdentity(settings, undefined, template.metadata?.annotations);
-  return inject(template, identity);
+  const { effective } = effectiveSettings(settings, undefined, template.metadata?.annotations);
+  return inject(template, effective);
 }
 
 function applied(template: PodTemplate, patch: readonly Operation[]): PodTemplate {

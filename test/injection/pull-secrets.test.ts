@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { effectiveIdentity } from '../../src/federation/identity.ts';
+import { effectiveSettings } from '../../src/federation/effective-settings.ts';
 import { inject } from '../../src/injection/inject.ts';
 import type { PodTemplate, SeenAs } from '../../src/injection/pod-template.ts';
 import { settingsFrom } from './pods.ts';
 
 const identityBy = (settings: string) =>
-  effectiveIdentity(settingsFrom(settings), undefined, undefined).identity;
+  effectiveSettings(settingsFrom(settings), undefined, undefined).effective;
 const asking = identityBy('cluster: staging\nrules: {imagePullSecrets: [mirror]}\n');
 const silent = identityBy('cluster: staging\n');
 
@@ -19,8 +19,8 @@ function falco(...secrets: readonly string[]): PodTemplate {
   };
 }
 
-function injected(template: PodTemplate, seenAs: SeenAs, identity = asking) {
-  const { template: after, findings } = inject(template, identity, { seenAs });
+function injected(template: PodTemplate, seenAs: SeenAs, effective = asking) {
+  const { template: after, findings } = inject(template, effective, { seenAs });
   return {
     after,
     secrets: after.spec.imagePullSecrets?.map(({ name }) => name),

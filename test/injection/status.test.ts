@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { effectiveIdentity } from '../../src/federation/identity.ts';
+import { effectiveSettings } from '../../src/federation/effective-settings.ts';
 import { statusAnnotation } from '../../src/federation/names.ts';
 import { inject } from '../../src/injection/inject.ts';
 import type { PodTemplate } from '../../src/injection/pod-template.ts';
@@ -12,8 +12,8 @@ const settings = settingsFrom(
 );
 
 function injected(template: PodTemplate): PodTemplate {
-  const { identity, findings } = effectiveIdentity(settings, undefined, template.metadata?.annotations);
-  return inject(template, identity, { foundBefore: findings }).template;
+  const { effective, findings } = effectiveSettings(settings, undefined, template.metadata?.annotations);
+  return inject(template, effective, { foundBefore: findings }).template;
 }
 
 function pod(...args: string[]): PodTemplate {

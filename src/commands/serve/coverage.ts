@@ -18,7 +18,7 @@ import { type RestartState, type Restarts, restarts, tellStep } from '../../cove
 import { type SeenPod, seePod } from '../../coverage/seen-pod.ts';
 import { type IdentityOf, survey, type WorkloadSurvey } from '../../coverage/survey.ts';
 import { tellCoverage } from '../../coverage/tell-coverage.ts';
-import type { Annotations } from '../../federation/identity.ts';
+import type { Annotations } from '../../federation/effective-settings.ts';
 import { messageOf } from '../../reasons/message-of.ts';
 import type { Check } from '../../server/health.ts';
 import type { PodCounts } from '../../server/metrics.ts';

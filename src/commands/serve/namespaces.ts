@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { type ClusterConnection, watchNamespaces } from '../../cluster/index.ts';
-import type { Annotations } from '../../federation/identity.ts';
+import type { Annotations } from '../../federation/effective-settings.ts';
 import type { Check } from '../../server/health.ts';
 
 /** What is known of the opted-in namespaces. */

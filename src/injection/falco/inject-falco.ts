@@ -1,5 +1,5 @@
 import type { V1Container, V1PodSpec, V1VolumeMount } from '@kubernetes/client-node';
-import type { Identity } from '../../federation/identity.ts';
+import type { EffectiveSettings } from '../../federation/effective-settings.ts';
 import type { Finding, ReasonCode } from '../../reasons/reasons.ts';
 import { type FalcoVersion, readFalcoVersion } from '../../rules/configuration/falco-version.ts';
 import { imageTag } from '../image.ts';
@@ -55,7 +55,7 @@ export function withoutMadeUpArguments(template: PodTemplate): PodTemplate {
 export function injectFalco(
   template: PodTemplate,
   found: FalcoContainer,
-  identity: Identity,
+  effective: EffectiveSettings,
   seenAs: SeenAs,
 ): Part {
   const { container } = found;
@@ -64,12 +64,12 @@ export function injectFalco(
     added: [],
     findings: [{ code, detail: container.image ?? 'no image' }],
   });
-  const version = readFalcoVersion(identity.falcoVersion ?? imageTag(container.image));
+  const version = readFalcoVersion(effective.falcoVersion ?? imageTag(container.image));
   if (!version.readsDropIns) return refused('falco_too_old');
-  const command = found.byImage ? commandOfImage(container.image, identity.falcoVersion) : undefined;
+  const command = found.byImage ? commandOfImage(container.image, effective.falcoVersion) : undefined;
   if (found.byImage && command === undefined) return refused('falco_image_command_unknown');
   const args = command?.slice(1) ?? found.args;
-  const plan = planFalcoArguments(args, version, identity);
+  const plan = planFalcoArguments(args, version, effective);
   const before = fieldsBefore(readStatus(template));
   const users = withoutOurOptions(args, before);
   const { appendOutput, ...rulesOptions } = plan.options;
@@ -77,12 +77,12 @@ export function injectFalco(
   const fields = appendOutput === undefined || users.includes(appendOutput) ? {} : { appendOutput };
   const { rulesFilesLast } = rulesOptions;
   const falcoArgs = [...users, ...(rulesFilesLast === undefined ? [] : ['-o', rulesFilesLast])];
-  const rules = plan.tagRules ? tagRules(template, container, identity, falcoArgs) : leftAlone([]);
+  const rules = plan.tagRules ? tagRules(template, container, effective, falcoArgs) : leftAlone([]);
   const isTagged = rules.volumes.length > 0;
   const options: OurOptions = { ...(isTagged ? rulesOptions : {}), ...fields };
   const argued = withArguments(container, command ?? container.args ?? [], options, before);
   const falco = withMounts(argued, rules.mounts);
-  const pulling = isTagged ? planPullSecrets(template, identity, seenAs) : noPullSecrets;
+  const pulling = isTagged ? planPullSecrets(template, effective, seenAs) : noPullSecrets;
   const spec = withPullSecrets(withParts(template.spec, found.index, falco, rules), pulling);
   return {
     template: { ...template, spec },
@@ -105,12 +105,12 @@ export function injectFalco(
 function tagRules(
   template: PodTemplate,
   falco: V1Container,
-  identity: Identity,
+  effective: EffectiveSettings,
   falcoArgs: readonly string[],
 ): RulesPart {
-  const { image } = identity.rules;
+  const { image } = effective.rules;
   if (image === undefined) return leftAlone([{ code: 'image_unknown' }]);
-  return planRulesPart(template, falco, identity, image, falcoArgs);
+  return planRulesPart(template, falco, effective, image, falcoArgs);
 }
 
 /** What is ours in the pod, but for arguments that were made up. */

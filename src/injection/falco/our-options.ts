@@ -1,4 +1,4 @@
-import type { Identity } from '../../federation/identity.ts';
+import type { EffectiveSettings } from '../../federation/effective-settings.ts';
 import { volumePath } from '../../federation/names.ts';
 import type { Finding } from '../../reasons/reasons.ts';
 import {
@@ -37,7 +37,7 @@ function configFilesOption(version: FalcoVersion): string {
     : `config_files[]=${volumePath}`;
 }
 
-function appendOutputOption(labels: Identity['labels']): string {
+function appendOutputOption(labels: EffectiveSettings['labels']): string {
   const fields = Object.entries(labels).map(
     ([key, value]) => `{${JSON.stringify(key)}: ${JSON.stringify(value)}}`,
   );
@@ -104,22 +104,22 @@ function planRules(
 export function planFalcoArguments(
   args: readonly string[],
   version: FalcoVersion,
-  identity: Identity,
+  effective: EffectiveSettings,
 ): FalcoArgumentsPlan {
   const parsed = readFalcoArguments(args);
   const users = parsed.options.filter((option) => !isOurConfigFiles(option) && !isOurLast(option));
   const findings: Finding[] = [];
 
-  const wanted = identity.rules.enabled && identity.tags.length > 0;
+  const wanted = effective.rules.enabled && effective.tags.length > 0;
   const rules = wanted ? planRules(parsed, users, version) : { tagRules: false, findings: [] };
   findings.push(...rules.findings);
 
   let appendOutput: string | undefined;
   const wholeAppendOutput = users.some(({ key, path }) => key === 'append_output' && !path.startsWith('['));
-  if (Object.keys(identity.labels).length === 0) appendOutput = undefined;
+  if (Object.keys(effective.labels).length === 0) appendOutput = undefined;
   else if (!version.objectOptions) findings.push({ code: 'falco_without_extra_fields' });
   else if (wholeAppendOutput) findings.push({ code: 'fields_option_conflict' });
-  else appendOutput = appendOutputOption(identity.labels);
+  else appendOutput = appendOutputOption(effective.labels);
 
   return {
     tagRules: rules.tagRules,

@@ -41,9 +41,9 @@ const copyName = 'image';
  * @returns what it adds to the pod; or the reason why the rules are left in the image
  */
 export function planCopying(inputs: ContainerInputs, seen: RulesMounts): CopyPart | Finding {
-  const { identity, spec, falco } = inputs;
+  const { effective, spec, falco } = inputs;
   const left = (why = ''): Finding => ({ code: 'rules_in_image', detail: `container ${falco.name}${why}` });
-  const { startup, inImage } = identity.rules;
+  const { startup, inImage } = effective.rules;
   if (startup !== 'init' || inImage !== 'copy') return left();
   // What the image has in its place would be published instead of what Falco sees there.
   if (seen.unseenBelow !== undefined) return left(`, whose mount ${seen.unseenBelow} is left out`);
@@ -69,7 +69,7 @@ function placeCopier(inputs: ContainerInputs): V1Container {
     name: placeCopierContainer,
     image: inputs.image,
     args: ['place', toolsVolumePath],
-    resources: inputs.identity.rules.resources,
+    resources: inputs.effective.rules.resources,
     volumeMounts: [toolsMount],
   });
 }
@@ -83,7 +83,7 @@ function copyRules(inputs: ContainerInputs, falcoImage: string): V1Container {
     args: ['copy', configFolder, `${volumePath}/${copyName}`],
     // The image's own may be a folder that our user may not enter: the container would not start.
     workingDir: '/',
-    resources: inputs.identity.rules.resources,
+    resources: inputs.effective.rules.resources,
     volumeMounts: [
       { ...toolsMount, readOnly: true },
       { name: volumeName, mountPath: volumePath },

@@ -1,5 +1,5 @@
 import type { V1Container, V1PodSpec, V1Volume, V1VolumeMount } from '@kubernetes/client-node';
-import type { Identity } from '../../federation/identity.ts';
+import type { EffectiveSettings } from '../../federation/effective-settings.ts';
 import { noTokenVolumeName, volumeName, volumePath } from '../../federation/names.ts';
 import type { Finding } from '../../reasons/reasons.ts';
 import { readFalcoArguments } from '../../rules/configuration/falco-arguments.ts';
@@ -42,9 +42,9 @@ function inOurWay({ spec }: PodTemplate, falco: V1Container): string | undefined
  * Settings for this pod. One that ends would not if something of ours went on for ever in it, so there the rules are
  * tagged before Falco starts, and that is all.
  */
-function forPod(identity: Identity, { restartPolicy }: V1PodSpec): Identity {
+function forPod(effective: EffectiveSettings, { restartPolicy }: V1PodSpec): EffectiveSettings {
   const ends = typeof restartPolicy === 'string' && restartPolicy !== 'Always';
-  return ends ? { ...identity, rules: { ...identity.rules, startup: 'init', follow: false } } : identity;
+  return ends ? { ...effective, rules: { ...effective.rules, startup: 'init', follow: false } } : effective;
 }
 
 /** What tagging the rules adds to a pod; all empty where they are left alone. */
@@ -72,24 +72,24 @@ export function leftAlone(findings: readonly Finding[]): RulesPart {
 export function planRulesPart(
   template: PodTemplate,
   falco: V1Container,
-  settings: Identity,
+  settings: EffectiveSettings,
   image: string,
   falcoArgs: readonly string[],
 ): RulesPart {
   const { spec } = template;
-  const identity = forPod(settings, spec);
+  const effective = forPod(settings, spec);
   const seen = rulesMounts(spec, falco, falcoArgs);
   const taken = inOurWay(template, falco);
   if (taken !== undefined) return leftAlone([...seen.findings, { code: 'volume_name_taken', detail: taken }]);
-  const inputs = { identity, spec, falco, image };
+  const inputs = { effective, spec, falco, image };
   const inImage = seen.rulesInImage && !bringsRulesBeside(spec);
   const planned = inImage ? planCopying(inputs, seen) : nothingToCopy;
   const [copy, findings] =
     'code' in planned ? [nothingToCopy, [...seen.findings, planned]] : [planned, seen.findings];
   if (!seen.anyRules && copy === nothingToCopy) return leftAlone(findings);
   const tagging = { ...inputs, falcoArgs, mounts: [...copy.mounts, ...seen.mounts] };
-  const alongside = identity.rules.startup === 'alongside';
-  const follows = alongside || (identity.rules.follow && seen.canChange);
+  const alongside = effective.rules.startup === 'alongside';
+  const follows = alongside || (effective.rules.follow && seen.canChange);
   const unwatched: Finding[] =
     follows && watchTurnedOff(readFalcoArguments(falcoArgs))
       ? [{ code: 'rules_watch_off', detail: `container ${falco.name}` }]
@@ -100,6 +100,6 @@ export function planRulesPart(
     init: alongside ? [] : [...copy.init, tagRules(tagging)],
     // Alongside, the side container does the first tagging too.
     side: follows ? [followRules(tagging)] : [],
-    findings: [...findings, ...unwatched, ...unresolvable(spec, identity)],
+    findings: [...findings, ...unwatched, ...unresolvable(spec, effective)],
   };
 }

@@ -5,7 +5,7 @@ import type {
   V1Volume,
   V1VolumeMount,
 } from '@kubernetes/client-node';
-import type { Identity } from '../../federation/identity.ts';
+import type { EffectiveSettings } from '../../federation/effective-settings.ts';
 import {
   followRulesContainer,
   noTokenVolumeName,
@@ -19,7 +19,7 @@ import { containersOf } from '../pod-template.ts';
 
 /** What every container of ours is made from. */
 export interface ContainerInputs {
-  readonly identity: Identity;
+  readonly effective: EffectiveSettings;
   readonly spec: V1PodSpec;
   readonly falco: V1Container;
   /** Of the webhook: what our containers run. */
@@ -87,7 +87,9 @@ export const noToken: { readonly volume: V1Volume; readonly mount: V1VolumeMount
 
 /** What a container of ours runs, with what. */
 type OwnPart = Required<Pick<V1Container, 'name' | 'image' | 'args' | 'volumeMounts'>> &
-  Pick<V1Container, 'command' | 'workingDir'> & { readonly resources: Identity['rules']['resources'] };
+  Pick<V1Container, 'command' | 'workingDir'> & {
+    readonly resources: EffectiveSettings['rules']['resources'];
+  };
 
 /** A container of ours: pulled as Falco is, and with no more rights than it needs. */
 export function ownContainer({ spec, falco }: ContainerInputs, part: OwnPart): V1Container {
@@ -111,20 +113,20 @@ interface TaggingPart {
 }
 
 function taggingContainer(inputs: TaggingInputs, { name, resources, flags }: TaggingPart): V1Container {
-  const { identity, falco, falcoArgs, mounts } = inputs;
-  const tag = identity.falcoVersion ?? imageTag(falco.image);
+  const { effective, falco, falcoArgs, mounts } = inputs;
+  const tag = effective.falcoVersion ?? imageTag(falco.image);
   return ownContainer(inputs, {
     name,
     image: inputs.image,
     args: [
       'tag-rules',
-      ...identity.tags.flatMap((one) => ['--tag', one]),
+      ...effective.tags.flatMap((one) => ['--tag', one]),
       '--output',
       volumePath,
       ...(tag === undefined ? [] : ['--falco-version', tag]),
       ...environmentFlags(falco),
       // Only who sees falco.yaml can tell whether Falco posts to somebody already.
-      ...(identity.forwarder === undefined ? [] : ['--post-to', identity.forwarder]),
+      ...(effective.forwarder === undefined ? [] : ['--post-to', effective.forwarder]),
       ...flags,
       '--',
       ...falcoArgs,
@@ -136,7 +138,7 @@ function taggingContainer(inputs: TaggingInputs, { name, resources, flags }: Tag
 
 /** The init container that tags the rules before Falco starts. */
 export function tagRules(inputs: TaggingInputs): V1Container {
-  const { resources, onFailure } = inputs.identity.rules;
+  const { resources, onFailure } = inputs.effective.rules;
   // Written out even where it is the default: an image of another version must not hold Falco back either.
   const flags = ['--on-failure', onFailure];
   return taggingContainer(inputs, { name: tagRulesContainer, resources, flags });
@@ -144,7 +146,7 @@ export function tagRules(inputs: TaggingInputs): V1Container {
 
 /** The side container that tags rules while Falco runs. */
 export function followRules(inputs: TaggingInputs): V1Container {
-  const { followResources: resources } = inputs.identity.rules;
+  const { followResources: resources } = inputs.effective.rules;
   return taggingContainer(inputs, { name: followRulesContainer, resources, flags: ['--follow'] });
 }
 

@@ -1,4 +1,4 @@
-import type { Identity } from '../../federation/identity.ts';
+import type { EffectiveSettings } from '../../federation/effective-settings.ts';
 import type { Finding } from '../../reasons/reasons.ts';
 import { imageVersion } from '../image.ts';
 import { type Environment, isUnreadable, readVariable } from './environment.ts';
@@ -6,7 +6,7 @@ import { doubledLabels, panickingFields, prometheusName, readFieldKeys } from '.
 
 /** Which of our labels may become fields of falcosidekick. */
 export interface FieldLabels {
-  readonly labels: Identity['labels'];
+  readonly labels: EffectiveSettings['labels'];
   readonly findings: readonly Finding[];
 }
 
@@ -21,7 +21,7 @@ export interface FieldLabels {
  * | a user's field of the very name                     | the roles decide   |
  * | something that cannot be read                       | left out if `env` names it so, told if `envFrom` may |
  */
-export function fieldLabels(environment: Environment, labels: Identity['labels']): FieldLabels {
+export function fieldLabels(environment: Environment, labels: EffectiveSettings['labels']): FieldLabels {
   const keys = Object.keys(labels);
   if (keys.length === 0) return { labels, findings: [] };
   if (isUnreadable(readVariable(environment, 'PROMETHEUS_EXTRALABELS'))) {

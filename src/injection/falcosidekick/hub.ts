@@ -1,4 +1,4 @@
-import type { Identity } from '../../federation/identity.ts';
+import type { EffectiveSettings } from '../../federation/effective-settings.ts';
 import type { Finding } from '../../reasons/reasons.ts';
 import type { ContainerStep } from './container-step.ts';
 import {
@@ -17,7 +17,7 @@ const fieldsAdded = 'falcosidekick/TEMPLATEDFIELDS';
 /** What is left for our templates once the hub's CUSTOMFIELDS are seen to. */
 interface ClearedFields {
   readonly environment: Environment;
-  readonly labels: Identity['labels'];
+  readonly labels: EffectiveSettings['labels'];
   readonly findings: readonly Finding[];
 }
 
@@ -26,7 +26,7 @@ interface ClearedFields {
  * From a Secret nothing can be taken out: there the label gets no template. All other fields there are put on every
  * spoke's events too, which is told.
  */
-function clearCustomFields(environment: Environment, labels: Identity['labels']): ClearedFields {
+function clearCustomFields(environment: Environment, labels: EffectiveSettings['labels']): ClearedFields {
   const variable = readVariable(environment, 'CUSTOMFIELDS');
   if (variable.kind !== 'text') return { environment, labels, findings: [] };
   const fields = readFields(variable.text);
@@ -53,7 +53,10 @@ function clearCustomFields(environment: Environment, labels: Identity['labels'])
  * The labels that tell the hub's own events, but for those of which a user's template makes something unknown. One of
  * the tutorial's form gives a value of its own to the hub's events.
  */
-function tellingLabels(labels: Identity['labels'], users: ReadonlyMap<string, string>): TellingLabel[] {
+function tellingLabels(
+  labels: EffectiveSettings['labels'],
+  users: ReadonlyMap<string, string>,
+): TellingLabel[] {
   return Object.entries(labels).flatMap(([key, value]) => {
     const template = users.get(key);
     if (template === undefined) return [{ key, values: [value] }];
@@ -70,8 +73,8 @@ function tellingLabels(labels: Identity['labels'], users: ReadonlyMap<string, st
  */
 export function hubFields(
   environment: Environment,
-  labels: Identity['labels'],
-  all: Identity['labels'],
+  labels: EffectiveSettings['labels'],
+  all: EffectiveSettings['labels'],
 ): ContainerStep {
   if (Object.keys(labels).length === 0) return { environment, added: [], findings: [] };
   const unreadable = ['CUSTOMFIELDS', 'TEMPLATEDFIELDS'].filter((name) =>

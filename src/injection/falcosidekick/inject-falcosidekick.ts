@@ -1,5 +1,5 @@
 import type { V1Container, V1EnvVar } from '@kubernetes/client-node';
-import type { Identity } from '../../federation/identity.ts';
+import type { EffectiveSettings } from '../../federation/effective-settings.ts';
 import type { Finding } from '../../reasons/reasons.ts';
 import type { Part } from '../part.ts';
 import type { PodTemplate } from '../pod-template.ts';
@@ -34,9 +34,9 @@ interface Steps {
   readonly forwarding: Forwarding | undefined;
 }
 
-function hubSteps(environment: Environment, identity: Identity): Steps {
-  const { labels, findings } = fieldLabels(environment, identity.labels);
-  const fields = hubFields(environment, labels, identity.labels);
+function hubSteps(environment: Environment, effective: EffectiveSettings): Steps {
+  const { labels, findings } = fieldLabels(environment, effective.labels);
+  const fields = hubFields(environment, labels, effective.labels);
   return {
     ...fields,
     environment: withoutEmptyTags(fields.environment),
@@ -45,11 +45,11 @@ function hubSteps(environment: Environment, identity: Identity): Steps {
   };
 }
 
-function spokeSteps(environment: Environment, identity: Identity): Steps {
-  const { labels, findings } = fieldLabels(environment, identity.labels);
+function spokeSteps(environment: Environment, effective: EffectiveSettings): Steps {
+  const { labels, findings } = fieldLabels(environment, effective.labels);
   const fields = spokeFields(environment, labels);
-  const tags: ContainerStep = spokeTags(fields.environment, identity);
-  const forwarding = hubForwarding(tags.environment, identity.hub);
+  const tags: ContainerStep = spokeTags(fields.environment, effective);
+  const forwarding = hubForwarding(tags.environment, effective.hub);
   return {
     environment: withoutEmptyTags(forwarding.environment),
     added: [...fields.added, ...tags.added, ...forwarding.added],
@@ -59,10 +59,10 @@ function spokeSteps(environment: Environment, identity: Identity): Steps {
 }
 
 /** Of a spoke with a forwarder nothing but one output is touched: the forwarder adds labels and tags. */
-function stepsFor(environment: Environment, identity: Identity): Steps {
-  if (identity.forwarder !== undefined)
-    return { ...nodeRedOutput(environment, identity.forwarder), forwarding: undefined };
-  return identity.role === 'hub' ? hubSteps(environment, identity) : spokeSteps(environment, identity);
+function stepsFor(environment: Environment, effective: EffectiveSettings): Steps {
+  if (effective.forwarder !== undefined)
+    return { ...nodeRedOutput(environment, effective.forwarder), forwarding: undefined };
+  return effective.role === 'hub' ? hubSteps(environment, effective) : spokeSteps(environment, effective);
 }
 
 /** The environment as it was before the injection that the status tells of. */
@@ -86,14 +86,14 @@ function withEnv(container: V1Container, env: readonly V1EnvVar[]): V1Container 
 export function injectFalcosidekick(
   template: PodTemplate,
   found: FalcosidekickContainer,
-  identity: Identity,
+  effective: EffectiveSettings,
   secretOf: SecretOf,
 ): Part {
   const { container, index } = found;
   const present = container.env ?? [];
   const before = asBefore(present, readStatus(template));
   const users: Environment = { container: withEnv(container, before), secretOf };
-  const steps = stepsFor(users, identity);
+  const steps = stepsFor(users, effective);
   const wanted = steps.environment.container.env ?? [];
   const env = settledIn(present, wanted);
   const mounts = steps.forwarding?.mounts ?? [];
@@ -116,6 +116,6 @@ export function injectFalcosidekick(
     },
     added: steps.added,
     records: recordsBetween(before, wanted),
-    findings: [...faultsOfOwnFields(users), ...steps.findings, ...unresolvable(spec, identity)],
+    findings: [...faultsOfOwnFields(users), ...steps.findings, ...unresolvable(spec, effective)],
   };
 }

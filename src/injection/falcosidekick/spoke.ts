@@ -1,4 +1,4 @@
-import type { Identity } from '../../federation/identity.ts';
+import type { EffectiveSettings } from '../../federation/effective-settings.ts';
 import type { Finding } from '../../reasons/reasons.ts';
 import { imageVersion, isBefore } from '../image.ts';
 import type { ContainerStep } from './container-step.ts';
@@ -16,7 +16,7 @@ const fieldsAdded = 'falcosidekick/CUSTOMFIELDS';
 const tagsAdded = 'falcosidekick/CUSTOMTAGS';
 
 /** A spoke's labels as custom fields, behind what the user has, so that ours win (FACTS 3.2). */
-export function spokeFields(environment: Environment, labels: Identity['labels']): ContainerStep {
+export function spokeFields(environment: Environment, labels: EffectiveSettings['labels']): ContainerStep {
   const templated = readVariable(environment, 'TEMPLATEDFIELDS');
   const templates = readFields(textOf(templated));
   // The same key in both stops falcosidekick (FACTS 3.4); the template would win anyway (FACTS 3.3).
@@ -47,7 +47,7 @@ export function spokeFields(environment: Environment, labels: Identity['labels']
 }
 
 /** A spoke whose rules are not tagged gets the tags on its events instead. */
-export function spokeTags(environment: Environment, { rules, tags }: Identity): ContainerStep {
+export function spokeTags(environment: Environment, { rules, tags }: EffectiveSettings): ContainerStep {
   if (rules.enabled || tags.length === 0) return { environment, added: [], findings: [] };
   const { image } = environment.container;
   const findings: Finding[] = isBefore(imageVersion(image), 2, 30)

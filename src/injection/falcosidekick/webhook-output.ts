@@ -1,12 +1,12 @@
 import type { V1EnvVar, V1Volume, V1VolumeMount } from '@kubernetes/client-node';
-import type { Identity } from '../../federation/identity.ts';
+import type { EffectiveSettings } from '../../federation/effective-settings.ts';
 import { hubCertificatePath, hubCertificateVolume, hubHeadersVariable } from '../../federation/names.ts';
 import type { Finding } from '../../reasons/reasons.ts';
 import { reconcileList } from '../reconcile.ts';
 import type { ContainerStep } from './container-step.ts';
 import { type Environment, readVariable, textOf, withEntry } from './environment.ts';
 
-type Hub = NonNullable<Identity['hub']>;
+type Hub = NonNullable<EffectiveSettings['hub']>;
 
 const addressAdded = 'falcosidekick/WEBHOOK_ADDRESS';
 
@@ -73,7 +73,7 @@ function nothing(environment: Environment, findings: readonly Finding[]): Forwar
  * | in an `envFrom` that cannot be read, perhaps  | ours, told: the user's receiver gets nothing     |
  * | none, or the hub's own                        | ours                                             |
  */
-export function hubForwarding(environment: Environment, hub: Identity['hub']): Forwarding {
+export function hubForwarding(environment: Environment, hub: EffectiveSettings['hub']): Forwarding {
   const { container } = environment;
   const present = readVariable(environment, 'WEBHOOK_ADDRESS');
   const address = textOf(present);

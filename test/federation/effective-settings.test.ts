@@ -1,53 +1,58 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { effectiveIdentity } from '../../src/federation/identity.ts';
+import { effectiveSettings } from '../../src/federation/effective-settings.ts';
 import { settingsFrom } from '../injection/pods.ts';
 
 const p = 'falco-federation.io/';
 
-describe('effective identity', () => {
+describe('effective effective', () => {
   test('without annotations it is the cluster, and always the same object', () => {
     const settings = settingsFrom('cluster: staging\n');
-    const { identity, findings } = effectiveIdentity(settings, undefined, undefined);
+    const { effective, findings } = effectiveSettings(settings, undefined, undefined);
     assert.deepEqual(
-      [identity.cluster, identity.labels, identity.tags],
+      [effective.cluster, effective.labels, effective.tags],
       ['staging', { env: 'staging' }, ['staging']],
     );
     assert.deepEqual(findings, []);
-    assert.equal(effectiveIdentity(settings, {}, { other: 'x' }).identity, identity);
+    assert.equal(effectiveSettings(settings, {}, { other: 'x' }).effective, effective);
   });
 
   test("the pod's annotations win over the namespace's, key by key", () => {
     const settings = settingsFrom('cluster: staging\n');
     const namespace = { [`${p}cluster`]: 'edge', [`${p}tags`]: 'from-namespace' };
-    const { identity } = effectiveIdentity(settings, namespace, {
+    const { effective } = effectiveSettings(settings, namespace, {
       [`${p}tags`]: 'from-pod, second,from-pod',
     });
-    assert.deepEqual(identity.tags, ['from-pod', 'second']);
-    assert.deepEqual([identity.cluster, identity.labels], ['edge', { env: 'edge' }]);
+    assert.deepEqual(effective.tags, ['from-pod', 'second']);
+    assert.deepEqual([effective.cluster, effective.labels], ['edge', { env: 'edge' }]);
   });
 
   test('labels and tags that the settings spell out do not follow the cluster annotation', () => {
     const settings = settingsFrom('cluster: staging\nlabels: {env: prod}\ntags: [prod]\n');
-    const { identity } = effectiveIdentity(settings, { [`${p}cluster`]: 'edge' }, undefined);
-    assert.deepEqual([identity.cluster, identity.labels, identity.tags], ['edge', { env: 'prod' }, ['prod']]);
+    const { effective } = effectiveSettings(settings, { [`${p}cluster`]: 'edge' }, undefined);
+    assert.deepEqual(
+      [effective.cluster, effective.labels, effective.tags],
+      ['edge', { env: 'prod' }, ['prod']],
+    );
   });
 
   test("Falco's version comes from the pod before the namespace, and is part of the hash", () => {
     const settings = settingsFrom('cluster: staging\n');
     const namespace = { [`${p}falco-version`]: 'v0.40.0' };
-    const { identity } = effectiveIdentity(settings, namespace, { [`${p}falco-version`]: ' 0.44.1-debian ' });
-    assert.equal(identity.falcoVersion, '0.44.1-debian');
-    const ofNamespace = effectiveIdentity(settings, namespace, undefined).identity;
+    const { effective } = effectiveSettings(settings, namespace, {
+      [`${p}falco-version`]: ' 0.44.1-debian ',
+    });
+    assert.equal(effective.falcoVersion, '0.44.1-debian');
+    const ofNamespace = effectiveSettings(settings, namespace, undefined).effective;
     assert.equal(ofNamespace.falcoVersion, '0.40.0');
-    const none = effectiveIdentity(settings, undefined, undefined).identity;
+    const none = effectiveSettings(settings, undefined, undefined).effective;
     assert.equal(none.falcoVersion, undefined);
-    assert.equal(new Set([identity, ofNamespace, none].map(({ hash }) => hash)).size, 3);
+    assert.equal(new Set([effective, ofNamespace, none].map(({ hash }) => hash)).size, 3);
   });
 
   test('a value as long as a book is told by its beginning', () => {
     const settings = settingsFrom('cluster: staging\n');
-    const { findings } = effectiveIdentity(settings, undefined, { [`${p}tags`]: `! ${'x'.repeat(100_000)}` });
+    const { findings } = effectiveSettings(settings, undefined, { [`${p}tags`]: `! ${'x'.repeat(100_000)}` });
     assert.ok((findings[0]?.detail ?? '').length < 500);
   });
 
@@ -64,17 +69,17 @@ describe('effective identity', () => {
   for (const [annotation, value] of ignored) {
     test(`not allowed and so ignored: ${annotation}=${value}`, () => {
       const settings = settingsFrom('cluster: staging\n');
-      const { identity, findings } = effectiveIdentity(settings, undefined, { [p + annotation]: value });
+      const { effective, findings } = effectiveSettings(settings, undefined, { [p + annotation]: value });
       assert.deepEqual(
         findings.map(({ code }) => code),
         ['annotation_invalid'],
       );
-      assert.equal(identity, effectiveIdentity(settings, undefined, undefined).identity);
+      assert.equal(effective, effectiveSettings(settings, undefined, undefined).effective);
     });
   }
 
   test('an annotation that we do not know is told', () => {
-    const { findings } = effectiveIdentity(
+    const { findings } = effectiveSettings(
       settingsFrom('cluster: a\n'),
       { [`${p}colour`]: 'red' },
       { [`${p}status`]: '{}' },
@@ -83,10 +88,10 @@ describe('effective identity', () => {
   });
 
   test('a cluster name that cannot be a tag leaves the rules without, and says so', () => {
-    const { identity, findings } = effectiveIdentity(settingsFrom('cluster: a\n'), undefined, {
+    const { effective, findings } = effectiveSettings(settingsFrom('cluster: a\n'), undefined, {
       [`${p}cluster`]: 'eu.west',
     });
-    assert.deepEqual(identity.tags, []);
+    assert.deepEqual(effective.tags, []);
     assert.match(findings[0]?.detail ?? '', /set falco-federation\.io\/tags too/);
   });
 
@@ -99,7 +104,7 @@ describe('effective identity', () => {
       'cluster: a\nrules: {startup: alongside}',
     ];
     const hashes = texts.map(
-      (text) => effectiveIdentity(settingsFrom(text), undefined, undefined).identity.hash,
+      (text) => effectiveSettings(settingsFrom(text), undefined, undefined).effective.hash,
     );
     assert.equal(new Set(hashes).size, texts.length);
     for (const hash of hashes) assert.match(hash, /^[0-9a-f]{12}$/);

@@ -19,7 +19,7 @@ import {
 } from './names.ts';
 
 /** Who a pod is in the federation: the cluster's settings with what its namespace and itself override. */
-export interface Identity {
+export interface EffectiveSettings {
   readonly cluster: string;
   readonly role: Settings['role'];
   /** Custom fields on every alert. */
@@ -149,14 +149,14 @@ function readOverrides(
   return overrides;
 }
 
-function wayToHub({ hub, forwarder }: Settings): Pick<Identity, 'hub' | 'forwarder'> {
+function wayToHub({ hub, forwarder }: Settings): Pick<EffectiveSettings, 'hub' | 'forwarder'> {
   return hub?.through === 'forwarder'
     ? { hub: undefined, forwarder: forwarder?.address ?? defaultForwarderAddress }
     : { hub, forwarder: undefined };
 }
 
 /** Labels and tags that nobody wrote out follow the effective cluster name; those written out stay. */
-function identityFrom(settings: Settings, overrides: Overrides): Omit<Identity, 'hash'> {
+function effectiveFrom(settings: Settings, overrides: Overrides): Omit<EffectiveSettings, 'hash'> {
   const cluster = overrides.cluster ?? settings.cluster;
   return {
     cluster,
@@ -169,24 +169,24 @@ function identityFrom(settings: Settings, overrides: Overrides): Omit<Identity, 
   };
 }
 
-function hashOf(identity: Omit<Identity, 'hash'>): string {
-  return createHash('sha256').update(JSON.stringify(identity)).digest('hex').slice(0, 12);
+function hashOf(effective: Omit<EffectiveSettings, 'hash'>): string {
+  return createHash('sha256').update(JSON.stringify(effective)).digest('hex').slice(0, 12);
 }
 
 /** Identities without overrides, which are nearly all: made once for each settings object. */
-const plain = new WeakMap<Settings, Identity>();
+const plain = new WeakMap<Settings, EffectiveSettings>();
 
 /**
- * The effective identity of a pod: pod annotations win over namespace annotations, those over the settings.
+ * The effective effective of a pod: pod annotations win over namespace annotations, those over the settings.
  *
  * @param namespaceAnnotations of the pod's namespace, `undefined` where they are not known
- * @returns the identity, and a warning for each annotation of ours that is unknown or not allowed
+ * @returns the effective, and a warning for each annotation of ours that is unknown or not allowed
  */
-export function effectiveIdentity(
+export function effectiveSettings(
   settings: Settings,
   namespaceAnnotations: Annotations,
   podAnnotations: Annotations,
-): { readonly identity: Identity; readonly findings: readonly Finding[] } {
+): { readonly effective: EffectiveSettings; readonly findings: readonly Finding[] } {
   const findings: Finding[] = [];
   const overrides = {
     ...readOverrides(namespaceAnnotations, 'namespace', settings, findings),
@@ -204,9 +204,9 @@ export function effectiveIdentity(
     }
   }
   const known = overridden ? undefined : plain.get(settings);
-  if (known !== undefined) return { identity: known, findings };
-  const bare = identityFrom(settings, overrides);
-  const identity = { ...bare, hash: hashOf(bare) };
-  if (!overridden) plain.set(settings, identity);
-  return { identity, findings };
+  if (known !== undefined) return { effective: known, findings };
+  const bare = effectiveFrom(settings, overrides);
+  const effective = { ...bare, hash: hashOf(bare) };
+  if (!overridden) plain.set(settings, effective);
+  return { effective, findings };
 }
