@@ -1,5 +1,5 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { readTexts, watchTexts } from '../files/watch-texts.ts';
+import { readTexts, watchTexts } from '../background/watch-texts.ts';
 import { messageOf } from '../reasons/message-of.ts';
 
 /** A certificate (with its chain) and its key, PEM, checked to belong together. */

@@ -1,3 +1,4 @@
+import { pauseAfter } from '../background/pause-after.ts';
 import { type CertificateState, certificateLooks, type Keeping } from './look.ts';
 
 export type { CertificateEvent, CertificateState, Keeping } from './look.ts';
@@ -9,9 +10,8 @@ export interface KeptCertificates {
   stop(): void;
 }
 
-/** Milliseconds: between a call of look and the look, and between two looks at the least. */
+/** Milliseconds between a call of look and the look, and between two looks at the least. */
 const gather = 50;
-const [firstPause, longestPause] = [500, 30_000];
 
 /** Around `ms`, so that replicas do not come all at once. */
 function jittered(ms: number): number {
@@ -49,9 +49,9 @@ export function keepCertificates({
     const { next, failed } = await look();
     looking = false;
     failures = failed ? failures + 1 : 0;
-    const pause = failed ? Math.min(longestPause, firstPause * 2 ** (failures - 1)) : every;
+    const pause = failed ? pauseAfter(failures - 1) : jittered(every);
     // Set while the look ran, which may have read before the change.
-    lookIn(calledFor ? gather : Math.min(jittered(pause), next));
+    lookIn(calledFor ? gather : Math.min(pause, next));
   }
   run();
   return {

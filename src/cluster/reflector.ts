@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
+import { pauseAfter } from '../background/pause-after.ts';
 import { messageOf } from '../reasons/message-of.ts';
-import { backoff } from '../timing/backoff.ts';
 import { deadline } from './deadline.ts';
 
 /** What a reflector has to know of an object; sources keep of it whatever else is needed. */
@@ -109,7 +109,7 @@ export async function reflect<T extends Reflected>(
   signal: AbortSignal,
   pace: ReflectorPace = realPace,
 ): Promise<void> {
-  const delay = backoff(pace.random);
+  let failures = 0;
   const tell = teller(target, signal);
   let version: string | undefined;
   let mayListAtOnce = true;
@@ -132,14 +132,14 @@ export async function reflect<T extends Reflected>(
 
   while (!signal.aborted) {
     const last = await round();
-    if (last.healthy) delay.reset();
+    if (last.healthy) failures = 0;
     mayListAtOnce ||= last.healthy;
     const step = stepAfter(last, mayListAtOnce);
     if (last.error instanceof Expired) mayListAtOnce = false;
     if (step.from === 'a list') version = undefined;
     if (!step.wait) continue;
     if (last.error !== undefined) tell(messageOf(last.error));
-    await pace.wait(delay.next(), signal).catch(() => {});
+    await pace.wait(pauseAfter(failures++, pace.random), signal).catch(() => {});
   }
 }
 

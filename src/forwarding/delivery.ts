@@ -11,6 +11,7 @@
  * hub that refuses everything for a while, as an ingress without its backend does, costs no event. One that fails while
  * others arrive goes again, later each time, and holds nobody up.
  */
+import { pauseAfter } from '../background/pause-after.ts';
 import { type Attempts, DelayedEvents } from './delayed-events.ts';
 import type { HubClient, PostOutcome } from './hub-client.ts';
 import type { Keeper } from './keeper.ts';
@@ -55,12 +56,6 @@ const readAgain = 1_000;
 
 /** Milliseconds for which answers are still waited for when all else is over. */
 const lastAnswers = 1_000;
-
-/** From half a second up to half a minute; half of it by chance, as replicas must not come back together. */
-export function defaultPause(failures: number): number {
-  const longest = Math.min(30_000, 500 * 2 ** Math.min(failures, 16));
-  return longest / 2 + (Math.random() * longest) / 2;
-}
 
 const neverTried: Attempts = { tries: 0 };
 
@@ -236,7 +231,7 @@ export class Delivery {
   }
 
   private hasFailed(id: number, before: Attempts, outcome: Exclude<PostOutcome, { is: 'delivered' }>): void {
-    const { pause = defaultPause, onRetried } = this.options;
+    const { pause = pauseAfter, onRetried } = this.options;
     onRetried();
     this.lastFailure = outcome.why;
     const now = performance.now();
@@ -275,7 +270,7 @@ export class Delivery {
   }
 
   private async untilHeartbeatArrives(): Promise<void> {
-    const { pause = defaultPause, heartbeat, onHub } = this.options;
+    const { pause = pauseAfter, heartbeat, onHub } = this.options;
     for (let pauses = 0; !this.stopped; pauses++) {
       const { client } = this;
       const posted = performance.now();

@@ -2,8 +2,8 @@
 import { X509Certificate } from 'node:crypto';
 import { validateHeaderName, validateHeaderValue } from 'node:http';
 import path from 'node:path';
+import { readTexts, type Texts, watchTexts } from '../background/watch-texts.ts';
 import { readKeyPair } from '../certificates/files.ts';
-import { readTexts, type Texts, watchTexts } from '../files/watch-texts.ts';
 import { messageOf } from '../reasons/message-of.ts';
 
 export interface HubCredentials {

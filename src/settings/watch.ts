@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { watchTexts } from '../files/watch-texts.ts';
+import { watchTexts } from '../background/watch-texts.ts';
 import { parseSettings, type SettingsProblem } from './load.ts';
 import type { Settings } from './schema.ts';
 

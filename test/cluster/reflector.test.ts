@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { Expired, reflect } from '../../src/cluster/reflector.ts';
-import { backoff } from '../../src/timing/backoff.ts';
 import { bookmark, page, reflection, removed, set } from './reflection.ts';
 
 const long = 290_000;
@@ -150,19 +149,6 @@ test('an API server that is away: waits that grow up to 30 s and start anew afte
     log.filter((line) => line.startsWith('problem')),
     ['problem: refused', 'problem: none', 'problem: refused', 'problem: none'],
   );
-});
-
-test('waits are spread over all their length', () => {
-  for (const random of [0, 0.25, 0.999]) {
-    const delay = backoff(() => random);
-    const waits = Array.from({ length: 9 }, () => delay.next());
-    assert.deepEqual(
-      waits,
-      [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000].map((longest) => random * longest),
-    );
-    delay.reset();
-    assert.equal(delay.next(), random * 500);
-  }
 });
 
 test('what the target throws does not end it', async () => {

@@ -1,9 +1,9 @@
 /** What reaches the hub, in which order, and when: with a hub of the test's own. */
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
-import { Delivery, type DeliveryOptions, defaultPause } from '../../src/forwarding/delivery.ts';
+import { Delivery, type DeliveryOptions } from '../../src/forwarding/delivery.ts';
 import type { HubClient, PostOutcome } from '../../src/forwarding/hub-client.ts';
 import type { WaitingEvent } from '../../src/forwarding/spool.ts';
 
@@ -242,19 +242,6 @@ test('another client is tried at once, whatever pause the hub has earned', async
   delivery.use({ ...client, post: async () => delivered });
   await emptied();
   await delivery.stop(performance.now() + 5_000);
-});
-
-describe('pauses', () => {
-  test('grow to half a minute, half of it by chance', () => {
-    for (const [failures, longest] of [
-      [0, 500],
-      [3, 4_000],
-      [100, 30_000],
-    ] as const) {
-      const pause = defaultPause(failures);
-      assert.ok(pause >= longest / 2 && pause <= longest, `${failures}: ${pause}`);
-    }
-  });
 });
 
 test('property: whatever the hub does for a while, every event arrives or is refused, none twice', async () => {

@@ -1,11 +1,11 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { pauseAfter } from '../../background/pause-after.ts';
 import { type ClusterConnection, imageOfPod } from '../../cluster/index.ts';
 import { webhookContainer } from '../../federation/names.ts';
 import { messageOf } from '../../reasons/message-of.ts';
 import type { Check } from '../../server/health.ts';
 import { defaultImage } from '../../settings/schema.ts';
-import { backoff } from '../../timing/backoff.ts';
 
 /** The image that this program runs from, which is the one that it puts into pods. */
 export interface OwnImage {
@@ -43,8 +43,7 @@ export function ownImage(
   let image: string | undefined;
   let problem: string | undefined;
   const ask = async (): Promise<void> => {
-    const delay = backoff();
-    while (image === undefined && !stopped.signal.aborted) {
+    for (let failures = 0; image === undefined && !stopped.signal.aborted; failures++) {
       try {
         image = await imageOfPod(connection, pod.namespace, pod.name, webhookContainer);
         logger.info({ image }, 'own image known');
@@ -52,7 +51,7 @@ export function ownImage(
         const why = messageOf(error);
         if (why !== problem) logger.warn({ problem: why }, 'own image not known: rules stay untagged');
         problem = why;
-        await wait(delay.next(), undefined, { signal: stopped.signal, ref: false }).catch(() => {});
+        await wait(pauseAfter(failures), undefined, { signal: stopped.signal, ref: false }).catch(() => {});
       }
     }
   };
