@@ -3,6 +3,7 @@ import type { InspectedPod } from '../cluster/index.ts';
 import { assess, type PodState } from '../coverage/assess.ts';
 import { type SeenPod, seePod, statusOf } from '../coverage/seen-pod.ts';
 import { attentionCodes, firstTrouble, type Trouble } from '../coverage/trouble.ts';
+import { kubectlName } from '../coverage/workload.ts';
 import {
   type Annotations,
   type EffectiveSettings,
@@ -113,7 +114,7 @@ export function judgePod(
     pod,
     template,
     name: seen.name,
-    workload: `${seen.workload.kind.toLowerCase()}/${seen.workload.name}`,
+    workload: kubectlName(seen.workload),
     findings: attentionCodes(readStatus(template)?.findings ?? []),
     ...judged(pod, template, seen, identityOf(seen.annotations), now),
   };

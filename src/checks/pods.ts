@@ -1,4 +1,5 @@
 import type { PodState } from '../coverage/assess.ts';
+import { restartCommand } from '../coverage/workload.ts';
 import { prefix } from '../federation/names.ts';
 import { type Finding, reasons, sentenceOf } from '../reasons/reasons.ts';
 import type { Check } from './check.ts';
@@ -34,13 +35,6 @@ const words: Readonly<Record<Exclude<PodState, 'federated'>, string>> = {
   failing: 'failing',
 };
 
-/** kubectl's command that has a workload's pods created again. */
-function again(namespace: string, workload: string): string {
-  return workload.startsWith('pod/')
-    ? `kubectl --namespace ${namespace} delete ${workload}   # and create it again`
-    : `kubectl --namespace ${namespace} rollout restart ${workload}`;
-}
-
 function aboutSkipped(namespace: string, workload: string, text: string, reason: Finding): Line {
   const { severity } = reasons[reason.code];
   const said = sentenceOf(reason);
@@ -58,11 +52,11 @@ function lineOf(namespace: string, pods: readonly JudgedPod[]): Line {
     case 'skipped':
       return aboutSkipped(namespace, workload, text, reason ?? { code: 'nothing_to_add' });
     case 'stale':
-      return warning('pods', text, why, again(namespace, workload));
+      return warning('pods', text, why, restartCommand(namespace, workload));
     case 'not_federated': {
       const since = pod.metadata.creationTimestamp ?? '?';
       const made = `created at ${since}, without the webhook or before the namespace opted in`;
-      return error('pods', text, made, again(namespace, workload));
+      return error('pods', text, made, restartCommand(namespace, workload));
     }
     case 'failing': {
       const told = `${name}: ${why}`;

@@ -4,7 +4,6 @@ export { ClusterError, hasStatus } from './cluster-error.ts';
 export { connect, connectAsKubectl } from './connect.ts';
 export type { ClusterConnection } from './connection.ts';
 export { tellEvent } from './events.ts';
-export { evictPod, isPodThere } from './evict.ts';
 // inspectCluster itself is imported where it is used: the webhook must not load it.
 export type { InspectedCluster, InspectedSecret, Permission, WorkloadKind } from './inspect.ts';
 export type {
@@ -14,7 +13,6 @@ export type {
   InspectedWebhooks,
   InspectedWorkload,
 } from './inspected.ts';
-export { leaseStore } from './lease.ts';
 export { type WatchedNamespaces, watchNamespaces } from './namespaces.ts';
 export { imageOfPod } from './own-image.ts';
 export { type WatchedPods, watchPods } from './pods.ts';

@@ -43,17 +43,6 @@ export const endpointSliceList = z.looseObject({
   ),
 });
 
-export const podObject = z.looseObject({
-  metadata: metadata.extend({ deletionTimestamp: z.string().nullish() }),
-});
-
-export const leaseObject = z.looseObject({
-  metadata,
-  spec: z
-    .looseObject({ holderIdentity: z.string().nullish(), leaseDurationSeconds: z.number().nullish() })
-    .optional(),
-});
-
 /** One line of a watch that is not about an object. */
 export const watchLine = z.discriminatedUnion('type', [
   z.looseObject({

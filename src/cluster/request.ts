@@ -108,12 +108,6 @@ async function open(
   throw refusal(connection, request, status, parsed(await bodyOf(response)));
 }
 
-/** An answer, and when it was given, milliseconds by the API server's own clock: to the second, as its header has it. */
-export interface DatedAnswer {
-  readonly value: unknown;
-  readonly at: number;
-}
-
 /**
  * Asks the API server for JSON.
  *
@@ -124,20 +118,9 @@ export async function requestJson(
   request: ClusterRequest,
   signal?: AbortSignal,
 ): Promise<unknown> {
-  return (await requestDated(connection, request, signal)).value;
-}
-
-/** The same with the time: what is compared with times that the API server wrote must be by its clock. */
-export async function requestDated(
-  connection: ClusterConnection,
-  request: ClusterRequest,
-  signal?: AbortSignal,
-): Promise<DatedAnswer> {
   const limit = answerDeadline(signal);
   try {
-    const response = await open(connection, request, limit.signal);
-    const at = Date.parse(response.headers.date ?? '');
-    return { value: JSON.parse(await bodyOf(response)), at };
+    return JSON.parse(await bodyOf(await open(connection, request, limit.signal)));
   } catch (error) {
     throw asClusterError(error, connection, request, limit.signal);
   } finally {

@@ -8,7 +8,7 @@ export interface Resource {
   readonly plural: string;
   readonly namespace?: string;
   readonly name?: string;
-  /** Of the named object: `eviction`, or `proxy` with the path behind it, as in `proxy/readyz`. */
+  /** Of the named object: `proxy` with the path behind it, as in `proxy/readyz`. */
   readonly subresource?: string;
 }
 
@@ -69,16 +69,8 @@ export function pods(namespace: string): Resource {
   return { group: '', version: 'v1', plural: 'pods', namespace };
 }
 
-export function eviction(namespace: string, pod: string): Resource {
-  return { ...pods(namespace), name: pod, subresource: 'eviction' };
-}
-
 export function events(namespace: string, name: string): Resource {
   return { group: 'events.k8s.io', version: 'v1', plural: 'events', namespace, name };
-}
-
-export function lease(namespace: string, name: string): Resource {
-  return { group: 'coordination.k8s.io', version: 'v1', plural: 'leases', namespace, name };
 }
 
 /** How this program calls itself towards the API server: user agent and owner of the fields that it sets. */

@@ -63,11 +63,8 @@ async function run(flags: ServeFlags, first: Settings, io: CommandIo): Promise<n
       settings,
       namespaces,
       isSettled: () => imageCheck().ready,
-      // Without the image all pods would seem to have other settings.
-      isReady: () =>
-        settings().rules.image !== undefined && Object.values(checks()).every(({ ready }) => ready),
     },
-    flags,
+    flags.replica,
     logger,
   );
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { type Finding, reasons, sentenceOf } from '../reasons/reasons.ts';
+import { type Finding, type ReasonCode, reasons, sentenceOf } from '../reasons/reasons.ts';
 import type { CountedFinding, WorkloadSurvey } from './survey.ts';
-import type { Workload } from './workload.ts';
+import { kubectlName, restartCommand, type Workload } from './workload.ts';
 
 /** What is to be said of a workload, by an Event. */
 export interface Announcement {
@@ -22,8 +22,17 @@ function inCamelCase(code: string): string {
   return code.replaceAll(/(?:^|_)([a-z0-9])/g, (_all, letter: string) => letter.toUpperCase());
 }
 
-export function announcementOf(workload: Workload, { finding, pods }: CountedFinding): Announcement {
-  const text = sentenceOf(finding);
+/** What a restart of the workload mends. */
+const mendedByRestart: ReadonlySet<ReasonCode> = new Set(['pod_not_federated', 'pod_stale']);
+
+function textOf(finding: Finding, workload: Workload): string {
+  const { code } = finding;
+  if (!mendedByRestart.has(code)) return sentenceOf(finding);
+  return `${code}: ${reasons[code].sentence} Run: ${restartCommand(workload.namespace, kubectlName(workload))}`;
+}
+
+function announcementOf(workload: Workload, { finding, pods }: CountedFinding): Announcement {
+  const text = textOf(finding, workload);
   const note = text.length > longestNote ? `${text.slice(0, longestNote - 1)}…` : text;
   const { key, uid = '' } = workload;
   const digest = createHash('sha256').update([key, uid, note].join('\n')).digest('hex').slice(0, 16);

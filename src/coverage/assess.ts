@@ -13,17 +13,11 @@ export interface Assessment {
   readonly state: PodState;
   /** What there is to say of it; `undefined` for one that is as it should be. */
   readonly reason: Finding | undefined;
-  /** Whether it is not what the webhook would make of it today. */
-  readonly behind: boolean;
 }
 
-const federated: Assessment = { state: 'federated', reason: undefined, behind: false };
-const stale: Assessment = { state: 'stale', reason: { code: 'pod_stale' }, behind: true };
-const notFederated: Assessment = {
-  state: 'not_federated',
-  reason: { code: 'pod_not_federated' },
-  behind: true,
-};
+const federated: Assessment = { state: 'federated', reason: undefined };
+const stale: Assessment = { state: 'stale', reason: { code: 'pod_stale' } };
+const notFederated: Assessment = { state: 'not_federated', reason: { code: 'pod_not_federated' } };
 
 function failing({ trouble }: SeenPod, now: number): Finding | undefined {
   if (trouble === undefined) return undefined;
@@ -35,14 +29,14 @@ function failing({ trouble }: SeenPod, now: number): Finding | undefined {
 /**
  * The first line that holds:
  *
- * | pod                                                    | state         | behind                  |
- * | ------------------------------------------------------ | ------------- | ----------------------- |
- * | asks to be left alone                                  | skipped       | no                      |
- * | without status, injection would change it              | not_federated | yes                     |
- * | without status, injection would leave it               | skipped       | no                      |
- * | a container of ours or falcosidekick is in trouble     | failing       | if the next line holds  |
- * | its status has other settings or another version       | stale         | yes                     |
- * | anything else                                          | federated     | no                      |
+ * | pod                                                    | state         |
+ * | ------------------------------------------------------ | ------------- |
+ * | asks to be left alone                                  | skipped       |
+ * | without status, injection would change it              | not_federated |
+ * | without status, injection would leave it               | skipped       |
+ * | a container of ours or falcosidekick is in trouble     | failing       |
+ * | its status has other settings or another version       | stale         |
+ * | anything else                                          | federated     |
  *
  * @param identity who the pod is by today's settings
  * @param now milliseconds
@@ -50,10 +44,10 @@ function failing({ trouble }: SeenPod, now: number): Finding | undefined {
 export function assess(pod: SeenPod, identity: EffectiveSettings, now: number): Assessment {
   if (pod.outcome === 'injected') return notFederated;
   if (pod.outcome === 'opted_out' || pod.seal === undefined) {
-    return { state: 'skipped', reason: { code: pod.outcome }, behind: false };
+    return { state: 'skipped', reason: { code: pod.outcome } };
   }
-  const behind = pod.seal.settings !== identity.hash || pod.seal.version !== version;
   const reason = failing(pod, now);
-  if (reason !== undefined) return { state: 'failing', reason, behind };
-  return behind ? stale : federated;
+  if (reason !== undefined) return { state: 'failing', reason };
+  const isToday = pod.seal.settings === identity.hash && pod.seal.version === version;
+  return isToday ? federated : stale;
 }

@@ -17,8 +17,8 @@ import { isRecord } from '../injection/record.ts';
 import { readStatus } from '../injection/status.ts';
 import type { ReasonCode } from '../reasons/reasons.ts';
 import { interned } from './interned.ts';
-import { attentionCodes, firstTrouble, milliseconds, reportedCodes, type Trouble } from './trouble.ts';
-import { revisionOf, type Workload, workloadOf } from './workload.ts';
+import { attentionCodes, firstTrouble, reportedCodes, type Trouble } from './trouble.ts';
+import { type Workload, workloadOf } from './workload.ts';
 
 /** With which settings a pod was injected, by which version. */
 export interface Seal {
@@ -32,11 +32,6 @@ export interface SeenPod {
   readonly resourceVersion: string;
   readonly uid: string;
   readonly workload: Workload;
-  /** Which template of the workload it was made from. */
-  readonly revision: string;
-  /** Milliseconds, by the API server's clock. */
-  readonly createdAt: number;
-  readonly ready: boolean;
   /** It is being deleted. */
   readonly ending: boolean;
   /** Our annotations on it that override settings. */
@@ -132,9 +127,6 @@ export function seePod(
     resourceVersion: metadata.resourceVersion ?? '',
     uid: metadata.uid ?? '',
     workload: workloadOf(namespace, metadata),
-    revision: revisionOf(metadata),
-    createdAt: milliseconds(metadata.creationTimestamp),
-    ready: status.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') === true,
     ending: Boolean(metadata.deletionTimestamp),
     annotations,
     seal: injected && sealOf(injected),

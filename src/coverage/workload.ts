@@ -47,6 +47,22 @@ export function workloadOf(namespace: string, metadata: V1ObjectMeta): Workload 
   return sharing(`${key}/${uid ?? ''}`, () => ({ namespace, apiVersion, kind, name, uid, key }));
 }
 
+/** A workload as kubectl's commands name it: `daemonset/falco`. */
+export function kubectlName({ kind, name }: Pick<Workload, 'kind' | 'name'>): string {
+  return `${kind.toLowerCase()}/${name}`;
+}
+
+const restartable = /^(?:daemonset|deployment|statefulset)\//;
+
+/** The command that has the pods of a workload created again. @param workload as kubectl names it */
+export function restartCommand(namespace: string, workload: string): string {
+  const kubectl = `kubectl --namespace ${namespace}`;
+  if (restartable.test(workload)) return `${kubectl} rollout restart ${workload}`;
+  return workload.startsWith('pod/')
+    ? `${kubectl} delete ${workload}   # and create it again`
+    : `${kubectl} delete pod NAME   # each pod of ${workload}`;
+}
+
 const revisionLabels = ['pod-template-hash', 'controller-revision-hash'];
 const revisions = interned<string>();
 

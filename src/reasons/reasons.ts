@@ -517,23 +517,17 @@ const table = {
     severity: 'warning',
     sentence:
       'The pod was created without the webhook or before its namespace opted in, so its alerts are not marked.',
-    remedy: 'Restart its workload with `kubectl rollout restart`, or set rollout.restartStale: true.',
+    remedy: 'Restart its workload with `kubectl rollout restart`.',
   },
   pod_stale: {
     severity: 'warning',
     sentence: "The pod was injected with other settings or by another version than today's.",
-    remedy: 'Restart its workload with `kubectl rollout restart`, or set rollout.restartStale: true.',
+    remedy: 'Restart its workload with `kubectl rollout restart`.',
   },
   pod_failing: {
     severity: 'warning',
     sentence: 'A container of ours or falcosidekick does not start or keeps ending.',
     remedy: "See that container's log, and `kubectl describe pod`.",
-  },
-  restart_stopped: {
-    severity: 'warning',
-    sentence:
-      "Pods of this workload are no longer replaced: one that was created since then is not what today's settings ask for.",
-    remedy: 'See that the webhook is called and which reason it logs for that pod; then delete that pod.',
   },
 } as const satisfies Record<string, Reason>;
 

@@ -292,17 +292,6 @@ const forwarder = z
   })
   .describe('The forwarder. Spokes with `hub.through: forwarder` only.');
 
-const rollout = z
-  .strictObject({
-    restartStale: z
-      .boolean()
-      .default(false)
-      .describe(
-        'Replace pods of opted-in namespaces that were injected with other settings or by another version, or created without the webhook: one at a time for each DaemonSet, Deployment, ReplicaSet or StatefulSet, by the Eviction API, so PodDisruptionBudgets count and no template is touched. The next one only when its successor is ready and federated. Needs components/restart-stale of the manifests.',
-      ),
-  })
-  .describe('Pods that are there already.');
-
 export const settingsSchema = z
   .strictObject({
     cluster: clusterName.describe('Name of this cluster. Default for labels.env and tags.'),
@@ -325,7 +314,6 @@ export const settingsSchema = z
     rules: rules.prefault({}),
     hub: hub.optional(),
     forwarder: forwarder.optional(),
-    rollout: rollout.prefault({}),
   })
   .superRefine((settings, context) => {
     const refuse = (path: string[], message: string): void =>

@@ -32,12 +32,11 @@ interface Case {
   readonly parts: PodParts;
   /** State, and what is said of it; `undefined`: it is none of ours. */
   readonly is: string | undefined;
-  readonly behind?: boolean;
 }
 
 const cases: readonly Case[] = [
   { about: 'injected by the settings of today', parts: { injected: today }, is: 'federated' },
-  { about: 'injected by others', parts: { injected: before }, is: 'stale pod_stale', behind: true },
+  { about: 'injected by others', parts: { injected: before }, is: 'stale pod_stale' },
   {
     about: 'injected by others, of which its own annotation makes the same',
     parts: { injected: before, annotations: { 'falco-federation.io/cluster': 'own' } },
@@ -47,19 +46,17 @@ const cases: readonly Case[] = [
     about: 'injected by another version',
     parts: { annotations: { [statusKey]: statusText('0.0.1', seen()?.outcomeFor ?? '') } },
     is: 'stale pod_stale',
-    behind: true,
   },
   {
     about: 'of this version and these settings',
     parts: { annotations: { [statusKey]: statusText(version, seen()?.outcomeFor ?? '') } },
     is: 'federated',
   },
-  { about: 'not injected', parts: {}, is: 'not_federated pod_not_federated', behind: true },
+  { about: 'not injected', parts: {}, is: 'not_federated pod_not_federated' },
   {
     about: 'a status that is none',
     parts: { annotations: { [statusKey]: 'broken' } },
     is: 'not_federated pod_not_federated',
-    behind: true,
   },
   {
     about: 'opted out',
@@ -75,7 +72,6 @@ const cases: readonly Case[] = [
     about: 'two that may be Falco',
     parts: { containers: [falco, { ...falco, name: 'second' }] },
     is: 'not_federated pod_not_federated',
-    behind: true,
   },
   {
     about: 'two that are Falco alike',
@@ -104,13 +100,11 @@ const cases: readonly Case[] = [
       annotations: { 'falco-federation.io/falco-version': '0.44.1' },
     },
     is: 'not_federated pod_not_federated',
-    behind: true,
   },
   {
     about: 'falcosidekick',
     parts: { containers: [sidekick] },
     is: 'not_federated pod_not_federated',
-    behind: true,
   },
   { about: 'another program', parts: { containers: [{ name: 'web', image: 'web:1' }] }, is: undefined },
   { about: 'it has ended', parts: { status: { phase: 'Succeeded' } }, is: undefined },
@@ -145,7 +139,6 @@ const cases: readonly Case[] = [
     about: 'in trouble, and of other settings',
     parts: { ...failingAs(containerStatus(tagRules, ended(1))), injected: before },
     is: 'failing pod_failing falco-federation-tag-rules: exit status 1',
-    behind: true,
   },
   {
     about: 'about to start',
@@ -173,13 +166,12 @@ const cases: readonly Case[] = [
 ];
 
 describe('how a pod stands to the settings', () => {
-  for (const { about, parts, is, behind = false } of cases) {
+  for (const { about, parts, is } of cases) {
     test(`${about}: ${is ?? 'none of ours'}`, () => {
       const found = assessed(parts);
       const { code, detail } = found?.reason ?? {};
       const told = found && [found.state, code, detail].filter((one) => one !== undefined).join(' ');
       assert.equal(told, is);
-      assert.equal(found?.behind ?? false, behind);
     });
   }
 });

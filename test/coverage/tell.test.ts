@@ -75,7 +75,10 @@ test('one announcement for each finding of a workload, by the same name in every
   assert.deepEqual(others, [], 'nothing is said of what is as it should be, or asked to be left alone');
   assert.equal(one?.reason, 'PodStale');
   assert.equal(one?.pods, 2);
-  assert.match(one?.note ?? '', /^pod_stale: .* Restart its workload/);
+  assert.match(
+    one?.note ?? '',
+    /^pod_stale: .* Run: kubectl --namespace falco rollout restart daemonset\/falco$/,
+  );
   const [same] = announcementsOf(surveyed(...pods.toReversed().slice(0, 3)));
   assert.equal(same?.name, one?.name, 'whatever their number and order');
 });

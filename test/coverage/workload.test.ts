@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { revisionOf, workloadOf } from '../../src/coverage/workload.ts';
+import { restartCommand, revisionOf, workloadOf } from '../../src/coverage/workload.ts';
 
 const owned = (kind: string, name: string, controller = true) => ({
   ownerReferences: [{ apiVersion: 'apps/v1', kind, name, uid: 'u', controller }],
@@ -29,4 +29,14 @@ test('which template a pod was made from', () => {
   assert.equal(revisionOf({ labels: { 'pod-template-hash': 'a' } }), 'a');
   assert.equal(revisionOf({ labels: { 'controller-revision-hash': 'b' } }), 'b');
   assert.equal(revisionOf({}), '');
+});
+
+test('what creates the pods of a workload again', () => {
+  const told = (workload: string) => restartCommand('falco', workload);
+  assert.equal(told('daemonset/a'), 'kubectl --namespace falco rollout restart daemonset/a');
+  assert.equal(told('pod/a'), 'kubectl --namespace falco delete pod/a   # and create it again');
+  assert.equal(
+    told('replicaset/a'),
+    'kubectl --namespace falco delete pod NAME   # each pod of replicaset/a',
+  );
 });

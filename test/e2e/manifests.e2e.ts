@@ -46,9 +46,9 @@ const combination = {
 };
 
 /** What does not go together with the others. */
-const restarting = {
+const port10250 = {
   resources: ['overlays/spoke'],
-  components: ['components/restart-stale', 'components/port-10250'],
+  components: ['components/port-10250'],
 };
 
 interface LiveObject {
@@ -448,7 +448,7 @@ function checkWhatReachesTheWebhook(
 }
 
 describe('the manifests', { skip: leftOut('control plane') }, () => {
-  let started: { controlPlane: ControlPlane; api: Api; folder: string; restarting: string } | undefined;
+  let started: { controlPlane: ControlPlane; api: Api; folder: string; port10250: string } | undefined;
   const cluster = () => started ?? assert.fail('the control plane was not started');
   const controlPlane = (): ControlPlane => cluster().controlPlane;
 
@@ -458,7 +458,7 @@ describe('the manifests', { skip: leftOut('control plane') }, () => {
       controlPlane: running,
       api: apiOf(running),
       folder: combined(ownFolder),
-      restarting: combined(ownFolder, restarting),
+      port10250: combined(ownFolder, port10250),
     };
     const kinds = join(import.meta.dirname, 'control-plane', 'cert-manager-kinds.yaml');
     await controlPlane().kubectl(['apply', '-f', kinds]);
@@ -467,14 +467,14 @@ describe('the manifests', { skip: leftOut('control plane') }, () => {
   after(async () => {
     started?.api.close();
     await started?.controlPlane.stop();
-    for (const folder of [started?.folder, started?.restarting]) {
+    for (const folder of [started?.folder, started?.port10250]) {
       if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
     }
   });
 
   for (const of of overlays) checkOverlay(of, () => join(manifests, of), cluster);
   checkOverlay('all of them at once', () => cluster().folder, cluster);
-  checkOverlay('restart-stale', () => cluster().restarting, cluster);
+  checkOverlay('port-10250', () => cluster().port10250, cluster);
 
   test('a kustomization of the user has the last word', async () => {
     const rendered = await controlPlane().kubectl(['kustomize', cluster().folder]);

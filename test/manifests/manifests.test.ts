@@ -318,23 +318,6 @@ describe('permissions', () => {
     );
   });
 
-  test('to replace pods are in a component, by eviction alone and for the Lease that the program uses', () => {
-    const file = 'components/restart-stale/roles.yaml';
-    assert.deepEqual(objectOf<Written<V1ClusterRole>>(file, 'ClusterRole').rules, [
-      { apiGroups: [''], resources: ['pods/eviction'], verbs: ['create'] },
-    ]);
-    const lease = flagsOf(deployment).restarts.lease;
-    assert.deepEqual(objectOf<Written<V1Role>>(file, 'Role').rules, [
-      { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['create'] },
-      {
-        apiGroups: ['coordination.k8s.io'],
-        resources: ['leases'],
-        resourceNames: [lease],
-        verbs: ['get', 'update'],
-      },
-    ]);
-  });
-
   test('are given to the account of the Deployment, by roles that there are', () => {
     for (const file of files.filter((one) => /^kind: (Cluster)?RoleBinding$/m.test(textOf(one)))) {
       for (const document of documentsOf(file)) {
@@ -359,7 +342,6 @@ describe('permissions', () => {
       'check-role/cluster-role.yaml',
       'components/cert-manager/permissions.yaml',
       'components/no-coverage/no-roles.yaml',
-      'components/restart-stale/roles.yaml',
     ]);
   });
 });

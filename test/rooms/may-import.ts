@@ -20,7 +20,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   coverage: [
     ...['reasons', 'settings', 'federation', 'injection', 'injection/falco', 'injection/falcosidekick'],
   ],
-  cluster: ['reasons', 'background', 'federation', 'certificates', 'coverage'],
+  cluster: ['reasons', 'background', 'federation', 'certificates'],
   server: ['reasons', 'admission'],
   forwarding: ['reasons', 'background', 'settings', 'federation', 'certificates', 'server'],
   checks: [

@@ -84,8 +84,8 @@ const i = async () => (await import('./i.ts')).i;
     ['settings/load.ts', '../federation/names.ts'],
     ['server/listen.ts', '../commands/command.ts'],
     ['commands/forward/flags.ts', '../../server/listen.ts'],
-    ['cluster/lease.ts', '../main.ts'],
-    ['coverage/lease.ts', '@kubernetes/client-node'],
+    ['cluster/pods.ts', '../main.ts'],
+    ['coverage/survey.ts', '@kubernetes/client-node'],
     ['somewhere/new.ts', '../reasons/reasons.ts'],
   ] as const) {
     test(`${file} may not import ${imported}`, () => assert.ok(whyNot(file, imported)));

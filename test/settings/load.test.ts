@@ -22,8 +22,7 @@ describe('settings', () => {
     const result = parseSettings('cluster: staging\n');
     assert.ok(result.ok);
     const { rules, ...rest } = result.settings;
-    const rollout = { restartStale: false };
-    assert.deepEqual(rest, { cluster: 'staging', role: 'spoke', injectAt: 'pod', rollout });
+    assert.deepEqual(rest, { cluster: 'staging', role: 'spoke', injectAt: 'pod' });
     const { image, imagePullSecrets, resources, followResources, ...modes } = rules;
     const expected = {
       enabled: true,

@@ -1,7 +1,7 @@
 {{- /* federation.yaml: the keys of the values that are settings, as they are. */ -}}
 {{- define "falco-federation.settings" -}}
 {{- $settings := dict -}}
-{{- range $key := list "cluster" "role" "labels" "tags" "injectAt" "rules" "hub" "rollout" -}}
+{{- range $key := list "cluster" "role" "labels" "tags" "injectAt" "rules" "hub" -}}
 {{- if hasKey $.Values $key -}}{{- $_ := set $settings $key (index $.Values $key) -}}{{- end -}}
 {{- end -}}
 {{- $rules := $settings.rules | default dict -}}

@@ -2,28 +2,22 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import {
   type ClusterConnection,
-  evictPod,
   hasStatus,
-  isPodThere,
-  leaseStore,
   tellEvent,
   type WatchedPods,
   watchPods,
 } from '../../cluster/index.ts';
-import { type Announcement, announcementOf, announcementsOf, telling } from '../../coverage/announce.ts';
+import { type Announcement, announcementsOf, telling } from '../../coverage/announce.ts';
 import { countsOf } from '../../coverage/counts.ts';
 import { identities } from '../../coverage/identities.ts';
-import { restartView } from '../../coverage/restart-view.ts';
-import { type RestartState, type Restarts, restarts, tellStep } from '../../coverage/restarts.ts';
 import { type SeenPod, seePod } from '../../coverage/seen-pod.ts';
-import { type IdentityOf, survey, type WorkloadSurvey } from '../../coverage/survey.ts';
+import { type IdentityOf, survey } from '../../coverage/survey.ts';
 import { tellCoverage } from '../../coverage/tell-coverage.ts';
 import type { Annotations } from '../../federation/effective-settings.ts';
 import { messageOf } from '../../reasons/message-of.ts';
 import type { Check } from '../../server/health.ts';
 import type { PodCounts } from '../../server/metrics.ts';
 import type { Settings } from '../../settings/schema.ts';
-import type { ServeFlags } from './flags.ts';
 import type { KnownNamespaces } from './namespaces.ts';
 
 /** Which pods are federated, told in every way there is. */
@@ -41,11 +35,7 @@ interface Sources {
   readonly namespaces: Pick<KnownNamespaces, 'annotations' | 'names' | 'state'>;
   /** Whether what the settings leave open is known: before, no pod would seem to have today's. */
   readonly isSettled: () => boolean;
-  /** Whether the webhook itself is. */
-  readonly isReady: () => boolean;
 }
-
-type Flags = Pick<ServeFlags, 'replica' | 'namespace' | 'restarts'>;
 
 /** Milliseconds between two looks at what is known; and until namespaces are. */
 const lookEvery = 5_000;
@@ -72,8 +62,8 @@ const withoutCluster: KnownCoverage = {
   stop: async () => {},
 };
 
-/** Follows the pods of opted-in namespaces, tells how they are, and replaces them where the settings say so. */
-export function knownCoverage(sources: Sources, flags: Flags, logger: Logger): KnownCoverage {
+/** Follows the pods of opted-in namespaces, and tells how they are. @param instance which replica tells it */
+export function knownCoverage(sources: Sources, instance: string, logger: Logger): KnownCoverage {
   const { connection, settings, namespaces } = sources;
   if (connection === undefined) return withoutCluster;
   const identify = identities();
@@ -88,8 +78,7 @@ export function knownCoverage(sources: Sources, flags: Flags, logger: Logger): K
   // While pods are still being listed, a moment later there are more.
   const surveyed = () => (isListed() ? surveyedAWhile() : surveyNow());
   const refresh = refresher(sources, pods);
-  const events = eventTeller(connection, flags.replica, logger);
-  const replacing = replacer(sources, flags, logger, pods, identityOf);
+  const events = eventTeller(connection, instance, logger);
   const denied = deniedLog(pods, logger);
 
   let isBegun = false;
@@ -102,8 +91,7 @@ export function knownCoverage(sources: Sources, flags: Flags, logger: Logger): K
     refresh();
     denied();
     if (!pods.synced()) return;
-    await replacing?.look();
-    await events.tell([...announcementsOf(surveyed()), ...stoppedRestarts(pods, replacing?.state())]);
+    await events.tell(announcementsOf(surveyed()));
   };
   const stopped = new AbortController();
   const looking = (async () => {
@@ -125,7 +113,6 @@ export function knownCoverage(sources: Sources, flags: Flags, logger: Logger): K
         tellDenied(pods.denied()),
         pods.problem(),
         events.problem(),
-        replacing?.words(),
       ]
         .filter((one) => one !== undefined)
         .join('; '),
@@ -134,7 +121,6 @@ export function knownCoverage(sources: Sources, flags: Flags, logger: Logger): K
       stopped.abort();
       pods.stop();
       await looking;
-      await replacing?.stop();
     },
   };
 }
@@ -211,81 +197,5 @@ function eventTeller(connection: ClusterConnection, instance: string, logger: Lo
       }
     },
     problem: () => (problem === undefined ? undefined : `events cannot be written: ${problem}`),
-  };
-}
-
-/** That pods of a workload are no longer replaced is worth an Event. */
-function stoppedRestarts(
-  pods: WatchedPods<SeenPod>,
-  state: RestartState | undefined,
-): readonly Announcement[] {
-  const workloads = new Map<string, WorkloadSurvey['workload']>();
-  if (state === undefined || state.steps.size === 0) return [];
-  for (const { workload } of pods.all()) workloads.set(workload.key, workload);
-  return [...state.steps].flatMap(([key, step]) => {
-    const workload = workloads.get(key);
-    if (step.kind !== 'stopped' || workload === undefined) return [];
-    const { name, failing, missed } = step.pod;
-    const how = failing ? 'failing' : missed ? 'not federated' : 'stale';
-    return [
-      announcementOf(workload, {
-        finding: { code: 'restart_stopped', detail: `${name} is ${how}` },
-        pods: 1,
-      }),
-    ];
-  });
-}
-
-interface Replacer {
-  readonly look: () => Promise<void>;
-  readonly state: () => RestartState;
-  readonly words: () => string | undefined;
-  readonly stop: () => Promise<void>;
-}
-
-/** Replaces stale pods while the settings say so; `undefined` where this program does not know its own namespace. */
-function replacer(
-  { connection, settings, isReady }: Sources,
-  { replica, namespace, restarts: { lease, delay } }: Flags,
-  logger: Logger,
-  pods: WatchedPods<SeenPod>,
-  identityOf: IdentityOf,
-): Replacer | undefined {
-  if (connection === undefined || namespace === undefined || namespace === '') return undefined;
-  const now = () => performance.now();
-  const view = restartView(delay, now);
-  const replacement: Restarts = restarts({
-    me: replica,
-    delay,
-    lease: leaseStore(connection, namespace, lease),
-    evict: (of, pod) => evictPod(connection, of, pod),
-    isThere: (of, pod) => isPodThere(connection, of, pod),
-    now,
-    tell: ({ kind, ...about }) =>
-      kind === 'evicted' ? logger.info(about, 'pod replaced') : logger.warn(about, 'pod not replaced'),
-  });
-  let told: string | undefined;
-  const noteProblem = (): void => {
-    const { problem } = replacement.state();
-    if (problem !== undefined && problem !== told) logger.warn({ why: problem }, 'pods cannot be replaced');
-    told = problem;
-  };
-  return {
-    look: async () => {
-      const workloads = view(pods.all(), identityOf, Date.now());
-      if (!settings().rollout.restartStale) return await replacement.release();
-      if (!isReady() || pods.problem() !== undefined) return;
-      await replacement.look({ workloads });
-      noteProblem();
-    },
-    state: replacement.state,
-    words: () => {
-      if (!settings().rollout.restartStale) return undefined;
-      const { steps, problem } = replacement.state();
-      if (problem !== undefined) return `pods cannot be replaced: ${problem}`;
-      const words = [...steps].flatMap(([key, step]) => tellStep(key, step) ?? []);
-      return words.length === 0 ? undefined : `replacing pods: ${words.slice(0, 5).join(', ')}`;
-    },
-    stop: replacement.release,
   };
 }

@@ -38,11 +38,6 @@ With --tls-secret:
 The cluster, for opted-in namespaces and their pods, and for --tls-secret:
       --kubeconfig FILE   (default: the service account of the pod; without one the settings alone count)
       --namespace NAME    of the webhook itself (default: $POD_NAMESPACE)
-      --restart-lease NAME
-                          Lease by which one replica at a time replaces pods, where the settings say
-                          rollout.restartStale: true (default: falco-federation-webhook-restarts)
-      --restart-delay D   how long settings must have been in force before that, so that every replica has read them
-                          (default: 2m)
 
 When asked to stop:
       --drain-delay D     how long calls may still come in after SIGTERM (default: 5s; none after Ctrl-C)
@@ -89,8 +84,6 @@ function parse(argv: readonly string[]) {
       'authority-lifetime': { type: 'string', default: '1095d' },
       kubeconfig: { type: 'string' },
       namespace: { type: 'string' },
-      'restart-lease': { type: 'string', default: 'falco-federation-webhook-restarts' },
-      'restart-delay': { type: 'string', default: '2m' },
       'drain-delay': { type: 'string', default: '5s' },
       'grace-period': { type: 'string', default: '30s' },
       local: { type: 'boolean', default: false },
@@ -167,12 +160,7 @@ export function readFlags(argv: readonly string[], env: CommandIo['env']) {
     certificate: certificateFlags(values, env),
     kubeconfig: values.kubeconfig,
     replica: replicaName(env),
-    namespace: values.namespace ?? env.POD_NAMESPACE,
     pod: ownPod(values, env),
-    restarts: {
-      lease: values['restart-lease'],
-      delay: duration('restart-delay', values['restart-delay']),
-    },
     drain: {
       delay: duration('drain-delay', values['drain-delay']),
       grace: duration('grace-period', values['grace-period']),

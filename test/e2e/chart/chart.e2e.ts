@@ -28,14 +28,14 @@ import { until } from '../replica.ts';
 import { chart } from './rendered.ts';
 
 const release = 'falco-federation';
-const values = ['cluster=staging', 'hub.address=http://localhost:1/in', 'rollout.restartStale=true'];
+const values = ['cluster=staging', 'hub.address=http://localhost:1/in'];
 const falcoChart = process.env.FALCO_CHART ?? '';
 const patience = 90_000;
 
 /** Kinds of which the chart makes objects, or the program while it runs. */
 const kinds = [
   ...['serviceaccounts', 'configmaps', 'secrets', 'services', 'pods', 'deployments', 'statefulsets'],
-  ...['poddisruptionbudgets', 'networkpolicies', 'roles', 'rolebindings', 'leases'],
+  ...['poddisruptionbudgets', 'networkpolicies', 'roles', 'rolebindings'],
   ...['clusterroles', 'clusterrolebindings', 'mutatingwebhookconfigurations'],
 ];
 

@@ -57,10 +57,6 @@ const pairs: Readonly<Record<string, Pair>> = {
       components: ['components/cert-manager', 'components/aks'],
     },
   },
-  'what replaces stale pods': {
-    values: { ...spoke, rollout: { restartStale: true } },
-    kustomization: { resources: ['overlays/spoke'], components: ['components/restart-stale'] },
-  },
   'all that goes together': {
     values: {
       ...spoke,
@@ -94,7 +90,7 @@ const pairs: Readonly<Record<string, Pair>> = {
 
 /** Helm makes no namespace of its own; what the program makes must be the release's, so that it goes with it. */
 const onlyKustomize = ['Namespace falco-federation'];
-const onlyChart = ['Secret falco-federation-webhook-certificates', 'Lease falco-federation-webhook-restarts'];
+const onlyChart = ['Secret falco-federation-webhook-certificates'];
 
 /** What the release has made need not be created by the program, which would do so again while it is taken away. */
 function withoutCreate(object: Rendered): Rendered {
@@ -112,8 +108,8 @@ function without(
 
 /** Settings that the file of an overlay does not have, as its user adds them for the same options. */
 function settingsOf(values: object): object {
-  const { cluster, role, hub, injectAt, rollout } = { ...values } as Readonly<Record<string, unknown>>;
-  return JSON.parse(JSON.stringify({ cluster, role, hub, injectAt, rollout }));
+  const { cluster, role, hub, injectAt } = { ...values } as Readonly<Record<string, unknown>>;
+  return JSON.parse(JSON.stringify({ cluster, role, hub, injectAt }));
 }
 
 describe('the chart and the kustomization', { skip: leftOut('clients') }, () => {

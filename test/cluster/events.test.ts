@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { tellEvent } from '../../src/cluster/events.ts';
+import { type Answer, apiServer, refused } from './api-server.ts';
+
+const event = {
+  name: 'falco-federation.1',
+  regarding: { apiVersion: 'apps/v1', kind: 'DaemonSet', namespace: 'falco', name: 'falco', uid: 'u' },
+  ...{ reason: 'PodStale', note: 'n', count: 40 },
+};
+
+test('an Event is made once; where it is there already, its series goes on', async (t) => {
+  let there = false;
+  const { connection, received } = await apiServer(t, ({ method }): Answer => {
+    if (method === 'POST' && there) return refused(409, 'AlreadyExists', 'exists');
+    there = true;
+    return { body: {} };
+  });
+  await tellEvent(connection, 'replica-1', event);
+  await tellEvent(connection, 'replica-2', event);
+  assert.deepEqual(
+    received.map(({ method, path }) => `${method} ${path}`),
+    [
+      'POST /apis/events.k8s.io/v1/namespaces/falco/events',
+      'POST /apis/events.k8s.io/v1/namespaces/falco/events',
+      'PATCH /apis/events.k8s.io/v1/namespaces/falco/events/falco-federation.1',
+    ],
+  );
+  const [made, , patched] = received.map(({ body }) => body as { series: { count: number }; note?: string });
+  assert.equal(made?.series.count, 40);
+  assert.deepEqual(Object.keys(patched ?? {}), ['series']);
+  assert.equal(patched?.series.count, 40, 'written, not added to');
+});
+
+test('an Event of one pod is no series; what else is refused is an error', async (t) => {
+  let answer: Answer = { body: {} };
+  const { connection, received } = await apiServer(t, () => answer);
+  await tellEvent(connection, 'replica-1', { ...event, count: 1 });
+  assert.doesNotMatch(JSON.stringify(received[0]?.body), /series/);
+  answer = refused(403, 'Forbidden', 'no');
+  await assert.rejects(tellEvent(connection, 'r', event), /create events\.events\.k8s\.io .*403 Forbidden/);
+});
