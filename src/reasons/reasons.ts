@@ -26,15 +26,15 @@ const table = {
   // What an admission request or a document came to.
   injected: {
     severity: 'done',
-    sentence: 'The pod became part of the federation.',
+    sentence: 'The pod was made part of the federation.',
   },
   taken_out: {
     severity: 'done',
-    sentence: 'What an earlier injection had added was taken out again: the settings ask for nothing here.',
+    sentence: 'What an earlier injection had added was removed: the settings ask for nothing here.',
   },
   already_injected: {
     severity: 'skipped',
-    sentence: 'Everything that would be added is there already.',
+    sentence: 'Everything that would be added is already there.',
   },
   nothing_to_add: {
     severity: 'skipped',
@@ -42,11 +42,11 @@ const table = {
   },
   not_falco: {
     severity: 'skipped',
-    sentence: 'No container here is Falco or falcosidekick.',
+    sentence: 'No container is Falco or falcosidekick.',
   },
   opted_out: {
     severity: 'skipped',
-    sentence: 'The pod asks to be left alone by the label falco-federation.io/inject: disabled.',
+    sentence: 'The label falco-federation.io/inject: disabled opts the pod out.',
   },
   kind_without_pod: {
     severity: 'skipped',
@@ -54,69 +54,68 @@ const table = {
   },
   operation_not_handled: {
     severity: 'skipped',
-    sentence: 'Only new pods and new or changed workloads are looked at.',
+    sentence: 'Only the creation of pods, and the creation or update of workloads, is handled.',
   },
   workload_left_to_pods: {
     severity: 'skipped',
-    sentence: 'The settings inject pods as they are created and leave workload templates alone.',
+    sentence: 'Pods are injected as they are created; workload templates are left unchanged.',
     remedy: 'Set injectAt: workload to change templates too.',
   },
   review_malformed: {
     severity: 'error',
-    sentence: 'The request is not an AdmissionReview that this webhook understands, so nothing was changed.',
+    sentence: 'The request is not a valid AdmissionReview, so nothing was changed.',
     remedy: 'Send an AdmissionReview of admission.k8s.io/v1 with request.uid and request.object.',
   },
   pod_malformed: {
     severity: 'error',
-    sentence: 'The pod or pod template is not shaped as Kubernetes defines it, so nothing was changed.',
+    sentence: 'The pod or pod template does not match the Kubernetes API, so nothing was changed.',
     remedy: 'Compare it with `kubectl explain pod.spec`.',
   },
   internal_error: {
     severity: 'error',
-    sentence: 'Something went wrong inside falco-federation-webhook; the object was let through unchanged.',
+    sentence: 'An internal error occurred in falco-federation-webhook; the object was admitted unchanged.',
     remedy: 'Please report it with the log line of this request.',
   },
 
   // Which container is Falco, and what its arguments allow.
   falco_ambiguous: {
     severity: 'warning',
-    sentence: 'Several containers look equally like Falco, so none was changed.',
-    remedy: 'Let one container alone be named falco, have a Falco image and start /usr/bin/falco.',
+    sentence: 'Several containers match Falco equally well, so none was changed.',
+    remedy: 'Make sure that only one container is named falco, has a Falco image and starts /usr/bin/falco.',
   },
   falcosidekick_ambiguous: {
     severity: 'warning',
-    sentence: 'More than one container looks like falcosidekick, so none was changed.',
-    remedy: 'Leave one container named falcosidekick or with its image in the pod.',
+    sentence: 'Several containers match falcosidekick, so none was changed.',
+    remedy: 'Make sure that only one container of the pod is named falcosidekick or has its image.',
   },
   falco_command_unclear: {
     severity: 'warning',
-    sentence: 'Falco is started by something that does not hand its arguments on, so they were not changed.',
-    remedy: 'Start Falco directly: command or args that begin with /usr/bin/falco.',
+    sentence: 'Falco is started by a wrapper that may not pass arguments on, so it was not changed.',
+    remedy: 'Start Falco directly, with command or args that begin with /usr/bin/falco.',
   },
   falco_only_looks: {
     severity: 'skipped',
-    sentence: 'Falco checks or prints something here and ends, so there is nothing to federate.',
+    sentence: 'This Falco only prints or validates something and exits, so it was not changed.',
   },
   falco_image_command_unknown: {
     severity: 'warning',
     sentence:
-      'Falco is started by a command in its image that is not known here and that arguments would replace, so it was not changed.',
+      "Falco is started by its image's default command, which is not known and which args would replace, so it was not changed.",
     remedy:
-      "Write args out, beginning with /usr/bin/falco; for an image of falcosecurity's by digest or latest the annotation falco-federation.io/falco-version does too.",
+      'Set args explicitly, beginning with /usr/bin/falco. For an official image referenced by digest or latest, the annotation falco-federation.io/falco-version is enough.',
   },
   falco_too_old: {
     severity: 'warning',
-    sentence:
-      'This Falco is older than 0.38 and reads no additional configuration files, so it was not changed.',
+    sentence: 'Falco before 0.38 does not support additional configuration files, so it was not changed.',
     remedy:
-      'Upgrade Falco to 0.41 or later; where the image has a number of its own, say which Falco it is by the annotation falco-federation.io/falco-version.',
+      "Upgrade Falco to 0.41 or later. If the image has a version of its own, set Falco's with the annotation falco-federation.io/falco-version.",
   },
   falco_version_unknown: {
     severity: 'warning',
     sentence:
-      'The image does not say which Falco it holds; it was taken for 0.41 or later, an older one may not start.',
+      "Falco's version cannot be read from the image; 0.41 or later is assumed, and an older Falco may fail to start.",
     remedy:
-      'Say it by the annotation falco-federation.io/falco-version on the pod or namespace, or by a tag.',
+      'Set the annotation falco-federation.io/falco-version on the pod or namespace, or use an image tag with the version.',
   },
   falco_without_extra_fields: {
     severity: 'warning',
@@ -125,13 +124,13 @@ const table = {
   },
   rules_given_by_argument: {
     severity: 'warning',
-    sentence: 'Falco is started with -r and ignores rules_files, so its rules are not tagged.',
-    remedy: 'List the rules in rules_files, or set rules.enabled: false so that falcosidekick adds the tags.',
+    sentence: 'Falco is started with -r, which overrides rules_files, so its rules are not tagged.',
+    remedy: 'List the rules in rules_files instead of using -r.',
   },
   rules_option_conflict: {
     severity: 'warning',
     sentence:
-      'An argument of Falco sets rules_files or config_files as a whole; adding to it would stop Falco, so its rules are not tagged.',
+      'An argument of Falco replaces rules_files or config_files; adding to it would stop Falco, so its rules are not tagged.',
     remedy: 'Use -o rules_files[]=… and -o config_files[]=…, or the configuration file.',
   },
   fields_option_conflict: {
@@ -143,40 +142,38 @@ const table = {
   rules_option_untagged: {
     severity: 'warning',
     sentence:
-      'A rules file is put into rules_files by its index; Falco reads it after our list is in place, so its rules are not tagged.',
+      'An argument of Falco sets an entry of rules_files by index, which Falco applies after the tagged list; those rules are not tagged.',
     remedy: 'Use -o rules_files[]=…, or the configuration file.',
   },
   image_unknown: {
     severity: 'warning',
-    sentence:
-      'The webhook does not know which image it runs from, so no container that tags rules was added.',
+    sentence: "The webhook's own image is not known, so no container that tags rules was added.",
     remedy:
-      'Let it read its own pod (Role falco-federation-webhook: get pods), or set rules.image. Readiness says why it cannot.',
+      'Allow the webhook to read its own pod (Role falco-federation-webhook: get pods), or set rules.image. /readyz says why it cannot.',
   },
   pull_secrets_of_account_hidden: {
     severity: 'warning',
     sentence:
-      'The template names imagePullSecrets now (rules.imagePullSecrets), so those of its service account count no more.',
-    remedy:
-      "If Falco's own image is pulled with those, name them in the template too (the chart: imagePullSecrets).",
+      'The template now lists imagePullSecrets (rules.imagePullSecrets), so those of its service account no longer apply.',
+    remedy: "If Falco's own image needs them, list them in the template too (the chart: imagePullSecrets).",
   },
   rules_in_image: {
     severity: 'warning',
-    sentence: "The rules lie in Falco's own image and are not copied from there, so they are not tagged.",
-    remedy:
-      "Set rules.startup: init with rules.inImage: copy, or rules.enabled: false so that the spoke's falcosidekick adds the tags.",
+    sentence: "The rules are in Falco's own image and are not copied from there, so they are not tagged.",
+    remedy: 'Set rules.startup: init and rules.inImage: copy.',
   },
   mount_left_out: {
     severity: 'warning',
     sentence:
-      "One of Falco's mounts is not given to the tagging container; if rules lie there, they are not tagged.",
+      'A volume mount of Falco is not available to the tagging container; rules in it are not tagged.',
     remedy:
       'Mount rules at /etc/falco/rules.d or as a .yaml file below /etc/falco, or name their path in an argument of Falco (-o rules_files[]=…); use subPath instead of subPathExpr.',
   },
   volume_name_taken: {
     severity: 'warning',
-    sentence: 'The pod has a volume or mount of its own where ours would go, so its rules are not tagged.',
-    remedy: 'Give that volume or mount another name or path.',
+    sentence:
+      'The pod already has a volume or mount with the name or path of ours, so its rules are not tagged.',
+    remedy: 'Rename that volume, or mount it at another path.',
   },
 
   // falcosidekick.
@@ -235,59 +232,59 @@ const table = {
   custom_field_removed: {
     severity: 'warning',
     sentence:
-      "One of our labels was taken out of the hub's CUSTOMFIELDS: it would overwrite what the spokes say, and stop falcosidekick.",
+      "One of our labels was removed from the hub's CUSTOMFIELDS: it would overwrite the spokes' values and stop falcosidekick.",
     remedy: "Remove the field from the hub's customfields.",
   },
   field_unreadable: {
     severity: 'warning',
     sentence:
-      'falcosidekick takes its fields from a Secret, ConfigMap or reference that cannot be read here; ours were left out where both together could stop it.',
-    remedy: 'Give CUSTOMFIELDS, TEMPLATEDFIELDS and PROMETHEUS_EXTRALABELS as plain values.',
+      "falcosidekick's fields come from a Secret, ConfigMap or reference that cannot be read here; labels that could collide with them were left out.",
+    remedy: 'Set CUSTOMFIELDS, TEMPLATEDFIELDS and PROMETHEUS_EXTRALABELS as plain values.',
   },
   field_templated_by_user: {
     severity: 'warning',
-    sentence: "falcosidekick's TEMPLATEDFIELDS have a template for one of our labels already; it was kept.",
-    remedy: 'Remove the template to let the settings decide.',
+    sentence: "falcosidekick's TEMPLATEDFIELDS already has a template for one of our labels; it was kept.",
+    remedy: 'Remove the template to use the value of the settings.',
   },
   field_is_extra_label: {
     severity: 'warning',
     sentence:
-      'One of our labels is in PROMETHEUS_EXTRALABELS already; falcosidekick would stop on the doubled label, so it was left out of its fields.',
+      'One of our labels is also in PROMETHEUS_EXTRALABELS; falcosidekick would panic on the duplicate, so it was not added to its fields.',
     remedy: "Remove it from falcosidekick's prometheus.extralabels.",
   },
   field_named_alike: {
     severity: 'warning',
     sentence:
-      'A field of falcosidekick and one of our labels differ only in "." and "_"; falcosidekick would stop on both, so ours was left out of its fields.',
-    remedy: 'Rename the field, or the label.',
+      'A field of falcosidekick and one of our labels differ only in "." and "_"; falcosidekick would panic on both, so ours was not added to its fields.',
+    remedy: 'Rename the field or the label.',
   },
   fields_in_env_from: {
     severity: 'note',
     sentence:
-      'falcosidekick may take labels or fields from what cannot be read here; if one of our labels is among them, it stops at its start.',
+      'falcosidekick may get labels or fields from a Secret or ConfigMap that cannot be read here; it panics at start-up if one of our labels is among them.',
     remedy: "Keep our labels out of falcosidekick's prometheus.extralabels.",
   },
   fields_doubled: {
     severity: 'warning',
     sentence:
-      'Two of falcosidekick\'s own fields and labels have one name once "." is "_"; with them it stops at its start.',
+      'Two of falcosidekick\'s own fields and labels have the same name once "." becomes "_"; it panics at start-up.',
     remedy: 'Rename or remove one in customfields, templatedfields or prometheus.extralabels.',
   },
   field_with_dot: {
     severity: 'warning',
     sentence:
-      'This falcosidekick, as 2.30 to 2.33 do, fails on every event while a field of its own has a dot in its name; the events are lost.',
-    remedy: 'Write the name with "_", or upgrade falcosidekick to 2.34.',
+      'falcosidekick 2.30 to 2.33 fails on every event if a field has a dot in its name; events are lost.',
+    remedy: 'Use "_" in the name, or upgrade falcosidekick to 2.34.',
   },
   hub_custom_fields: {
     severity: 'warning',
-    sentence: "A hub's CUSTOMFIELDS are put on the events of every spoke too, over what the spokes say.",
+    sentence: "A hub's CUSTOMFIELDS overwrite fields on the events of every spoke.",
     remedy: "Set them on the hub's Falco (append_output), or as templatedfields.",
   },
   hub_custom_tags: {
     severity: 'warning',
-    sentence: "A hub's CUSTOMTAGS are put on the events of every spoke too.",
-    remedy: "Remove customtags; the tags of the settings are on the hub's own rules.",
+    sentence: "A hub's CUSTOMTAGS are added to the events of every spoke.",
+    remedy: "Remove customtags; the hub's own rules carry the tags of the settings.",
   },
   custom_tags_unsupported: {
     severity: 'warning',
@@ -303,19 +300,19 @@ const table = {
   // Annotations.
   annotation_unknown: {
     severity: 'warning',
-    sentence: 'An annotation of falco-federation.io/ is not known and has no effect.',
+    sentence: 'An annotation with the prefix falco-federation.io/ is not known and has no effect.',
     remedy: 'Known are falco-federation.io/cluster, /labels, /tags and /falco-version.',
   },
   annotation_invalid: {
     severity: 'warning',
-    sentence: 'An annotation was ignored because its value is not allowed.',
+    sentence: 'An annotation was ignored because its value is invalid.',
     remedy: 'docs/settings.md has the rules for each annotation.',
   },
 
   // What tag-rules did.
   rules_tagged: {
     severity: 'done',
-    sentence: 'The rules were tagged and published.',
+    sentence: 'All rules were tagged and published.',
   },
   alerts_posted_to_forwarder: {
     severity: 'note',
@@ -333,115 +330,121 @@ const table = {
   },
   rules_tagged_in_part: {
     severity: 'warning',
-    sentence: 'Rules were tagged and published, but others stay untagged, or may.',
-    remedy: 'See what is said of each file and entry.',
+    sentence: 'Rules were tagged and published, but some are, or may be, untagged.',
+    remedy: 'See the findings of each file and entry.',
   },
-  rules_none_there: {
+  rules_none_defined: {
     severity: 'skipped',
-    sentence: 'The rules files that can be seen define no rules, so there is nothing to tag.',
+    sentence: 'The visible rules files define no rules, so there is nothing to tag.',
   },
   rules_watch_off: {
     severity: 'warning',
     sentence:
-      'Falco does not look for changes (watch_config_files is off): what is tagged while it runs counts from its next start.',
+      'Falco does not reload on changes (watch_config_files is false): rules tagged while it runs take effect at its next start.',
     remedy: 'Set watch_config_files: true, or restart Falco after each change of its rules.',
   },
   rules_watch_off_before_start: {
     severity: 'skipped',
     sentence:
-      'Falco does not look for changes (watch_config_files is off): it reads what is tagged now when it starts, and nothing later.',
+      'Falco does not reload on changes (watch_config_files is false): it reads the rules tagged now at its start, and nothing later.',
   },
-  rules_former_kept: {
+  rules_previous_kept: {
     severity: 'warning',
-    sentence: 'What was published before stays in force: without it Falco would have no rules file at all.',
+    sentence:
+      'The previously published rules stay in force: without them Falco would have no rules file at all.',
     remedy:
-      'Put the rules files back, or correct the configuration; they are tagged as soon as they are there.',
+      'Restore the rules files, or correct the configuration; they are tagged as soon as they are there.',
   },
   rules_left_to_argument: {
     severity: 'skipped',
-    sentence: 'Falco is given rules files with -r and then ignores rules_files, so nothing was tagged.',
+    sentence: 'Falco is started with -r, which overrides rules_files, so nothing was tagged.',
     remedy: 'List the files under falco.rules_files instead of using -r.',
   },
   rules_left_to_option: {
     severity: 'skipped',
-    sentence: 'An -o option sets rules_files as a whole and would undo a tagged list, so nothing was tagged.',
+    sentence: 'An -o option replaces rules_files and would override the tagged list, so nothing was tagged.',
     remedy: 'Use -o rules_files[]=… or falco.rules_files instead.',
   },
   rules_falco_too_old: {
     severity: 'skipped',
-    sentence: 'Falco before 0.38 reads no drop-in configuration, so nothing was tagged.',
+    sentence: 'Falco before 0.38 does not support additional configuration files, so nothing was tagged.',
     remedy: 'Use Falco 0.38 or later.',
   },
   rules_argument_not_expanded: {
     severity: 'skipped',
-    sentence: 'An argument of Falco holds a variable whose value is not known here, so nothing was tagged.',
+    sentence: 'An argument of Falco contains a variable with an unknown value, so nothing was tagged.',
     remedy: 'Write the value itself, or define the variable in the container.',
   },
   rules_config_unreadable: {
     severity: 'error',
-    sentence: 'A config file of Falco could not be read, so which rules files it loads is not known.',
-    remedy: 'Make the file readable for user 65532, and mounted into the init container.',
+    sentence: 'A configuration file of Falco could not be read, so its rules files are not known.',
+    remedy: 'Make the file readable for user 65532 and mount it into the init container.',
   },
-  rules_config_broken: {
+  rules_config_invalid: {
     severity: 'error',
     sentence:
-      'A config file of Falco is not valid YAML, or its paths are not UTF-8, so which rules files it loads is not known.',
+      'A configuration file of Falco is not valid YAML, or contains paths that are not UTF-8, so its rules files are not known.',
     remedy: 'Correct the file.',
   },
   rules_config_refused: {
     severity: 'error',
-    sentence: 'Falco itself refuses to start with this configuration, so nothing was tagged.',
-    remedy: 'Correct the configuration; `falco --dry-run` says the same.',
+    sentence: 'Falco itself rejects this configuration, so nothing was tagged.',
+    remedy: 'Correct the configuration; `falco --dry-run` reports the same.',
   },
   rules_config_variable_unknown: {
     severity: 'warning',
     sentence:
-      'The path of a config file holds a variable whose value is not known here, so nothing was tagged.',
+      'The path of a configuration file contains a variable with an unknown value, so nothing was tagged.',
     remedy: 'Write the path itself.',
   },
   rules_config_after_ours: {
     severity: 'warning',
-    sentence: 'A config file that comes after the drop-in could change its list, so nothing was tagged.',
-    remedy: 'Put the -o config_files option for the drop-in last.',
+    sentence:
+      'A configuration file that is loaded after ours could change rules_files, so nothing was tagged.',
+    remedy: 'Put the -o config_files option for /etc/falco-federation last.',
   },
-  rules_path_not_writable: {
+  rules_path_not_escapable: {
     severity: 'warning',
-    sentence: 'A path in rules_files cannot be written again for Falco, so nothing was tagged.',
-    remedy: 'Use a path without $.',
+    sentence:
+      'A path in rules_files contains "$", which cannot be escaped in Falco\'s configuration, so nothing was tagged.',
+    remedy: 'Use a path without "$".',
   },
   rules_none_listed: {
     severity: 'skipped',
     sentence: 'The configuration lists no rules files, so there is nothing to tag.',
   },
-  rules_none_seen: {
+  rules_none_visible: {
     severity: 'warning',
-    sentence: 'None of the listed rules files can be seen from here, so nothing was tagged.',
+    sentence: 'None of the listed rules files is visible to the tagging container, so nothing was tagged.',
     remedy:
-      "Nothing to do if rules come later; if they are in Falco's own image, the log of falco-federation-copy-rules says more.",
+      "Nothing to do if rules come later; if they are in Falco's own image, see the log of falco-federation-copy-rules.",
   },
   rules_none_tagged: {
     severity: 'error',
-    sentence: 'There are rules files, but none of their rules could be tagged.',
-    remedy: 'See what is said of each file and entry.',
+    sentence: 'None of the rules could be tagged.',
+    remedy: 'See the findings of each file and entry.',
   },
   rules_entry_missing: {
     severity: 'skipped',
-    sentence: 'A listed rules file is not there, or only in the image of Falco; the entry stays as it was.',
+    sentence: "A listed rules file does not exist, or only in Falco's image; the entry is unchanged.",
   },
   rules_entry_empty: {
     severity: 'skipped',
-    sentence: 'A listed folder holds no rules files that Falco loads; the entry stays as it was.',
-    remedy: 'Name rules files .yaml or .yml; with the same ending earlier in the path Falco leaves them out.',
+    sentence: 'A listed folder contains no rules files that Falco loads; the entry is unchanged.',
+    remedy:
+      'Name rules files .yaml or .yml; Falco ignores them if that ending also occurs earlier in the path.',
   },
   rules_entry_ignored: {
     severity: 'skipped',
-    sentence: 'A listed file is none that Falco loads; the entry stays as it was.',
-    remedy: 'Name rules files .yaml or .yml; with the same ending earlier in the path Falco leaves them out.',
+    sentence: 'Falco does not load a listed file; the entry is unchanged.',
+    remedy:
+      'Name rules files .yaml or .yml; Falco ignores them if that ending also occurs earlier in the path.',
   },
   rules_entry_relative: {
     severity: 'warning',
-    sentence: 'A listed path is relative to a folder that is not known here; the entry stays untagged.',
-    remedy: 'Write the whole path.',
+    sentence:
+      "A listed path is relative, and Falco's working directory is not known; the entry stays untagged.",
+    remedy: 'Use an absolute path.',
   },
   rules_entry_unreadable: {
     severity: 'warning',
@@ -450,83 +453,82 @@ const table = {
   },
   rules_entry_variable_unknown: {
     severity: 'warning',
-    sentence: 'A listed path holds a variable whose value is not known here; the entry stays untagged.',
+    sentence: 'A listed path contains a variable with an unknown value; the entry stays untagged.',
     remedy: 'Write the path itself.',
   },
   rules_entry_name_not_utf8: {
     severity: 'warning',
-    sentence: 'A rules file has a name that is not UTF-8; the entry stays untagged.',
+    sentence: 'The name of a rules file is not UTF-8; the entry stays untagged.',
     remedy: 'Rename the file.',
   },
   rules_entry_too_large: {
     severity: 'warning',
-    sentence: 'The tagged copies would be larger than the volume is meant for; the entry stays untagged.',
+    sentence: 'The tagged copies would not fit into the volume; the entry stays untagged.',
     remedy: 'Split or shorten the rules files.',
   },
   rules_added_untagged: {
     severity: 'warning',
     sentence:
-      'Rules files that an -o rules_files option adds are loaded after the tagged ones and stay untagged.',
+      'Rules files added by an -o rules_files option are loaded after the tagged ones and stay untagged.',
     remedy: 'List them under falco.rules_files instead.',
   },
   rules_file_not_parsed: {
     severity: 'warning',
-    sentence: 'A rules file could not be parsed and was copied as it is.',
+    sentence: 'A rules file could not be parsed and was copied unchanged.',
     remedy: 'Correct the file; `falco -V FILE` validates it.',
   },
   rules_file_refused: {
     severity: 'warning',
-    sentence: 'Falco refuses this rules file; it was copied as it is.',
+    sentence: 'Falco rejects this rules file; it was copied unchanged.',
     remedy: 'Correct the file; `falco -V FILE` validates it.',
   },
   rules_file_too_large_to_tag: {
     severity: 'warning',
     sentence:
-      'A rules file holds too many tags or anchored values at once for the memory of the container and was copied as it is.',
+      "A rules file has more tags or anchored values than the container's memory allows and was copied unchanged.",
     remedy: 'Split the item, or write anchored values out.',
   },
   rules_file_edit_unproven: {
     severity: 'warning',
-    sentence: 'A rule with its tags did not read back as it should, so it stays untagged.',
+    sentence: 'The tagged text of a rule did not parse to the same rule, so the rule stays untagged.',
     remedy: 'Please report the file.',
   },
   rules_rule_not_tagged: {
     severity: 'warning',
-    sentence: 'There is no safe place for the tag in the text of a rule, which stays untagged.',
+    sentence: 'Tags cannot be added safely to the text of a rule, which stays untagged.',
     remedy: 'Write its tags as tags: [a, b].',
   },
   rules_tags_shared: {
     severity: 'warning',
-    sentence:
-      'The tags of a rule are a YAML anchor that other things than tags refer to; the rule stays untagged.',
+    sentence: 'The tags of a rule are a YAML anchor that is used elsewhere too; the rule stays untagged.',
     remedy: 'Write its tags out.',
   },
   rules_output_unwritable: {
     severity: 'error',
     sentence:
-      'The tagged rules could not be written; Falco keeps what was published before, or else its own rules.',
-    remedy: 'See that the output folder exists, is writable for user 65532 and has space.',
+      'The tagged rules could not be written; Falco keeps the previously published rules, or its own.',
+    remedy: 'Check that the output folder exists, is writable for user 65532 and has free space.',
   },
   rules_tagging_failed: {
     severity: 'error',
-    sentence: 'Something went wrong that should not; nothing was changed for Falco.',
+    sentence: 'An internal error occurred; nothing was changed for Falco.',
     remedy: 'Please report it with the log.',
   },
   // How pods that are there stand to today's settings.
   pod_not_federated: {
     severity: 'warning',
     sentence:
-      'The pod was created without the webhook or before its namespace opted in, so its alerts are not marked.',
+      'The pod was created without the webhook or before its namespace opted in; its alerts carry no cluster.',
     remedy: 'Restart its workload with `kubectl rollout restart`.',
   },
   pod_stale: {
     severity: 'warning',
-    sentence: "The pod was injected with other settings or by another version than today's.",
+    sentence: 'The pod was injected with other settings, or by another version, than those in force.',
     remedy: 'Restart its workload with `kubectl rollout restart`.',
   },
   pod_failing: {
     severity: 'warning',
-    sentence: 'A container of ours or falcosidekick does not start or keeps ending.',
+    sentence: 'falcosidekick or one of our containers does not start or keeps restarting.',
     remedy: "See that container's log, and `kubectl describe pod`.",
   },
 } as const satisfies Record<string, Reason>;

@@ -115,10 +115,10 @@ const cases: readonly Case[] = [
       containerStatus(
         tagRules,
         { waiting: { reason: 'CrashLoopBackOff' } },
-        ended(1, { message: JSON.stringify({ code: 'rules_config_broken', findings: [] }) }),
+        ended(1, { message: JSON.stringify({ code: 'rules_config_invalid', findings: [] }) }),
       ),
     ),
-    is: 'failing pod_failing falco-federation-tag-rules: CrashLoopBackOff, rules_config_broken',
+    is: 'failing pod_failing falco-federation-tag-rules: CrashLoopBackOff, rules_config_invalid',
   },
   {
     about: 'a crash loop of falcosidekick',

@@ -199,22 +199,22 @@ function testCoverage(scene: () => Scene): void {
       await writeStatus(
         api,
         falco,
-        status({ waiting: { reason: 'CrashLoopBackOff' } }, ended(1, 'rules_config_broken')),
+        status({ waiting: { reason: 'CrashLoopBackOff' } }, ended(1, 'rules_config_invalid')),
       );
       await counted(namespace, 'DaemonSet', 'failing', 1);
       const [replica] = installation.replicas();
       const finding = (code: string) =>
         replica?.metric(`falco_federation_pod_findings{namespace="${namespace}",code="${code}"}`);
       assert.equal(await finding('pod_failing'), 1);
-      assert.equal(await finding('rules_config_broken'), 1);
+      assert.equal(await finding('rules_config_invalid'), 1);
       await until(
         'Events say both',
         async () => (await eventsOn(namespace, 'DaemonSet')).length === 2,
         patience,
       );
       const notes = (await eventsOn(namespace, 'DaemonSet')).map(({ note }) => note).sort();
-      assert.match(notes[0] ?? '', /falco-federation-tag-rules: CrashLoopBackOff, rules_config_broken/);
-      assert.match(notes[1] ?? '', /^rules_config_broken: .* Correct the file/);
+      assert.match(notes[0] ?? '', /falco-federation-tag-rules: CrashLoopBackOff, rules_config_invalid/);
+      assert.match(notes[1] ?? '', /^rules_config_invalid: .* Correct the file/);
       await writeStatus(api, falco, status(ended(0, 'rules_tagged_in_part')));
       await counted(namespace, 'DaemonSet', 'federated', 1);
       assert.equal(await finding('rules_tagged_in_part'), 1);

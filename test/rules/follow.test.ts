@@ -135,7 +135,7 @@ test('a source that is gone for good is gone; a broken one is passed on, as Falc
   assert.match(published(), /rule: One[\s\S]*staging[\s\S]*\[half/);
   rmSync(at('rules.d/more.yaml'));
   rmSync(at('a.yaml'));
-  assert.equal((await report(3)).outcome.code, 'rules_none_seen');
+  assert.equal((await report(3)).outcome.code, 'rules_none_visible');
   assert.equal(published(), '', 'Falco reads its own list, which has an empty folder in it');
   rmSync(at('rules.d'), { recursive: true });
   stop.abort();
@@ -149,7 +149,7 @@ test('with nothing left that Falco could start with, what was published stays', 
   const done = ended();
   await report(1);
   rmSync(at('a.yaml'));
-  assert.equal((await report(2)).outcome.code, 'rules_none_seen');
+  assert.equal((await report(2)).outcome.code, 'rules_none_visible');
   assert.match(published(), /rule: One/);
   stop.abort();
   await done;
@@ -158,7 +158,7 @@ test('with nothing left that Falco could start with, what was published stays', 
 test('rules that come only after the start are tagged when they come', async (t) => {
   const { at, report, published, stop, ended } = start(t);
   const done = ended();
-  assert.equal((await report(1)).outcome.code, 'rules_none_seen');
+  assert.equal((await report(1)).outcome.code, 'rules_none_visible');
   assert.equal(published(), '');
   writeFileSync(at('rules.d/50-late.yaml'), rule('Late'));
   assert.equal((await report(2)).outcome.code, 'rules_tagged');

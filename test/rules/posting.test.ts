@@ -132,7 +132,7 @@ test('without --post-to nothing is said or done about it', () => {
 test('where no rules can be tagged it posts all the same, with its own list of rules', () => {
   const { root, run } = planted({ tree: { 'falco.yaml': 'rules_files: [/nowhere.yaml]\n' } });
   const report = tagAndPublish(run);
-  assert.equal(report.outcome.code, 'rules_none_seen');
+  assert.equal(report.outcome.code, 'rules_none_visible');
   assert.deepEqual(dropIn(root), ours);
 });
 
@@ -145,6 +145,6 @@ test('following: what was published stays while the rules are away, and posting 
   rmSync(join(root, 'etc/falco/a.yaml'));
   const { report } = followStep(run, signature, 'still');
   assert.deepEqual(dropIn(root), before);
-  assert.ok(report?.findings.some(({ code }) => code === 'rules_former_kept'));
+  assert.ok(report?.findings.some(({ code }) => code === 'rules_previous_kept'));
   assert.deepEqual(falcoIn(root).rules, [{ name: 'A', tags: ['own', 'staging'] }]);
 });

@@ -45,7 +45,7 @@ test('however files and folders are named, Falco loads the same rules with the t
         const after = runFalco({ root, args, env: {}, old });
         const tagged = before.rules.map((one) => ({ ...one, tags: sorted([...one.tags, 'staging']) }));
         assert.deepEqual(after, { ...before, rules: tagged, rulesFiles: after.rulesFiles });
-        assert.equal(report.outcome.code, before.rules.length === 0 ? 'rules_none_seen' : 'rules_tagged');
+        assert.equal(report.outcome.code, before.rules.length === 0 ? 'rules_none_visible' : 'rules_tagged');
         assert.equal(report.untagged, 0);
       },
     ),

@@ -75,10 +75,10 @@ const rows: readonly Row[] = [
     tree: { 'a.yaml': broken, 'b.yaml': lists },
   },
   {
-    ...{ when: 'no rules in any file', code: 'rules_none_there', counts: [0, 0, 0] },
+    ...{ when: 'no rules in any file', code: 'rules_none_defined', counts: [0, 0, 0] },
     tree: { 'a.yaml': lists, 'b.yaml': '# nothing yet\n' },
   },
-  { ...{ when: 'nothing there', code: 'rules_none_seen', counts: [0, 0, 0] }, tree: {} },
+  { ...{ when: 'nothing there', code: 'rules_none_visible', counts: [0, 0, 0] }, tree: {} },
   {
     ...{ when: 'a relative entry', code: 'rules_tagged_in_part', counts: [1, 0, 0] },
     tree: { 'falco.yaml': 'rules_files: [/etc/falco/a.yaml, more.yaml]\n', 'a.yaml': rule('A') },
@@ -199,7 +199,7 @@ test('whatever is there, the outcome holds for the rules that Falco then has', (
         rules_tagged: rules.length > 0 && without.length === 0,
         rules_tagged_in_part: report.tagged + report.alreadyTagged > 0 && (!seen || without.length > 0),
         rules_none_tagged: report.tagged + report.alreadyTagged === 0 && (!seen || without.length > 0),
-        rules_none_there: seen && rules.length === 0,
+        rules_none_defined: seen && rules.length === 0,
       };
       assert.equal(holds[report.outcome.code], true, report.outcome.code);
     }),
@@ -265,8 +265,8 @@ test('a follower that keeps what was published says so, and only then', () => {
   assert.equal(step()?.outcome.code, 'rules_tagged');
   rmSync(`${root}/etc/falco/a.yaml`);
   const kept = step();
-  assert.equal(kept?.outcome.code, 'rules_none_seen');
-  assert.deepEqual(kept?.findings, [{ code: 'rules_former_kept', detail: `${output}/federation.yaml` }]);
+  assert.equal(kept?.outcome.code, 'rules_none_visible');
+  assert.deepEqual(kept?.findings, [{ code: 'rules_previous_kept', detail: `${output}/federation.yaml` }]);
   assert.deepEqual(falcoIn(root).rules, [{ name: 'A', tags: ['own', 'staging'] }]);
   plant({ 'falco.yaml': 'rules_files: [\n' }, root);
   assert.deepEqual(step()?.findings, kept?.findings);

@@ -84,7 +84,7 @@ test('a failure is ignored unless asked otherwise, and told with what to do', as
   assert.equal((await run(...flags)).status, 0);
   const { status, stderr } = await run(...flags, '--on-failure', 'fail');
   assert.equal(status, 1);
-  assert.match(stderr, /rules_config_broken: .*falco\.yaml: line 1: .* Correct the file\./);
+  assert.match(stderr, /rules_config_invalid: .*falco\.yaml: line 1: .* Correct the file\./);
   assert(!existsSync(at('out/federation.yaml')));
 });
 

@@ -165,7 +165,7 @@ class Configuration {
     if (read.is === 'too_large') return leftAlone('rules_config_unreadable', `${path}: too large`);
     if (read.is === 'unreadable') return leftAlone('rules_config_unreadable', `${path}: ${read.why}`);
     const content = readConfigContent(read.bytes, this.question.lookup);
-    return content.is === 'broken' ? leftAlone('rules_config_broken', `${path}: ${content.why}`) : content;
+    return content.is === 'broken' ? leftAlone('rules_config_invalid', `${path}: ${content.why}`) : content;
   }
 
   private applyOptions(options: readonly FalcoOption[]): LeftAlone | undefined {
@@ -295,7 +295,7 @@ class Configuration {
     const unwritable = [...listed, ...all].find(
       (node) => node.kind === 'scalar' && node.written === undefined,
     );
-    if (unwritable?.kind === 'scalar') return leftAlone('rules_path_not_writable', unwritable.text);
+    if (unwritable?.kind === 'scalar') return leftAlone('rules_path_not_escapable', unwritable.text);
     return {
       is: 'list',
       key,

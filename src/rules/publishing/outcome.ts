@@ -7,8 +7,8 @@
  *     some           | none                  | yes       | rules_tagged
  *     some           | some                  | yes       | rules_tagged_in_part
  *     none           | some                  | either    | rules_none_tagged
- *     none           | none                  | yes       | rules_none_there: lists, macros, appends, empty files
- *     none           | none                  | no        | rules_none_seen
+ *     none           | none                  | yes       | rules_none_defined: lists, macros, appends, empty files
+ *     none           | none                  | no        | rules_none_visible
  *
  * Entries that are missing, empty or none that Falco loads are no failure: nothing is loaded from there, as far as can
  * be seen. Where Falco runs and does not look for changes, it has not read what was published, so nothing is `done`.
@@ -35,7 +35,7 @@ export function outcomeOf(reached: Reached): Finding['code'] {
   const untagged = mayStayUntagged(reached);
   if (tagged + alreadyTagged === 0) {
     if (untagged) return 'rules_none_tagged';
-    return published ? 'rules_none_there' : 'rules_none_seen';
+    return published ? 'rules_none_defined' : 'rules_none_visible';
   }
   if (untagged) return 'rules_tagged_in_part';
   return reached.unwatched ? 'rules_watch_off' : 'rules_tagged';

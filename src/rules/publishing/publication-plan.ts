@@ -247,7 +247,7 @@ function loadsNothing(content: EntryContent): boolean {
 /** An outcome about paths names them. */
 function detailed(code: Finding['code'], entries: readonly RulesFilesEntry[]): Finding {
   const paths = entries.map(({ written }) => written).join(', ');
-  return ['rules_none_seen', 'rules_none_there', 'rules_none_tagged'].includes(code)
+  return ['rules_none_visible', 'rules_none_defined', 'rules_none_tagged'].includes(code)
     ? { code, detail: paths }
     : { code };
 }

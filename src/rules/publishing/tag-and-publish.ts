@@ -45,7 +45,7 @@ export function publishPlanned(run: TagAndPublish, { plan, report }: Planned, ho
 export function keptAsBefore({ disk, output }: TagAndPublish, report: RulesReport): RulesReport {
   const dropIn = inFolder(output, dropInName);
   if (disk.kind(dropIn) === undefined) return report;
-  return { ...report, findings: [...report.findings, { code: 'rules_former_kept', detail: dropIn }] };
+  return { ...report, findings: [...report.findings, { code: 'rules_previous_kept', detail: dropIn }] };
 }
 
 /** What `attempt` returns, or a report of what it has thrown. */
