@@ -1,9 +1,10 @@
+import { createServer } from 'node:http';
 import { setFlagsFromString } from 'node:v8';
 import { type Logger, pino } from 'pino';
+import { eventServer } from '../events/event-server.ts';
 import { version } from '../federation/names.ts';
 import { Forwarder } from '../forwarding/forwarder.ts';
 import { followCredentials } from '../forwarding/hub-credentials.ts';
-import { buildReceiver } from '../forwarding/receiver.ts';
 import { rejectedEvents } from '../forwarding/spool.ts';
 import { drain } from '../server/drain.ts';
 import { buildHealth } from '../server/health.ts';
@@ -27,7 +28,7 @@ async function listen(
   const host = flags.host ?? anyAddress();
   const listeners = {
     events: {
-      server: buildReceiver({ ...forwarder.receiving(), isDraining }),
+      server: eventServer({ create: createServer, ...forwarder.receiving(), isDraining }),
       ...{ host, port: flags.port, flag: '--port' },
     },
     health: { server: buildHealth(readiness), host, port: flags.healthPort, flag: '--health-port' },

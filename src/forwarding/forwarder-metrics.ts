@@ -1,8 +1,8 @@
 /** What Prometheus sees of a forwarder; names after Prometheus' conventions. */
 import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client';
+import type { RefusalReason } from '../events/refusal.ts';
 import { gauge, prefix, programGauges } from '../server/gauges.ts';
 import { priorities } from '../settings/schema.ts';
-import type { RefusalReason } from './receiver.ts';
 import type { Dropped } from './spool.ts';
 
 /** What the gauges show; asked at each scrape. */

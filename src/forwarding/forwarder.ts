@@ -1,18 +1,21 @@
 /** The parts of a forwarder put together: what it takes, keeps and delivers, and what it tells of that. */
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
+import type { LineOutcome, ReadLine } from '../events/batch.ts';
+import { completeEvent, type Marks } from '../events/complete-event.ts';
+import { priorityOf } from '../events/event.ts';
+import type { EventServerOptions, SentBatch } from '../events/event-server.ts';
+import { Refusal } from '../events/refusal.ts';
 import { effectiveSettings } from '../federation/effective-settings.ts';
 import { version } from '../federation/names.ts';
 import type { Check } from '../server/health.ts';
 import { bytesOf, priorities, type Settings, secondsOf } from '../settings/schema.ts';
-import type { Marks } from './complete-event.ts';
 import { Delivery } from './delivery.ts';
 import { type ForwarderMetrics, makeForwarderMetrics } from './forwarder-metrics.ts';
 import { beat, heartbeatEvent } from './heartbeat.ts';
 import { type HubClient, hubClient, type PostOutcome } from './hub-client.ts';
 import { type CredentialsResult, type HubCredentials, noCredentials } from './hub-credentials.ts';
 import { drained, Keeper } from './keeper.ts';
-import type { ReceiverDependencies } from './receiver.ts';
 import { tellRejections } from './tell-rejections.ts';
 
 export interface ForwarderOptions {
@@ -124,16 +127,37 @@ export class Forwarder {
     );
   }
 
-  /** What the receiver asks of a forwarder. */
-  receiving(): Omit<ReceiverDependencies, 'isDraining'> {
-    return {
-      marks: () => this.marks(),
-      lowestPriority: () => priorities.indexOf(this.hub()?.minimumPriority ?? 'debug'),
-      keep: (event) => this.keeper.keep(event),
-      onReceived: this.metrics.received,
-      onNotWanted: this.metrics.notWanted,
-      onRefused: this.metrics.refused,
-    };
+  /** What the server of events asks of a forwarder. */
+  receiving(): Pick<EventServerOptions, 'take' | 'onRefused'> {
+    return { take: (batch) => this.take(batch), onRefused: this.metrics.refused };
+  }
+
+  /** @throws Refusal where one of the lines is not safe: all of them may come again, none is kept twice that has a key */
+  private async take({ lines }: SentBatch): Promise<ReadonlyMap<number, LineOutcome>> {
+    const outcomes = await Promise.all(lines.map((line) => this.takeLine(line)));
+    if (outcomes.includes('unsafe'))
+      throw new Refusal(503, 'unsafe', 'not all events are safe: neither the disk nor the hub has them yet');
+    return new Map(
+      lines.flatMap(({ line }, at) => {
+        const outcome = outcomes[at];
+        return outcome === undefined || outcome === 'unsafe' ? [] : [[line, outcome]];
+      }),
+    );
+  }
+
+  private async takeLine(read: ReadLine): Promise<LineOutcome | 'unsafe'> {
+    if ('reason' in read) return { ...read, is: 'refused' };
+    const { key, text, fields } = read;
+    const priority = priorities.indexOf(priorityOf(fields.priority) ?? 'debug');
+    this.metrics.received();
+    if (priority > priorities.indexOf(this.hub()?.minimumPriority ?? 'debug')) {
+      this.metrics.notWanted();
+      return { is: 'accepted' };
+    }
+    const completed = completeEvent(text, fields, this.marks());
+    const kept = await this.keeper.keep({ key, text: completed, priority, received: Date.now() });
+    if (kept === 'unsafe') return kept;
+    return { is: kept === 'safe' ? 'accepted' : kept };
   }
 
   /** Ready is who can keep events; whether the hub takes them is only told, as another replica could not help. */

@@ -1,5 +1,5 @@
 /** "This cluster reports": an event of its own, so that a silent cluster is an alert rule on the hub (FACTS 3.7). */
-import { completeEvent, type Marks } from './complete-event.ts';
+import { completeEvent, type Marks } from '../events/complete-event.ts';
 
 export const heartbeatRule = 'Falco federation heartbeat';
 

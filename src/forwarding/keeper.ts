@@ -29,7 +29,7 @@ import {
   whySpoolFailed,
 } from './spool.ts';
 
-export type Kept = 'safe' | 'unsafe';
+export type Kept = 'safe' | 'duplicate' | 'unsafe';
 
 /** What the keeper tells as it happens. */
 export interface KeeperEvents {
@@ -144,7 +144,7 @@ export class Keeper {
   /**
    * Puts an event that is only in memory on disk, if the spool works again.
    *
-   * @returns its id from now on; undefined where the spool was full and it went
+   * @returns its id from now on; undefined where the spool was full and it went, or has it already
    */
   persist(id: number): number | undefined {
     const held = this.held.get(id);
@@ -153,7 +153,8 @@ export class Keeper {
     // Failed just now: it stays in memory.
     if (committed === undefined) return id;
     this.answerHeld(id, 'safe');
-    return committed.ids[0];
+    const [onDisk] = committed.ids;
+    return typeof onDisk === 'number' ? onDisk : undefined;
   }
 
   private gather(): void {
@@ -233,29 +234,34 @@ export class Keeper {
     const pending = this.pending.splice(0, transactionOf(this.pending));
     if (pending.length + this.delivered.length + this.rejected.length === 0) return;
     // While it fails, only healing tries it.
-    const committed = this.failure === undefined && this.commitWith(pending.map(({ event }) => event));
-    for (const one of pending) {
-      if (committed) one.answer('safe');
+    const committed =
+      this.failure === undefined ? this.commitWith(pending.map(({ event }) => event)) : undefined;
+    for (const [at, one] of pending.entries()) {
+      if (committed) one.answer(committed.ids[at] === 'duplicate' ? 'duplicate' : 'safe');
       else this.hold(one);
     }
     if (pending.length > 0) this.options.onWaiting();
   }
 
   /** Writes new events and what has become of others. */
-  private commitWith(keep: readonly NewEvent[]): boolean {
+  private commitWith(keep: readonly NewEvent[]): Committed | undefined {
     const { delivered } = this;
     const rejected = this.rejected.slice(0, mostRejectedAtOnce);
-    if (this.commit({ keep, delivered, rejected }) === undefined) return false;
+    const committed = this.commit({ keep, delivered, rejected });
+    if (committed === undefined) return undefined;
     this.delivered = [];
     this.rejected.splice(0, rejected.length);
-    return true;
+    return committed;
   }
 
   private commit(changes: Changes): Committed | undefined {
     const committed = this.guarded((spool) => spool.commit(changes));
     if (committed === undefined) return undefined;
     if (committed.dropped.size > 0) this.options.onDropped(committed.dropped);
-    this.highestId = committed.ids.reduce((highest: number, id = 0) => Math.max(highest, id), this.highestId);
+    this.highestId = committed.ids.reduce(
+      (highest: number, id) => (typeof id === 'number' ? Math.max(highest, id) : highest),
+      this.highestId,
+    );
     return committed;
   }
 

@@ -12,6 +12,8 @@ import { messageOf } from '../reasons/message-of.ts';
 
 /** An event to be kept. */
 export interface NewEvent {
+  /** Its sender's name for it: one that came already is not kept again. */
+  readonly key?: string | undefined;
   /** JSON, completed. */
   readonly text: string;
   /** Index in `priorities`: 0 is the highest. */
@@ -39,8 +41,8 @@ export type Dropped = ReadonlyMap<number, number>;
 
 /** What came of a transaction. */
 export interface Committed {
-  /** Of the events that were to be kept, in order; undefined for one that went at once. */
-  readonly ids: readonly (number | undefined)[];
+  /** Of the events that were to be kept, in order: their ids, or why there is none. */
+  readonly ids: readonly (number | 'duplicate' | 'dropped')[];
   readonly dropped: Dropped;
 }
 
@@ -95,8 +97,17 @@ const schema = `
     status INTEGER NOT NULL,
     text TEXT NOT NULL
   ) STRICT;
+  CREATE TABLE keys0 (key TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+  CREATE TABLE keys1 (key TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
   PRAGMA user_version = ${schemaVersion};
 `;
+
+/**
+ * Keys of the last events are remembered in two tables: the older one goes as a whole when the newer one has this part
+ * of the limit, so that forgetting costs next to nothing.
+ */
+const partForKeys = 64;
+const roomForKey = 40;
 
 /**
  * Lets the ids of a new spool begin behind those of any older one: an id that is still on its way must not stand for
@@ -158,6 +169,8 @@ interface Statements {
   readonly oldest: StatementSync;
   readonly pages: StatementSync;
   readonly freePages: StatementSync;
+  readonly hasKey: StatementSync;
+  readonly addKey: readonly [StatementSync, StatementSync];
 }
 
 /** One open spool. Every method throws what SQLite does; whoever keeps events deals with it. */
@@ -170,6 +183,9 @@ export class Spool {
   private lookedAtDisk = Number.NEGATIVE_INFINITY;
   private waitingEvents = 0;
   private waitingBytes = 0;
+  /** Which of the two tables of keys is the newer one, and bytes of its keys. */
+  private newerKeys: 0 | 1 = 0;
+  private bytesOfKeys = 0;
 
   /**
    * Opens the spool in a folder, or makes one there.
@@ -232,6 +248,13 @@ export class Spool {
       oldest: database.prepare('SELECT received FROM events ORDER BY id LIMIT 1'),
       pages: database.prepare('PRAGMA page_count'),
       freePages: database.prepare('PRAGMA freelist_count'),
+      hasKey: database.prepare(
+        'SELECT 1 FROM keys0 WHERE key = ?1 UNION ALL SELECT 1 FROM keys1 WHERE key = ?1',
+      ),
+      addKey: [
+        database.prepare('INSERT INTO keys0 (key) VALUES (?)'),
+        database.prepare('INSERT INTO keys1 (key) VALUES (?)'),
+      ],
     };
   }
 
@@ -243,18 +266,36 @@ export class Spool {
     const row = this.database.prepare('SELECT count(*) AS events, total(size) AS bytes FROM events').get();
     this.waitingEvents = Number(row?.events ?? 0);
     this.waitingBytes = Number(row?.bytes ?? 0);
+    const [first, second] = ([0, 1] as const).map((table) =>
+      this.number(`SELECT total(length(key) + ${roomForKey}) AS bytes FROM keys${table}`, 'bytes'),
+    );
+    this.newerKeys = (first ?? 0) > (second ?? 0) ? 1 : 0;
+    this.bytesOfKeys = Math.min(first ?? 0, second ?? 0);
+  }
+
+  /** Remembers a key. @returns whether it is a new one */
+  private isNew({ key }: NewEvent): boolean {
+    if (key === undefined) return true;
+    if (this.run.hasKey.get(key) !== undefined) return false;
+    if (this.bytesOfKeys > this.limit / partForKeys) {
+      this.newerKeys = this.newerKeys === 0 ? 1 : 0;
+      this.bytesOfKeys = 0;
+      this.database.exec(`DELETE FROM keys${this.newerKeys}`);
+    }
+    this.run.addKey[this.newerKeys].run(key);
+    this.bytesOfKeys += key.length + roomForKey;
+    return true;
   }
 
   private transaction<Result>(work: () => Result): Result {
     this.database.exec('BEGIN IMMEDIATE');
-    const before = { events: this.waitingEvents, bytes: this.waitingBytes };
+    const { waitingEvents, waitingBytes, newerKeys, bytesOfKeys } = this;
     try {
       const result = work();
       this.database.exec('COMMIT');
       return result;
     } catch (error) {
-      this.waitingEvents = before.events;
-      this.waitingBytes = before.bytes;
+      Object.assign(this, { waitingEvents, waitingBytes, newerKeys, bytesOfKeys });
       try {
         this.database.exec('ROLLBACK');
       } catch {
@@ -279,8 +320,12 @@ export class Spool {
       }
       if (rejected.length > 0) this.run.trimRejected.run(mostRejected);
       for (const id of delivered) this.remove(id);
-      const staying = new Set(this.withRoomFor(keep, dropped));
-      return keep.map((event) => (staying.has(event) ? this.insert(event) : undefined));
+      const fresh = new Set(keep.filter((event) => this.isNew(event)));
+      const staying = new Set(this.withRoomFor([...fresh], dropped));
+      return keep.map((event) => {
+        if (staying.has(event)) return this.insert(event);
+        return fresh.has(event) ? 'dropped' : 'duplicate';
+      });
     });
     return { ids, dropped };
   }

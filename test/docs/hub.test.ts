@@ -8,7 +8,7 @@ import { before, describe, test } from 'node:test';
 import type { V1Ingress, V1Secret } from '@kubernetes/client-node';
 import { parse, parseAllDocuments } from 'yaml';
 import { certs } from '../../src/commands/certs.ts';
-import { largestEvent } from '../../src/forwarding/receiver.ts';
+import { largestEvent } from '../../src/events/bounds.ts';
 import { bytesOf } from '../../src/settings/schema.ts';
 import { snippetsIn } from './pages.ts';
 

@@ -7,6 +7,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import {
+  type Committed,
   type NewEvent,
   openSpool,
   rejectedEvents,
@@ -20,6 +21,9 @@ const folderOf = (): string => mkdtempSync(path.join(tmpdir(), 'spool-'));
 function event(text: string, priority = 5): NewEvent {
   return { text, priority, received: 1_000 };
 }
+
+/** The ids of events that were kept. */
+const kept = (ids: Committed['ids']): number[] => ids.filter((id) => typeof id === 'number');
 
 function texts(spool: Spool): string[] {
   const all: string[] = [];
@@ -40,7 +44,7 @@ test('what is kept is there after the next opening, oldest first, and goes when 
   const folder = folderOf();
   const first = new Spool(folder, smallestSpool);
   const { ids } = first.commit({ ...none, keep: [event('a'), event('b'), event('c')] });
-  first.commit({ ...none, delivered: [ids[1] ?? 0] });
+  first.commit({ ...none, delivered: [kept(ids)[1] ?? 0] });
   first.close();
   const second = new Spool(folder, smallestSpool);
   assert.deepEqual(texts(second), ['a', 'c']);
@@ -52,12 +56,36 @@ test('what is kept is there after the next opening, oldest first, and goes when 
 test('an id is never given twice, not even when all events are gone', () => {
   const folder = folderOf();
   const spool = new Spool(folder, smallestSpool);
-  const id = spool.commit({ ...none, keep: [event('a')] }).ids[0] ?? 0;
+  const [id = 0] = kept(spool.commit({ ...none, keep: [event('a')] }).ids);
   spool.commit({ ...none, delivered: [id] });
   spool.close();
   const again = new Spool(folder, smallestSpool);
-  assert.ok((again.commit({ ...none, keep: [event('b')] }).ids[0] ?? 0) > id);
+  assert.ok((kept(again.commit({ ...none, keep: [event('b')] }).ids)[0] ?? 0) > id);
   again.close();
+});
+
+test('an event is kept once for each key, also after the next opening; keys are forgotten when many others came', () => {
+  const folder = folderOf();
+  const named = (key: string): NewEvent => ({ ...event(key), key });
+  const first = new Spool(folder, smallestSpool);
+  assert.deepEqual(
+    first
+      .commit({ ...none, keep: [named('a/1'), named('a/2'), named('a/1'), event('x'), event('x')] })
+      .ids.map((id) => typeof id),
+    ['number', 'number', 'string', 'number', 'number'],
+  );
+  first.close();
+  const second = new Spool(folder, smallestSpool);
+  assert.deepEqual(second.commit({ ...none, keep: [named('a/2')] }).ids, ['duplicate']);
+  const many = (from: number) =>
+    Array.from({ length: 1_000 }, (_, at) => named(`${from + at}/${'k'.repeat(180)}`));
+  for (let from = 0; from < 3_000; from += 1_000) {
+    const { ids } = second.commit({ ...none, keep: many(from) });
+    second.commit({ ...none, delivered: kept(ids) });
+  }
+  assert.equal(second.commit({ ...none, keep: many(2_000) }).ids[0], 'duplicate');
+  assert.equal(typeof second.commit({ ...none, keep: [named('a/2')] }).ids[0], 'number');
+  second.close();
 });
 
 test('what the hub refuses is kept apart, the newest thousand of it', () => {
@@ -68,7 +96,7 @@ test('what the hub refuses is kept apart, the newest thousand of it', () => {
       ...none,
       keep: Array.from({ length: 100 }, (_, at) => event(`"${round * 100 + at}"`)),
     });
-    spool.commit({ ...none, rejected: ids.map((id) => ({ id: id ?? 0, status: 400 })) });
+    spool.commit({ ...none, rejected: kept(ids).map((id) => ({ id, status: 400 })) });
   }
   assert.deepEqual(spool.waiting(), { events: 0, bytes: 0 });
   const rejected = rejectedEvents(folder);
@@ -83,7 +111,7 @@ test('full of what the hub has refused: that goes before anything that waits', (
   const large = 'x'.repeat(900_000);
   for (let at = 0; at < 100; at++) {
     const { ids } = spool.commit({ ...none, keep: [event(`${at} ${large}`)] });
-    if (at < 97) spool.commit({ ...none, rejected: [{ id: ids[0] ?? 0, status: 413 }] });
+    if (at < 97) spool.commit({ ...none, rejected: kept(ids).map((id) => ({ id, status: 413 })) });
   }
   assert.deepEqual(
     texts(spool).map((text) => text.split(' ', 1)[0]),

@@ -22,7 +22,8 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   ],
   cluster: ['reasons', 'background', 'federation', 'certificates'],
   server: ['reasons', 'admission'],
-  forwarding: ['reasons', 'background', 'settings', 'federation', 'certificates', 'server'],
+  events: ['reasons', 'background', 'settings', 'federation', 'certificates', 'server'],
+  forwarding: ['reasons', 'background', 'settings', 'federation', 'certificates', 'server', 'events'],
   checks: [
     ...['reasons', 'settings', 'federation', 'injection', 'injection/falco', 'injection/falcosidekick'],
     ...['yaml', 'certificates', 'coverage', 'cluster'],

@@ -1,13 +1,22 @@
 /** What is taken, and what each bad request is answered. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { createServer } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { gzipSync } from 'node:zlib';
-import type { Kept } from '../../src/forwarding/keeper.ts';
-import { buildReceiver, largestEvent, mostAtOnce } from '../../src/forwarding/receiver.ts';
-import type { NewEvent } from '../../src/forwarding/spool.ts';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
+import type { LineOutcome, ReadLine, SentEvent } from '../../src/events/batch.ts';
+import {
+  deepest,
+  largestBody,
+  largestDecoded,
+  largestEvent,
+  mostAtOnce,
+  mostLines,
+} from '../../src/events/bounds.ts';
+import { eventServer } from '../../src/events/event-server.ts';
+import { Refusal } from '../../src/events/refusal.ts';
 import type { PlainServer } from '../../src/server/plain-server.ts';
 
 type Body = string | Uint8Array<ArrayBuffer>;
@@ -23,30 +32,29 @@ const text = (more: Readonly<Record<string, unknown>> = {}): string => JSON.stri
 
 let server: PlainServer;
 let port: number;
-let kept: NewEvent[] = [];
+let kept: SentEvent[] = [];
 let refused: string[] = [];
-let notWanted = 0;
-let lowestPriority = 7;
 let draining = false;
-let keep: () => Promise<Kept> = async () => 'safe';
+let keep: (read: ReadLine) => Promise<LineOutcome> = async () => ({ is: 'accepted' });
 
 /** A server whose events come here; `requestTimeout` in milliseconds. */
-async function start(requestTimeout?: number): Promise<{ server: PlainServer; port: number }> {
-  const started = buildReceiver(
-    {
-      marks: () => ({ labels: { env: 'staging' }, tags: ['staging'] }),
-      lowestPriority: () => lowestPriority,
-      keep: (event) => {
-        kept.push(event);
-        return keep();
-      },
-      isDraining: () => draining,
-      onReceived: () => {},
-      onNotWanted: () => notWanted++,
-      onRefused: (reason) => refused.push(reason),
+async function start(requestTimeout = 30_000): Promise<{ server: PlainServer; port: number }> {
+  const started = eventServer({
+    create: createServer,
+    take: async ({ lines }) => {
+      const outcomes = await Promise.all(
+        lines.map(async (read): Promise<[number, LineOutcome]> => {
+          if ('reason' in read) return [read.line, { ...read, is: 'refused' }];
+          kept.push(read);
+          return [read.line, await keep(read)];
+        }),
+      );
+      return new Map(outcomes);
     },
-    requestTimeout === undefined ? {} : { requestTimeout },
-  );
+    isDraining: () => draining,
+    onRefused: (reason) => refused.push(reason),
+    requestTimeout,
+  });
   await started.listen({ host: '127.0.0.1', port: 0 });
   const address = started.server.address();
   return { server: started, port: typeof address === 'object' && address !== null ? address.port : 0 };
@@ -108,7 +116,7 @@ describe('taken with 200 and no text, as falcosidekick does', () => {
       fresh();
       const answer = await post(body, '/', init);
       assert.deepEqual([answer.status, answer.text, kept.length], [200, '', 1]);
-      assert.equal(JSON.parse(kept[0]?.text ?? '').output_fields.env, 'staging');
+      assert.equal(JSON.parse(kept[0]?.text ?? '').rule, 'R');
     });
   }
 
@@ -153,17 +161,139 @@ describe('taken with 200 and no text, as falcosidekick does', () => {
     assert.equal((await post('', '/test')).status, 200);
     assert.equal(JSON.parse(kept[0]?.text ?? '').rule, 'Test rule');
   });
+});
 
-  test('below the lowest priority: and not kept', async () => {
+const batch = (body: Body, headers: Readonly<Record<string, string>> = {}) =>
+  post(body, '/', { headers: { 'content-type': 'application/x-ndjson', ...headers } });
+
+describe('a batch: an event a line', () => {
+  test('each line has its answer, and events keep their bytes', async () => {
     fresh();
-    notWanted = 0;
-    lowestPriority = 3;
-    assert.equal((await post(text())).status, 200);
-    lowestPriority = 4;
-    assert.equal((await post(text())).status, 200);
-    lowestPriority = 7;
-    assert.deepEqual([notWanted, kept.length], [1, 1]);
+    const odd = `{"event": ${text({ rule: 'odd' })}, "key": "b"}`;
+    const large = '{"rule":"R","time":"2026-01-31T12:00:00Z","priority":"error","n":12345678901234567890}';
+    keep = async (read) => {
+      if ('reason' in read || read.line !== 6) return { is: 'accepted' };
+      return { is: 'later', message: 'not now' };
+    };
+    const answer = await batch(
+      [
+        `{"key":"a/1/2","event":${large}}`,
+        '',
+        'no JSON',
+        odd,
+        text(),
+        `{"key":"a b","event":${text()}}`,
+        text(),
+        `{"key":"c","event":{}}`,
+        '   ',
+      ].join('\n'),
+    );
+    keep = async () => ({ is: 'accepted' });
+    assert.equal(answer.headers.get('content-type'), 'application/json');
+    const { lines, ...counts } = JSON.parse(answer.text);
+    assert.deepEqual(counts, { accepted: 3, duplicates: 0, refused: 3, later: 1 });
+    assert.deepEqual(
+      lines.map(({ line, outcome }: { line: number; outcome: string }) => [line, outcome]),
+      [
+        [2, 'refused'],
+        [5, 'refused'],
+        [6, 'later'],
+        [7, 'refused'],
+      ],
+    );
+    assert.match(lines[0].reason, /^not JSON/);
+    assert.deepEqual(refused, ['not_json', 'bad_key', 'no_rule']);
+    assert.deepEqual(
+      kept.map(({ line, key }) => [line, key]),
+      [
+        [0, 'a/1/2'],
+        [3, 'b'],
+        [4, undefined],
+        [6, undefined],
+      ],
+    );
+    assert.deepEqual([kept[0]?.text, kept[1]?.text], [large, text({ rule: 'odd' })]);
   });
+
+  test('compressed by gzip and zstd, with CRLF, and empty', async () => {
+    for (const [encoding, compress] of [
+      ['gzip', gzipSync],
+      ['zstd', zstdCompressSync],
+    ] as const) {
+      fresh();
+      const answer = await batch(compress(`${text()}\r\n${text()}\r\n`), { 'content-encoding': encoding });
+      assert.deepEqual([JSON.parse(answer.text).accepted, kept.length], [2, 2], encoding);
+    }
+    assert.deepEqual(JSON.parse((await batch('')).text), {
+      ...{ accepted: 0, duplicates: 0, refused: 0, later: 0, lines: [] },
+    });
+  });
+
+  test('a hundred reasons at most, and every line that was refused', async () => {
+    fresh();
+    const { lines } = JSON.parse((await batch('x\n'.repeat(150))).text);
+    assert.equal(lines.length, 150);
+    assert.equal(lines.filter(({ reason }: { reason?: string }) => reason !== undefined).length, 100);
+  });
+
+  const bad: readonly (readonly [
+    name: string,
+    body: Body,
+    headers: Record<string, string>,
+    status: number,
+  ])[] = [
+    ['no gzip', 'x', { 'content-encoding': 'gzip' }, 400],
+    ['half of it', gzipSync(text()).subarray(0, 40), { 'content-encoding': 'gzip' }, 400],
+    ['another encoding', 'x', { 'content-encoding': 'br' }, 415],
+    ['one named like a member of Object', 'x', { 'content-encoding': 'constructor' }, 415],
+    ['another type', 'x', { 'content-type': 'text/html' }, 415],
+    ['too many lines', 'x\n'.repeat(mostLines + 1), {}, 413],
+    [
+      'bytes that become too many',
+      zstdCompressSync(Buffer.alloc(largestDecoded + 1)),
+      { 'content-encoding': 'zstd' },
+      413,
+    ],
+  ];
+  for (const [name, body, headers, status] of bad) {
+    test(`refused as a whole: ${name}`, async () => {
+      fresh();
+      const answer = await batch(body, headers);
+      assert.deepEqual([answer.status, kept], [status, []]);
+      assert.match(answer.text, /^[^\n]{10,200}\n$/);
+    });
+  }
+
+  test('a megabyte of brackets costs no more than reading it', async () => {
+    fresh();
+    const deep = '{"":'.repeat(largestEvent / 4);
+    const plain = `{"":"${'x'.repeat(largestEvent - 10)}"}`;
+    const took = async (body: string): Promise<number> => {
+      const from = performance.now();
+      for (let at = 0; at < 5; at++) await batch(body);
+      return performance.now() - from;
+    };
+    await took(plain);
+    const [withBrackets, without] = [await took(deep), await took(plain)];
+    assert.ok(withBrackets < without * 3 + 50, `${withBrackets} ms, and ${without} ms without`);
+    assert.equal(refused.filter((reason) => reason === 'too_deep').length, 5);
+  });
+});
+
+test('who holds back its last byte gives way to the others', async () => {
+  fresh();
+  const large = 3 * 1024 * 1024;
+  const slow = Array.from({ length: 6 }, () => rawTo(port, [head(large), 'x'.repeat(large - 1)]));
+  const answers: number[] = [];
+  for (let at = 0; at < 20; at++) {
+    await sleep(20);
+    answers.push((await post(text({ output: 'x'.repeat(900_000) }))).status);
+  }
+  assert.deepEqual([...new Set(answers)], [200]);
+  assert.ok(refused.length > 0 && refused.every((reason) => reason === 'too_slow'), refused.join());
+  server.server.closeAllConnections();
+  const told = await Promise.all(slow);
+  assert.equal(told.filter((answer) => answer.startsWith('HTTP/1.1 408')).length, refused.length);
 });
 
 describe('refused, with what is wrong, and nothing is kept', () => {
@@ -172,8 +302,14 @@ describe('refused, with what is wrong, and nothing is kept', () => {
     ['no JSON', 'rule: x', 400, 'not_json'],
     ['half of an event', text().slice(0, -9), 400, 'not_json'],
     ['two events', `${text()}\n${text()}`, 400, 'not_json'],
-    ['gzip', gzipSync(text()), 400, 'not_json'],
-    ['brackets without an end', '['.repeat(500_000), 400, 'not_json'],
+    ['gzip that does not say so', gzipSync(text()), 400, 'not_json'],
+    [
+      'deeper than it may be',
+      text({ output_fields: { a: JSON.parse('['.repeat(deepest) + ']'.repeat(deepest)) } }),
+      400,
+      'too_deep',
+    ],
+    ['brackets without an end', '['.repeat(500_000), 400, 'too_deep'],
     ['a list', `[${text()}]`, 400, 'not_one_event'],
     ['null', 'null', 400, 'not_one_event'],
     ['no rule', text({ rule: '' }), 400, 'no_rule'],
@@ -184,7 +320,7 @@ describe('refused, with what is wrong, and nothing is kept', () => {
     ['fields that are a list', text({ output_fields: [] }), 400, 'bad_field'],
     ['tags that are no texts', text({ tags: [1] }), 400, 'bad_field'],
     ['too large', text({ output: 'x'.repeat(largestEvent) }), 413, 'too_large'],
-    ['much too large', 'x'.repeat(6 * largestEvent), 413, 'too_large'],
+    ['much too large', 'x'.repeat(largestBody + 1), 413, 'too_large'],
   ];
   for (const [name, body, status, reason] of bodies) {
     test(name, async () => {
@@ -230,9 +366,11 @@ describe('refused, with what is wrong, and nothing is kept', () => {
   });
 
   test('what is not safe: 503, and when to come again', async () => {
-    keep = async () => 'unsafe';
+    keep = async () => {
+      throw new Refusal(503, 'unsafe', 'not on disk');
+    };
     const answer = await post(text());
-    keep = async () => 'safe';
+    keep = async () => ({ is: 'accepted' });
     assert.deepEqual([answer.status, answer.headers.get('retry-after')], [503, '1']);
   });
 });
@@ -254,8 +392,8 @@ test('a sender that breaks off in the middle costs nobody anything', async () =>
 test('requests have one bound together: who comes beyond it may come again, the others are kept', async () => {
   fresh();
   let release = (): void => {};
-  const held = new Promise<Kept>((resolve) => {
-    release = () => resolve('safe');
+  const held = new Promise<LineOutcome>((resolve) => {
+    release = () => resolve({ is: 'accepted' });
   });
   keep = () => held;
   const body = text({ output: 'x'.repeat(900_000) });
@@ -267,7 +405,7 @@ test('requests have one bound together: who comes beyond it may come again, the 
   assert.deepEqual([beyond.status, beyond.headers.get('retry-after'), refused], [503, '1', ['too_many']]);
   release();
   assert.deepEqual([...new Set((await Promise.all(first)).map(({ status }) => status))], [200]);
-  keep = async () => 'safe';
+  keep = async () => ({ is: 'accepted' });
   assert.equal((await post(body)).status, 200);
 });
 

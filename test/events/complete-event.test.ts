@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { completeEvent, type Marks } from '../../src/forwarding/complete-event.ts';
-import { readEvent } from '../../src/forwarding/event.ts';
-import { membersOf } from '../../src/forwarding/json-members.ts';
+import { completeEvent, type Marks } from '../../src/events/complete-event.ts';
+import { readEvent } from '../../src/events/event.ts';
+import { membersOf } from '../../src/events/json-members.ts';
 
 const marks: Marks = { labels: { env: 'staging', team: 'blue' }, tags: ['staging'] };
 

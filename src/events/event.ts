@@ -1,10 +1,13 @@
 /** One event as falcosidekick takes it (FACTS 3.7, 3.15), read but not printed anew. */
 import { messageOf } from '../reasons/message-of.ts';
 import { type Priority, priorities } from '../settings/schema.ts';
+import { deepest } from './bounds.ts';
+import { isDeeperThan } from './json-members.ts';
+import type { RefusalReason } from './refusal.ts';
 
-/** What is wrong with a request's body: `reason` is a metric's label. */
+/** What is wrong with an event: `reason` is a metric's label. */
 export interface RefusedEvent {
-  readonly reason: 'not_json' | 'not_one_event' | 'no_rule' | 'no_time' | 'bad_priority' | 'bad_field';
+  readonly reason: RefusalReason;
   readonly message: string;
 }
 
@@ -71,7 +74,7 @@ function wrongField(event: Record<string, unknown>): string | undefined {
 /** Checks a parsed body. @returns the fields that matter, or what is wrong with them */
 function checked(body: unknown): EventFields | RefusedEvent {
   if (!isObject(body)) {
-    return refused('not_one_event', 'the body must be one JSON object, one event of Falco');
+    return refused('not_one_event', 'it must be one JSON object, one event of Falco');
   }
   const { rule, priority, time: at } = body;
   if (typeof rule !== 'string' || rule === '') return refused('no_rule', '"rule" is missing');
@@ -86,18 +89,20 @@ function checked(body: unknown): EventFields | RefusedEvent {
 }
 
 /**
- * Reads a request's body. Empty `output_fields` are no fault here: what is added to them makes the event acceptable to
+ * Reads an event. Empty `output_fields` are no fault here: what is added to them makes the event acceptable to
  * the hub.
  */
 export function readEvent(
   body: string,
 ): { readonly text: string; readonly fields: EventFields } | RefusedEvent {
+  if (isDeeperThan(body, deepest))
+    return refused('too_deep', `objects and lists lie more than ${deepest} deep in each other`);
   let parsed: unknown;
   try {
     parsed = JSON.parse(body);
   } catch (error) {
     const oneLine = messageOf(error).replaceAll(/\s+/g, ' ');
-    return refused('not_json', `the body is not JSON, or more than one event: ${oneLine}`);
+    return refused('not_json', `not JSON, or more than one event: ${oneLine}`);
   }
   const fields = checked(parsed);
   return 'reason' in fields ? fields : { text: body, fields };

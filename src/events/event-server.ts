@@ -1,0 +1,204 @@
+/**
+ * Takes events over HTTP, for forwarder and receiver alike: `POST /` with one JSON object, as falcosidekick takes it
+ * (FACTS 3.7), or with one a line (`application/x-ndjson`). 200 means that they are safe, line by line.
+ */
+import type { IncomingMessage, OutgoingHttpHeaders, Server, ServerOptions, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { messageOf } from '../reasons/message-of.ts';
+import { type PlainServer, plainServer } from '../server/plain-server.ts';
+import { batchAnswer, type LineOutcome, type ReadLine, readLines, readOne } from './batch.ts';
+import { Bodies } from './bodies.ts';
+import { mostAtOnce } from './bounds.ts';
+import { Refusal, type RefusalReason } from './refusal.ts';
+
+/** Lines of one request. */
+export interface SentBatch {
+  readonly lines: readonly ReadLine[];
+  readonly request: IncomingMessage;
+}
+
+export interface EventServerOptions {
+  /** An HTTP or HTTPS server of Node's. */
+  readonly create: (
+    options: ServerOptions,
+    listener: (request: IncomingMessage, response: ServerResponse) => void,
+  ) => Server;
+  /** Whether its sender may come at all; throws a Refusal. */
+  readonly admit?: (request: IncomingMessage) => void;
+  /**
+   * Keeps a batch, or passes it on.
+   *
+   * @returns what became of each line by its number; a Refusal, thrown, is an answer to all of them
+   */
+  readonly take: (batch: SentBatch) => Promise<ReadonlyMap<number, LineOutcome>>;
+  readonly isDraining: () => boolean;
+  readonly onRefused: (reason: RefusalReason) => void;
+  /** Milliseconds until a whole request must be there. */
+  readonly requestTimeout?: number;
+}
+
+/** A sender that uses its connection again must not meet us closing it. */
+const keepAliveTimeout = 90_000;
+
+/**
+ * Connections that may stay open. A falcosidekick opens one for each event, and leaves it idle for 90 s: with a hundred
+ * events a second there would be thousands.
+ */
+const mostKeptOpen = 256;
+
+const testEvent = (): string =>
+  JSON.stringify({
+    output: 'This is a test from falco-federation',
+    source: 'debug',
+    priority: 'Debug',
+    hostname: 'falco-federation',
+    rule: 'Test rule',
+    time: new Date().toISOString(),
+    output_fields: { 'proc.name': 'falco-federation' },
+    tags: ['test'],
+  });
+
+/** What is answered to a request. */
+interface Answer {
+  readonly status: number;
+  readonly text: string;
+  readonly headers?: OutgoingHttpHeaders;
+}
+
+const json = { 'content-type': 'application/json' };
+
+/** What Node tells of a request that never became one. */
+const brokenRequests: Readonly<Record<string, { readonly status: string; readonly reason: RefusalReason }>> =
+  {
+    ERR_HTTP_REQUEST_TIMEOUT: { status: '408 Request Timeout', reason: 'too_slow' },
+    HPE_HEADER_OVERFLOW: { status: '431 Request Header Fields Too Large', reason: 'not_http' },
+  };
+
+/** Types of a body that is one event; curl says that its data is a form. */
+const oneEvent: ReadonlySet<string> = new Set([
+  '',
+  'application/json',
+  'application/x-www-form-urlencoded',
+  'text/plain',
+]);
+
+/** @throws Refusal for a type that is neither */
+function hasLines({ headers }: IncomingMessage): boolean {
+  const type = (headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
+  if (type === 'application/x-ndjson') return true;
+  if (oneEvent.has(type)) return false;
+  throw new Refusal(
+    415,
+    'type',
+    `content-type must be application/x-ndjson or application/json, not ${type}`,
+  );
+}
+
+/** The answer to one event alone: the text is for people. @throws Refusal */
+function answerToOne(outcomes: ReadonlyMap<number, LineOutcome>): Answer {
+  const outcome = outcomes.get(0);
+  if (outcome?.is === 'refused') throw new Refusal(400, outcome.reason, outcome.message);
+  if (outcome === undefined || outcome.is === 'later')
+    throw new Refusal(503, 'unsafe', outcome?.message ?? 'the event is not safe');
+  return { status: 200, text: '' };
+}
+
+export function eventServer(options: EventServerOptions): PlainServer {
+  const { create, admit, take, isDraining, onRefused, requestTimeout = 30_000 } = options;
+  const bodies = new Bodies(mostAtOnce);
+
+  async function answerWith(request: IncomingMessage, read: ReadLine | readonly ReadLine[]): Promise<Answer> {
+    if ('line' in read) return answerToOne(await take({ lines: [read], request }));
+    const outcomes = await take({ lines: read, request });
+    for (const outcome of outcomes.values()) if (outcome.is === 'refused') onRefused(outcome.reason);
+    return { status: 200, text: JSON.stringify(batchAnswer(outcomes)), headers: json };
+  }
+
+  /** As falcosidekick, whose main handler has every path that no other one has. */
+  async function answerTo(request: IncomingMessage): Promise<Answer | undefined> {
+    const [path] = (request.url ?? '').split('?', 1);
+    if (path === '/ping') return { status: 200, text: 'pong\n' };
+    if (path === '/healthz') return { status: 200, text: '{"status": "ok"}', headers: json };
+    admit?.(request);
+    if (request.method !== 'POST') throw new Refusal(405, 'method', 'events come by POST');
+    if (path === '/test') return answerWith(request, readOne(Buffer.from(testEvent())));
+    const areLines = hasLines(request);
+    const read = await bodies.read(request);
+    if (read === undefined) return undefined;
+    try {
+      return await answerWith(request, areLines ? readLines(read.body) : readOne(read.body));
+    } finally {
+      read.release();
+    }
+  }
+
+  function refused(error: unknown): Answer {
+    if (!(error instanceof Refusal)) {
+      onRefused('internal');
+      return { status: 500, text: `${messageOf(error)}\n` };
+    }
+    const { status, reason, message } = error;
+    onRefused(reason);
+    return {
+      status,
+      text: `${message}\n`,
+      headers: {
+        'content-type': 'text/plain; charset=utf-8',
+        ...(status === 405 ? { allow: 'POST' } : {}),
+        ...(status === 503 ? { 'retry-after': '1' } : {}),
+        // What is still to come of a body is not read any more.
+        ...(['too_large', 'too_many', 'too_slow'].includes(reason) ? { connection: 'close' } : {}),
+      },
+    };
+  }
+
+  const listener = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const answer = await answerTo(request).catch(refused);
+    // The sender has gone.
+    if (answer === undefined) return;
+    request.resume();
+    const body = Buffer.from(answer.text);
+    response.writeHead(answer.status, {
+      'content-length': body.length,
+      ...answer.headers,
+      ...(isDraining() || open > mostKeptOpen ? { connection: 'close' } : {}),
+    });
+    response.end(body);
+    // Who is too slow holds its connection no longer.
+    if (answer.status === 408) response.once('finish', () => request.socket.destroySoon());
+  };
+  let open = 0;
+
+  const server = create(
+    {
+      requestTimeout,
+      headersTimeout: requestTimeout,
+      connectionsCheckingInterval: Math.min(5_000, requestTimeout / 2),
+      keepAliveTimeout,
+    },
+    (request, response) => void listener(request, response),
+  );
+  server.on('connection', (socket) => {
+    open++;
+    socket.once('close', () => open--);
+  });
+  const told = new WeakSet<Duplex>();
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    // What still comes of such a request is another error.
+    if (told.has(socket)) return;
+    told.add(socket);
+    const { status, reason } = brokenRequests[error.code ?? ''] ?? {
+      status: '400 Bad Request',
+      reason: 'not_http',
+    };
+    if (error.code !== 'ECONNRESET' && error.code !== 'EPIPE') onRefused(reason);
+    if (!socket.writable) {
+      socket.destroy();
+      return;
+    }
+    socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () =>
+      socket.destroy(),
+    );
+  });
+  return plainServer(server);
+}
