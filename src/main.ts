@@ -32,7 +32,7 @@ const commands: Readonly<Record<string, { readonly what: string; readonly load: 
     },
   },
   certs: {
-    what: 'make and show certificates',
+    what: "the federation's own authority, and the certificates that it issues",
     load: async () => (await import('./commands/certs.ts')).certs,
   },
 };

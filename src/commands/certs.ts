@@ -1,75 +1,68 @@
 import { isIP } from 'node:net';
 import { parseArgs } from 'node:util';
 import { defaultNamespaces, type Holder, type Issuing } from '../certificates/federation-authority.ts';
-import { messageOf } from '../reasons/message-of.ts';
 import { issue, list } from './certs/federation.ts';
-import { type Making, make } from './certs/make.ts';
-import { defaultDir, show } from './certs/show.ts';
-import { type CommandIo, couldNot, done, wrongUse } from './command.ts';
+import { type CommandIo, done } from './command.ts';
+import { withFlags } from './with-flags.ts';
 
-const defaultNames = ['falco-federation-webhook.falco-federation.svc', 'localhost', '127.0.0.1'];
+const defaultDir = 'certs';
 const defaultDays = 365;
 const authorityDays = 3650;
 
-const help = `Usage: falco-federation certs make [--dir DIR] [--name DNS|IP]… [--days N] [--force]
-       falco-federation certs show [-o text|json] [FILE…]
-       falco-federation certs hub --name DNS [--dir DIR] [--days N] [--namespace NS] [--renew]
-       falco-federation certs spoke NAME [--dir DIR] [--days N] [--namespace NS] [--renew] [--authority-only]
-       falco-federation certs list [--dir DIR]
+const help = `Usage: falco-federation certs SUBCOMMAND [FLAGS]
 
-make: makes an authority and a serving certificate signed by it: ca.crt, tls.crt and tls.key, which only you can
-read. The authority's key is not kept: to renew, make all three again.
+A federation's own authority, and the certificates that it issues, as files and as Secret manifests.
 
-      --dir DIR       where they go (default: ${defaultDir})
-      --name NAME     DNS name or IP address that the webhook is called by; may be given more than once
-                      (default: ${defaultNames.join(', ')})
-      --days N        how long they are valid (default: ${defaultDays})
-      --force         overwrite what is there
+  hub     issue the hub's server certificate
+  spoke   issue a spoke's client certificate
+  list    show who has a certificate, and until when it is valid
 
-show: tells what the certificates in PEM files are (default: ${defaultDir}/*.crt), until when, and whether a ca.crt
-beside the file verifies them.
-
-  -o, --output FORM   text or json (default: text)
-
-hub, spoke: a federation's own authority, made where there is none yet, issues the hub's server certificate, and a
-client certificate for the forwarder of a spoke: as files, and as secret.yaml for kubectl apply.
-
-      --dir DIR       where all of it lies (default: ${defaultDir}); federation-ca.key in it is the federation's secret
-      --name DNS      hub: name or address by which spokes reach it; may be given more than once; renewed: as before
-      --days N        how long the certificate is valid (default: ${defaultDays}; the authority: ${authorityDays})
-      --namespace NS  of the Secret (default: hub ${defaultNamespaces.hub}, spoke ${defaultNamespaces.spoke}; renewed: as before)
-      --renew         make a new certificate in the place of the one that is there
-      --authority-only
-                      spoke: only ca.crt, for a hub that asks for no client certificates
-
-list: who has a certificate of the federation, and until when.
-
-      --help          this text
-
-Exit status: 0 done, 1 could not, or some certificate shown or listed is expired or cannot be read, 2 wrong use.
+The first certificate that is issued makes the authority. Each subcommand has --help.
 `;
 
-function readFlags(argv: readonly string[]) {
-  const { values, positionals } = parseArgs({
-    args: [...argv],
-    allowPositionals: true,
-    options: {
-      dir: { type: 'string' },
-      name: { type: 'string', multiple: true },
-      days: { type: 'string' },
-      force: { type: 'boolean' },
-      output: { type: 'string', short: 'o' },
-      namespace: { type: 'string' },
-      renew: { type: 'boolean' },
-      'authority-only': { type: 'boolean' },
-      help: { type: 'boolean' },
-    },
-  });
-  const [action, ...files] = positionals;
-  return { ...values, action, files };
-}
+const issuingFlags = `      --dir DIR       where all files are (default: ${defaultDir}); federation-ca.key in it must stay secret
+      --days N        how long the certificate is valid (default: ${defaultDays}; the authority: ${authorityDays})`;
 
-type Flags = ReturnType<typeof readFlags>;
+const exitStatus = 'Exit status: 0 done, 1 could not, 2 wrong use.';
+
+const hubHelp = `Usage: falco-federation certs hub --name DNS [--name DNS]… [--dir DIR] [--days N] [--namespace NS] [--renew]
+
+Issues the hub's server certificate: hub/tls.crt, tls.key, ca.crt, and secret.yaml for kubectl apply. Makes the
+federation's authority first, where there is none yet.
+
+      --name DNS      name or address by which spokes reach the hub; repeat it for more than one (with --renew: as before)
+${issuingFlags}
+      --namespace NS  of the Secret (default: ${defaultNamespaces.hub}; with --renew: as before)
+      --renew         replace the certificate that is there
+      --help          this text
+
+${exitStatus}
+`;
+
+const spokeHelp = `Usage: falco-federation certs spoke NAME [--dir DIR] [--days N] [--namespace NS] [--renew] [--authority-only]
+
+Issues the client certificate of a spoke's forwarder: spokes/NAME/tls.crt, tls.key, ca.crt, and secret.yaml for kubectl
+apply. NAME is the name of the cluster. Makes the federation's authority first, where there is none yet.
+
+${issuingFlags}
+      --namespace NS  of the Secret (default: ${defaultNamespaces.spoke}; with --renew: as before)
+      --renew         replace the certificate that is there
+      --authority-only
+                      only ca.crt, for a hub that asks for no client certificates
+      --help          this text
+
+${exitStatus}
+`;
+
+const listHelp = `Usage: falco-federation certs list [--dir DIR]
+
+Shows the authority and every certificate that it has issued: name, valid until, days left, DNS names and addresses.
+
+      --dir DIR       where all files are (default: ${defaultDir})
+      --help          this text
+
+Exit status: 0 done, 1 one of them has expired or cannot be read, 2 wrong use.
+`;
 
 const label = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 const labelOfHost = new RegExp(label, 'i');
@@ -88,8 +81,8 @@ function readNames(names: readonly string[]): readonly string[] {
   return [...new Set(names)];
 }
 
-function readDays(days: string | undefined): number {
-  const number = days === undefined ? defaultDays : Number(days);
+function readDays(days: string): number {
+  const number = Number(days);
   // Ten years: what is longer is refused by some clients, and never renewed by anybody.
   if (!Number.isInteger(number) || number < 1 || number > 3650) {
     throw new Error(`--days must be a whole number from 1 to 3650, not "${days}"`);
@@ -97,101 +90,97 @@ function readDays(days: string | undefined): number {
   return number;
 }
 
-function readMaking({ dir = defaultDir, name = defaultNames, days, force = false }: Flags): Making {
-  return { dir, names: readNames(name), days: readDays(days), force };
-}
-
-function readHolder({ action, files, name = [], namespace }: Flags): Holder {
-  const [spoke] = files;
-  if (action === 'hub') return { is: 'hub', names: readNames(name), namespace };
-  if (spoke === undefined) throw new Error('certs spoke needs the name of the cluster: certs spoke staging');
+function readSpoke([name, ...others]: readonly string[]): string {
+  if (name === undefined) throw new Error('the name of the cluster is missing, as in: certs spoke staging');
+  if (others.length > 0) throw new Error(`one name at a time; what is "${others[0]}"?`);
   // It becomes a folder, a subject and a DNS name.
-  if (!label.test(spoke))
+  if (!label.test(name))
     throw new Error(
-      `certs spoke ${JSON.stringify(spoke)}: must be made of a-z, 0-9 and "-", begin and end with no "-", and have 63 characters at the most`,
+      `${JSON.stringify(name)} is no name of a cluster here: 1 to 63 characters of a-z, 0-9 and "-", with no "-" at either end`,
     );
-  return { is: 'spoke', name: spoke, namespace };
+  return name;
 }
 
-function readIssuing(flags: Flags): Issuing {
-  const { dir = defaultDir, days, namespace, renew = false, 'authority-only': authorityOnly = false } = flags;
+interface Common {
+  readonly dir: string;
+  readonly days: string;
+  readonly renew: boolean;
+  readonly namespace?: string | undefined;
+}
+
+function issuing({ dir, days, renew, namespace }: Common, holder: Holder, authorityOnly = false): Issuing {
   if (namespace !== undefined && !label.test(namespace))
     throw new Error(`--namespace ${JSON.stringify(namespace)} is no name of a namespace`);
-  const common = { dir, renew, authorityOnly, authorityDays, now: Date.now() };
-  return { ...common, holder: readHolder(flags), days: readDays(days) };
+  return { dir, renew, authorityOnly, authorityDays, holder, days: readDays(days), now: Date.now() };
 }
 
-/** Flags that each action has. */
-const flagsOf: Readonly<Record<string, readonly string[]>> = {
-  make: ['dir', 'name', 'days', 'force'],
-  show: ['output'],
-  hub: ['dir', 'name', 'days', 'namespace', 'renew'],
-  spoke: ['dir', 'days', 'namespace', 'renew', 'authority-only'],
-  list: ['dir'],
+const helpOption = { help: { type: 'boolean', default: false } } as const;
+const dirOption = { dir: { type: 'string', default: defaultDir } } as const;
+const issuingOptions = {
+  ...helpOption,
+  ...dirOption,
+  days: { type: 'string', default: String(defaultDays) },
+  namespace: { type: 'string' },
+  renew: { type: 'boolean', default: false },
+} as const;
+
+interface Flags {
+  readonly help: boolean;
+  /** What to do, after all that can be wrong with how it was asked for. */
+  readonly act: (io: CommandIo) => Promise<number>;
+}
+
+/** For help, which asks for nothing else. */
+const onlyHelp: Flags = { help: true, act: async () => done };
+
+function hubFlags(args: string[]): Flags {
+  const options = { ...issuingOptions, name: { type: 'string', multiple: true } } as const;
+  const { values } = parseArgs({ args, options });
+  if (values.help) return onlyHelp;
+  const { name = [], namespace } = values;
+  const asked = issuing(values, { is: 'hub', names: readNames(name), namespace });
+  return { help: false, act: (io) => issue(asked, io) };
+}
+
+function spokeFlags(args: string[]): Flags {
+  const options = { ...issuingOptions, 'authority-only': { type: 'boolean', default: false } } as const;
+  const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
+  if (values.help) return onlyHelp;
+  const holder: Holder = { is: 'spoke', name: readSpoke(positionals), namespace: values.namespace };
+  const asked = issuing(values, holder, values['authority-only']);
+  return { help: false, act: (io) => issue(asked, io) };
+}
+
+function listFlags(args: string[]): Flags {
+  const { help: isHelp, dir } = parseArgs({ args, options: { ...helpOption, ...dirOption } }).values;
+  return { help: isHelp, act: (io) => list(dir, io, Date.now()) };
+}
+
+/** Without a subcommand: help, or wrong use. */
+function noFlags(name: string): Flags {
+  if (name === '--help') return onlyHelp;
+  throw new Error(
+    `${name === '' ? 'a subcommand is missing' : `unknown subcommand "${name}"`}; it is one of hub, spoke and list (certs --help)`,
+  );
+}
+
+const subcommands: Readonly<Record<string, { readonly help: string; read: (args: string[]) => Flags }>> = {
+  hub: { help: hubHelp, read: hubFlags },
+  spoke: { help: spokeHelp, read: spokeFlags },
+  list: { help: listHelp, read: listFlags },
 };
-
-/** How many arguments each action takes. */
-const mostArguments: Readonly<Record<string, number>> = { show: Number.POSITIVE_INFINITY, spoke: 1 };
-
-/** What belongs to another action is wrong use: nobody should think that it did something. */
-function refuseOthers({ action = '', files, help: _help, ...given }: Flags): void {
-  const known = flagsOf[action];
-  if (known === undefined)
-    throw new Error(
-      action === '' ? `${Object.keys(flagsOf).join(', ')}? See certs --help` : `there is no certs ${action}`,
-    );
-  for (const [flag, value] of Object.entries(given))
-    if (value !== undefined && !known.includes(flag)) throw new Error(`certs ${action} has no --${flag}`);
-  const tooMany = files[mostArguments[action] ?? 0];
-  if (tooMany !== undefined) throw new Error(`certs ${action} has no argument "${tooMany}"`);
-}
-
-/** What to do, after all that can be wrong with how it was asked for. */
-function readAction(argv: readonly string[], io: CommandIo): () => Promise<number> {
-  const flags = readFlags(argv);
-  if (flags.help === true) {
-    return async () => {
-      io.stdout.write(help);
-      return done;
-    };
-  }
-  refuseOthers(flags);
-  switch (flags.action) {
-    case 'make': {
-      const making = readMaking(flags);
-      return () => make(making, io);
-    }
-    case 'show': {
-      const { output } = flags;
-      if (!['text', 'json', undefined].includes(output))
-        throw new Error(`--output must be text or json, not "${output}"`);
-      return () => show(flags, io);
-    }
-    case 'list':
-      return () => list(flags.dir ?? defaultDir, io, Date.now());
-    default: {
-      const issuing = readIssuing(flags);
-      return () => issue(issuing, io);
-    }
-  }
-}
 
 /** `falco-federation certs`: see its help. */
 export async function certs(argv: readonly string[], io: CommandIo): Promise<number> {
-  const tell = (error: unknown): void => {
-    io.stderr.write(`falco-federation certs: ${messageOf(error)}\n`);
-  };
-  let act: () => Promise<number>;
-  try {
-    act = readAction(argv, io);
-  } catch (error) {
-    tell(error);
-    return wrongUse;
-  }
-  try {
-    return await act();
-  } catch (error) {
-    tell(error);
-    return couldNot;
-  }
+  const [name = '', ...args] = argv;
+  const subcommand = Object.hasOwn(subcommands, name) ? subcommands[name] : undefined;
+  return await withFlags(
+    {
+      name: subcommand === undefined ? 'certs' : `certs ${name}`,
+      help: subcommand?.help ?? help,
+      readFlags: () => (subcommand === undefined ? noFlags(name) : subcommand.read(args)),
+      run: ({ act }) => act(io),
+    },
+    io,
+  );
 }

@@ -81,9 +81,16 @@ describe('names in pages', () => {
   let metrics: readonly string[] = [];
 
   before(async () => {
-    const commands = [...ask('--help').matchAll(/^ {2}([a-z-]+) /gm)].map(([, name = '']) => name);
+    const listedIn = (help: string) => [...help.matchAll(/^ {2}([a-z-]+) /gm)].map(([, name = '']) => name);
+    const commands = listedIn(ask('--help'));
     assert.ok(commands.includes('tag-rules'));
-    for (const name of commands) helps.set(name, new Set([...flagsIn(ask(name, '--help')), '--help', '-h']));
+    for (const name of commands) {
+      const help = ask(name, '--help');
+      helps.set(name, new Set([...flagsIn(help), '--help', '-h']));
+      if (!help.includes('SUBCOMMAND')) continue;
+      for (const sub of listedIn(help))
+        helps.set(`${name} ${sub}`, new Set([...flagsIn(ask(name, sub, '--help')), '--help']));
+    }
     metrics = [...(await exposedMetrics()).keys()];
   });
 
@@ -93,7 +100,7 @@ describe('names in pages', () => {
     if (rest === undefined) return [];
     const [command = '', ...words] = rest.split(/\s+(?:\||&&|>|--(?=\s))|\s+/);
     if (command.startsWith('-')) return ofAll.includes(command) ? [] : [command];
-    const flags = helps.get(command);
+    const flags = helps.get(`${command} ${words[0]}`) ?? helps.get(command);
     if (flags === undefined) return [command];
     return words
       .map((word) => word.replace(/=.*$/, ''))
@@ -104,6 +111,7 @@ describe('names in pages', () => {
     assert.deepEqual(wrongIn('falco-federation chekc'), ['chekc']);
     assert.deepEqual(wrongIn('falco-federation check --wait 5m --waiting'), ['--waiting']);
     assert.deepEqual(wrongIn('falco-federation check --wait 5m -o json'), []);
+    assert.deepEqual(wrongIn('falco-federation certs list --dir x --renew'), ['--renew']);
     assert.deepEqual(
       [isKey(settingsSchema, 'rules.image'), isKey(valuesSchema, 'rules.imagee')],
       [true, false],

@@ -15,7 +15,7 @@ theirs (docs/hub.md).
 
   kubectl apply -f ${secret}
 
-It is Secret ${secretName}, which the forwarder takes${authorityOnly ? ' the authority from' : ' its client certificate and the authority from'}; it needs no restart.
+It is Secret ${secretName}, which the forwarder takes${authorityOnly ? ' the authority from' : ' its client certificate and the authority from'}; no restart is needed.
 `;
 }
 
@@ -24,7 +24,7 @@ export async function issue(issuing: Issuing, io: CommandIo): Promise<number> {
   const { folder, secret, secretName, notAfter, isNewAuthority } = await issueFor(issuing);
   io.stdout.write(`${secret}\n`);
   const authority = isNewAuthority
-    ? `${issuing.dir}/federation-ca.key is new: who has it can let any spoke in. Keep it, here or in a safe.\n\n`
+    ? `${issuing.dir}/federation-ca.key is new. Whoever has this key can let any spoke in: keep it safe.\n\n`
     : '';
   io.stderr.write(
     `\n${authority}${folder} is valid until ${notAfter.toISOString()}.\n\n${nextSteps(issuing, secret, secretName)}`,
@@ -37,13 +37,13 @@ export async function list(dir: string, io: CommandIo, now: number): Promise<num
   const all = await listFederation(dir);
   if (all.length === 0)
     throw new Error(
-      `there is no federation in ${dir}; certs hub and certs spoke make one, --dir names another folder`,
+      `no certificates in ${dir}; certs hub and certs spoke make some, --dir names another folder`,
     );
   let status = done;
   const rows: string[][] = [];
   for (const one of all) {
     if ('problem' in one) {
-      io.stderr.write(`falco-federation certs: ${one.problem}\n`);
+      io.stderr.write(`falco-federation certs list: ${one.problem}\n`);
       status = couldNot;
       continue;
     }
