@@ -6,12 +6,12 @@ import { messageOf } from '../reasons/message-of.ts';
 import { reasons } from '../reasons/reasons.ts';
 import { readFalcoVersion } from '../rules/configuration/falco-version.ts';
 import { falcoFileSystem, signatureOf } from '../rules/configuration/file-system.ts';
-import { follow, followStep, type Woken, wokenWords } from '../rules/publishing/follow.ts';
+import { followStep, type Woken, wokenWords } from '../rules/publishing/follow-step.ts';
 import type { RulesReport } from '../rules/publishing/publication-plan.ts';
 import { publishingDisk } from '../rules/publishing/publish.ts';
 import { type TagAndPublish, tagAndPublish } from '../rules/publishing/tag-and-publish.ts';
 import { linesForPeople, logLine, terminationMessage } from '../rules/publishing/tell-report.ts';
-import { type CommandIo, couldNot, done, stopSignal, wrongUse } from './command.ts';
+import { type CommandIo, couldNot, done, wrongUse } from './command.ts';
 
 const help = `Usage: falco-federation tag-rules --tag TAG --output FOLDER [options] [-- FALCO ARGUMENTS…]
 
@@ -24,7 +24,7 @@ the copies in the same order. Falco reads it with -o config_files[]={"path": "FO
   --falco-version VERSION    Falco's version, for example 0.44.1; unknown: taken as new
   --falco-env NAME=VALUE     an environment variable of Falco's container; may be given more than once
   --post-to URL              where Falco is to post its alerts, if its configuration has http_output off
-  --follow                   stay, and tag again whenever what Falco reads changes
+  --follow                   stay, and tag again whenever what Falco reads changes (in the image only)
   --on-failure ignore|fail   ignore: Falco then starts with its own rules (the default); fail: exit with 1
   --termination-message FILE where the summary goes as JSON (/dev/termination-log)
   --help                     this text
@@ -34,9 +34,7 @@ Exit status: 0 done, or failed and ignored; 1 failed; 2 wrong use (0 with --on-f
 may hold Falco back then).
 `;
 
-/** Milliseconds between two looks at the rules where the launcher does not look: a handful of stat(2) calls each. */
-const lookEvery = 2_000;
-
+/** Where the launcher reads what to wait for. */
 const watchListDescriptor = 3;
 
 interface Settings {
@@ -74,7 +72,11 @@ export async function tagRules(argv: readonly string[], io: CommandIo): Promise<
   }
   if (!read.follow) return runOnce(read, io);
   const woken = wokenWords.find((word) => word === io.env.FALCO_FEDERATION_WOKEN);
-  return woken === undefined ? runUntilStopped(read, io) : runOneStep(read, io, woken);
+  if (woken !== undefined) return runOneStep(read, io, woken);
+  io.stderr.write(
+    "tag-rules: --follow needs the image's launcher (/usr/bin/falco-federation), which waits for changes.\n",
+  );
+  return wrongUse;
 }
 
 function asRun(settings: Settings, io: CommandIo): TagAndPublish {
@@ -111,23 +113,10 @@ function runOnce(settings: Settings, io: CommandIo): number {
  * signature.
  */
 function runOneStep(settings: Settings, io: CommandIo, woken: Woken): number {
-  const { report, seen, within, left } = followStep(asRun(settings, io), signatureOf, woken, true);
+  const { report, seen, within, left } = followStep(asRun(settings, io), signatureOf, woken);
   if (report !== undefined) tell(report, settings, io);
   const list = [within, left?.draft ?? '', left?.path ?? '', ...[...seen].flat()];
   writeFileSync(watchListDescriptor, list.map((text) => `${text}\0`).join(''));
-  return done;
-}
-
-async function runUntilStopped(settings: Settings, io: CommandIo): Promise<number> {
-  const stop = new AbortController();
-  stopSignal().then(() => stop.abort());
-  await follow({
-    run: asRun(settings, io),
-    signature: signatureOf,
-    tell: (report) => tell(report, settings, io),
-    stop: stop.signal,
-    every: lookEvery,
-  });
   return done;
 }
 

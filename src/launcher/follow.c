@@ -21,8 +21,15 @@ enum { LIST_FD = 3 };
 /* A list is some kilobytes; more than this is not one. */
 static const size_t largest_list = 4 << 20;
 
-/* Milliseconds until Node is started again when it has failed: it may have been short of memory. */
-static const int retry_after = 30000;
+/* Milliseconds until Node is started again when it has failed for the first time; each further pause is twice as long,
+   up to the longest: it may be short of memory. */
+#ifndef FIRST_RETRY
+#define FIRST_RETRY 1000
+#endif
+enum { LONGEST_RETRY = 30000 };
+
+/* Milliseconds between two looks at a Node that has written its list and is ending. */
+enum { ENDING = 50 };
 
 static const char *const words[] = { "start", "changed", "still" };
 
@@ -118,6 +125,16 @@ static int parse_list(char *text, size_t length, struct watch_list *list)
     return 1;
 }
 
+/* Waits until the child has ended, or a signal can be read. Returns whether it ended. */
+static int wait_for_end(pid_t child, int signal_fd, int *status)
+{
+    struct pollfd ready = { signal_fd, POLLIN, 0 };
+    while (waitpid(child, status, WNOHANG) == 0)
+        if (poll(&ready, 1, ENDING) > 0)
+            return 0;
+    return 1;
+}
+
 /* Runs tag-rules once. Returns 1 and a new list, or 0 when it failed or a signal came. */
 static int tag(char **argv, enum woken why, int signal_fd, const sigset_t *signals, struct watch_list *list)
 {
@@ -137,9 +154,9 @@ static int tag(char **argv, enum woken why, int signal_fd, const sigset_t *signa
     close(ends[0]);
     if (child < 0)
         perror("falco-federation: fork");
-    else {
-        if (!whole)
-            kill(child, SIGTERM);
+    else if (!whole || !wait_for_end(child, signal_fd, &status)) {
+        whole = 0;
+        kill(child, SIGTERM);
         while (waitpid(child, &status, 0) < 0 && errno == EINTR)
             ;
     }
@@ -179,27 +196,27 @@ int follow(char **argv)
     sigprocmask(SIG_BLOCK, &signals, NULL);
     int signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
     if (signal_fd < 0) {
-        /* Without it nothing here works; Node follows by itself then, at the price of its memory. */
         perror("falco-federation: signalfd");
-        sigprocmask(SIG_UNBLOCK, &signals, NULL);
-        return run_node(argv);
+        return COULD_NOT;
     }
     struct watch_list list = { 0 };
-    const struct watch_list nothing = { .within = retry_after };
+    struct watch_list nothing = { .within = FIRST_RETRY };
     struct publication publication = { .inotify = -1 };
     enum woken why = STARTED;
     while (why != STOPPED) {
         attend(&publication);
         stop_looking(&publication);
-        if (tag(argv, why, signal_fd, &signals, &list) && finish(&list, &publication))
+        if (tag(argv, why, signal_fd, &signals, &list) && finish(&list, &publication)) {
+            nothing.within = FIRST_RETRY;
             why = wait_for_change(&list, &publication, signal_fd);
-        else if (is_asked_to_stop(signal_fd))
+        } else if (is_asked_to_stop(signal_fd))
             why = STOPPED;
         else {
-            fprintf(stderr, "falco-federation: tag-rules did not end well; again in %d s\n", retry_after / 1000);
+            fprintf(stderr, "falco-federation: tag-rules failed; retrying in %d s\n", nothing.within / 1000);
             /* What was to be done has not been done, so the word for it stays. */
             look_again(&publication);
             why = wait_for_change(&nothing, &publication, signal_fd) == STOPPED ? STOPPED : why;
+            nothing.within = nothing.within * 2 < LONGEST_RETRY ? nothing.within * 2 : LONGEST_RETRY;
         }
     }
     free_list(&list);

@@ -21,7 +21,7 @@
 /* Exit statuses, as in src/commands/command.ts. */
 enum { DONE = 0, COULD_NOT = 1, WRONG_USE = 2 };
 
-/* Why tag-rules is started again; its words are in src/rules/publishing/follow.ts. */
+/* Why tag-rules is started again; its words are in src/rules/publishing/follow-step.ts. */
 enum woken { STARTED, CHANGED, STILL, STOPPED };
 
 /* A drop-in that is in force, and that Falco is to read. */

@@ -1,7 +1,9 @@
 #include "launcher.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 int run_node(char **argv)
@@ -19,6 +21,6 @@ int run_node(char **argv)
     for (size_t at = 1; at < count; at++)
         args[at + 1] = argv[at];
     execv(NODE, args);
-    perror("falco-federation: cannot start " NODE);
+    fprintf(stderr, "falco-federation: cannot start %s: %s\n", NODE, strerror(errno));
     return COULD_NOT;
 }

@@ -88,7 +88,7 @@ static void watch_opening(struct publication *it, const char *path)
     if (it->inotify >= 0 && inotify_add_watch(it->inotify, path, IN_OPEN | IN_DONT_FOLLOW) >= 0)
         return;
     if (!told++)
-        fprintf(stderr, "falco-federation: no inotify watch to be had (%s): cannot see whether Falco reads it\n",
+        fprintf(stderr, "falco-federation: inotify unavailable (%s); cannot tell whether Falco reads what is published\n",
                 strerror(errno));
     stop_looking(it);
 }
@@ -140,7 +140,7 @@ int put_in_force(struct publication *it, const char *draft, const char *path)
     }
     it->since = now_ms();
     it->due = it->since + pause_of(it);
-    fprintf(stderr, "falco-federation: published %s, waiting for Falco to read it\n", path);
+    fprintf(stderr, "falco-federation: published %s; waiting for Falco to read it\n", path);
     return 1;
 }
 
@@ -171,7 +171,7 @@ static int is_in_force(const struct publication *it)
 /* It was taken back, or somebody else has put another one there. The mark stays: it was not read. */
 static void give_way(struct publication *it)
 {
-    fprintf(stderr, "falco-federation: %s is another one now, or gone: not waiting any more\n", it->path);
+    fprintf(stderr, "falco-federation: %s was replaced or removed; no longer waiting\n", it->path);
     forget(it);
 }
 
@@ -234,11 +234,11 @@ static int rename_again(struct publication *it)
 
 static void say_unread(const struct publication *it)
 {
-    fprintf(stderr, "falco-federation: Falco has %s it for %lld s: published once more (%d of %d)",
-            it->inotify < 0 ? "perhaps not read" : "not read", (long long)(now_ms() - it->since) / 1000, it->times,
+    fprintf(stderr, "falco-federation: Falco %s it for %lld s; published again (%d of %d)",
+            it->inotify < 0 ? "may not have read" : "has not read", (long long)(now_ms() - it->since) / 1000, it->times,
             most_times(it));
     if (it->times < most_times(it))
-        fprintf(stderr, ", and again in %lld s", (long long)pause_of(it) / 1000);
+        fprintf(stderr, ", next in %lld s", (long long)pause_of(it) / 1000);
     fputc('\n', stderr);
 }
 
@@ -248,9 +248,9 @@ static void give_up(struct publication *it)
     it->due = 0;
     fprintf(stderr,
             it->inotify < 0
-                ? "falco-federation: not published again: Falco has read it, or reads it when it starts again\n"
-                : "falco-federation: Falco has not read it, and it is not published again: Falco does not run, or does "
-                  "not look for changes (watch_config_files); it reads the list when it starts\n");
+                ? "falco-federation: not published again; a Falco that has not read it yet does when it starts\n"
+                : "falco-federation: giving up; Falco is not running or does not watch its files (watch_config_files), "
+                  "and reads the list when it starts\n");
     if (it->inotify < 0) {
         unmark(it);
         forget(it);
@@ -262,7 +262,7 @@ void attend(struct publication *it)
     if (it->path == NULL)
         return;
     if (is_opened(it)) {
-        fprintf(stderr, "falco-federation: Falco has read it after %lld s\n",
+        fprintf(stderr, "falco-federation: Falco read it after %lld s\n",
                 (long long)(now_ms() - it->since) / 1000);
         unmark(it);
         forget(it);

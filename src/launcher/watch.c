@@ -18,16 +18,22 @@
 #include <unistd.h>
 
 /* Milliseconds between looks without an event: for links that lead elsewhere, and file systems without events. */
-static const int look_every = 60000;
+enum { LOOK_EVERY = 60000 };
 
 /* The same where inotify is not to be had: a node's watches are few, and other programs use them too. */
-static const int look_every_without_events = 2000;
+#ifndef POLL_EVERY
+#define POLL_EVERY 2000
+#endif
 
 /* Milliseconds for which nothing may change before a change counts: falcoctl writes in place (FACTS 2.6). */
-static const int rest = 1000;
+#ifndef REST
+#define REST 1000
+#endif
 
 /* Milliseconds in which events are gathered. */
-static const int moment = 200;
+#ifndef MOMENT
+#define MOMENT 200
+#endif
 
 /* Looks after which a change counts although files go on changing. */
 static const int most_looks = 30;
@@ -150,7 +156,7 @@ static enum woken settle(const struct watch_list *list, int signal_fd)
     int looks = 0;
     do {
         before = now;
-        if (rest_until(now_ms() + rest, signal_fd))
+        if (rest_until(now_ms() + REST, signal_fd))
             return STOPPED;
         now = digest(list);
     } while (now != before && ++looks < most_looks);
@@ -175,7 +181,7 @@ static enum woken look_and_sleep(const struct watch_list *list, struct publicati
             next = earlier(publication->due, next);
         /* Then a moment more, as events seldom come alone. */
         if (sleep_until(next, inotify, publication->inotify, signal_fd) ||
-            rest_until(now_ms() + moment, signal_fd))
+            rest_until(now_ms() + MOMENT, signal_fd))
             return STOPPED;
         drain(inotify);
     }
@@ -186,10 +192,10 @@ enum woken wait_for_change(const struct watch_list *list, struct publication *pu
     static int told = 0;
     int inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     int error = inotify < 0 ? errno : watch_all(inotify, list);
-    int every = error == 0 ? look_every : look_every_without_events;
+    int every = error == 0 ? LOOK_EVERY : POLL_EVERY;
     if (error != 0 && !told++)
-        fprintf(stderr, "falco-federation: no inotify watch to be had (%s): looking every %d s instead\n",
-                strerror(error), every / 1000);
+        fprintf(stderr, "falco-federation: inotify unavailable (%s); polling every %d s\n", strerror(error),
+                every / 1000);
     enum woken why = look_and_sleep(list, publication, inotify, every, signal_fd);
     if (inotify >= 0)
         close(inotify);

@@ -1,11 +1,24 @@
-/** The launcher, compiled for a test: with a Node and a program of the test's own, and with sanitizers. */
+/** The launcher, compiled once for all tests: `for-tests.h` says what the environment decides in it. */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
 
 const sources = new URL('../../src/launcher', import.meta.url).pathname;
+const header = new URL('for-tests.h', import.meta.url).pathname;
+const cache = new URL('../../node_modules/.cache/launcher', import.meta.url).pathname;
 
 /** Why the launcher cannot be tried here; undefined where it can. In CI it must be tried. */
 export const cannotCompile: string | undefined =
@@ -27,34 +40,33 @@ export function openFolder(): string {
   return folder;
 }
 
-/**
- * Compiles it. `static`: as the Dockerfile does, to see what it costs; `checked`: with sanitizers. `inotify`: C code
- * whose no_inotify() takes the place of inotify_init1(). `macros`: values that are others in a test, `NAME=VALUE`.
- */
-export function compile(
-  node: string,
-  program: string,
-  how: 'static' | 'checked' = 'checked',
-  inotify?: string,
-  macros: readonly string[] = [],
-): string {
+const flags = {
+  /** As the Dockerfile does, to see what it costs. */
+  static: ['-Os', '-static', '-s'],
+  /** With sanitizers. */
+  checked: ['-O1', '-g', '-fsanitize=address,undefined'],
+};
+
+/** Compiles it, unless these very sources were compiled before. In a folder that everyone may use: root's may be closed. */
+export function compile(how: keyof typeof flags = 'checked'): string {
+  const files = readdirSync(sources).filter((name) => /\.[ch]$/.test(name));
+  const args = [
+    ...['-std=c11', '-D_GNU_SOURCE', '-Wall', '-Wextra', '-Wpedantic', '-Werror', '-include', header],
+    ...flags[how],
+  ];
+  const digest = createHash('sha256').update(args.join(' ')).update(readFileSync(header));
+  for (const name of files) digest.update(name).update(readFileSync(join(sources, name)));
+  const compiled = join(cache, digest.digest('hex').slice(0, 16));
+  if (!existsSync(compiled)) {
+    mkdirSync(cache, { recursive: true });
+    const draft = `${compiled}.${process.pid}`;
+    const inputs = files.filter((name) => name.endsWith('.c')).map((name) => join(sources, name));
+    const { status, stderr } = spawnSync('cc', [...args, '-o', draft, ...inputs], { encoding: 'utf8' });
+    if (status !== 0) throw new Error(stderr);
+    renameSync(draft, compiled);
+  }
   const launcher = join(openFolder(), 'falco-federation');
-  const files = readdirSync(sources).filter((name) => name.endsWith('.c'));
-  const more = inotify === undefined ? [] : ['-Dinotify_init1=no_inotify', `${launcher}.c`];
-  if (inotify !== undefined) writeFileSync(`${launcher}.c`, inotify);
-  const { status, stderr } = spawnSync(
-    'cc',
-    [
-      ...['-std=c11', '-D_GNU_SOURCE', '-Wall', '-Wextra', '-Wpedantic', '-Werror'],
-      ...(how === 'static' ? ['-Os', '-static', '-s'] : ['-O1', '-g', '-fsanitize=address,undefined']),
-      ...macros.map((macro) => `-D${macro}`),
-      ...[`-DNODE="${node}"`, `-DPROGRAM="${program}"`, '-o', launcher],
-      ...files.map((name) => join(sources, name)),
-      ...more,
-    ],
-    { encoding: 'utf8' },
-  );
-  if (status !== 0) throw new Error(stderr);
+  writeFileSync(launcher, readFileSync(compiled), { mode: 0o755 });
   return launcher;
 }
 
@@ -64,10 +76,3 @@ export function script(text: string): string {
   writeFileSync(path, `#!/bin/sh\n${text}`, { mode: 0o755 });
   return path;
 }
-
-/** C that stands for a node whose watches are all in use. */
-export const withoutInotify = `
-#include <errno.h>
-int no_inotify(int flags);
-int no_inotify(int flags) { (void)flags; errno = EMFILE; return -1; }
-`;

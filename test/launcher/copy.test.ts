@@ -19,7 +19,7 @@ import { cannotCompile, compile, openFolder } from './compiled.ts';
 describe('the launcher copies rules', { skip: cannotCompile }, () => {
   let launcher = '';
   before(() => {
-    launcher = compile('/nowhere', '/nowhere');
+    launcher = compile();
   });
 
   /** Runs it as the user that the containers have, where the test may. */

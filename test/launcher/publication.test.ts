@@ -5,23 +5,20 @@ import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { signatureOf } from '../../src/rules/configuration/file-system.ts';
-import { cannotCompile, compile, withoutInotify } from './compiled.ts';
-import { recordingNode, start, stopped, until } from './running.ts';
+import { cannotCompile } from './compiled.ts';
+import { type Decided, recordingNode, start, stopped, until } from './running.ts';
 
 const list = 'rules_files:\n  - "/rules/00-one"\n';
 const waiting = 'waiting for Falco to read it';
 
-/** A follower that has published, with pauses of a second, two and four in place of 5, 10, … of them. */
-async function published(t: TestContext, firstPause = 1_000, inotify?: string) {
+/** A follower that has published, with short pauses. */
+async function published(t: TestContext, firstPause = 500, decided: Partial<Decided> = {}) {
   const node = recordingNode();
   const source = join(node.folder, 'source');
   writeFileSync(source, '');
   node.leave(list, [source, signatureOf(source)]);
-  const launcher = compile(node.node, 'main.mjs', 'checked', inotify, [
-    `FIRST_PAUSE=${firstPause}`,
-    'MOST_TIMES=3',
-  ]);
-  const { child, said } = start(t, launcher);
+  const times = { FIRST_PAUSE: String(firstPause), MOST_TIMES: '3' };
+  const { child, said } = start(t, { NODE: node.node, ...times, ...decided });
   await until('it is published', () => said.err.includes(waiting));
   const says = (text: string, from = 0) =>
     until(`it says ${text}`, () => said.err.slice(from).includes(text));
@@ -38,35 +35,35 @@ async function published(t: TestContext, firstPause = 1_000, inotify?: string) {
 
 describe('the launcher, when it has published', { skip: cannotCompile }, () => {
   test('read at once: it says so and touches nothing any more', async (t) => {
-    const { dropIn, child, said, says, inode, isMarked } = await published(t, 4_000);
+    const { dropIn, child, said, says, inode, isMarked } = await published(t, 500);
     const first = inode();
     assert.ok(isMarked());
     assert.equal(readFileSync(dropIn, 'utf8'), list);
-    await says('Falco has read it after');
-    await wait(5_000);
+    await says('Falco read it after');
+    await wait(1_000);
     assert.deepEqual([inode(), isMarked()], [first, false]);
     assert.equal(await stopped(child), 0);
     assert.equal(said.err.trim().split('\n').length, 2, said.err);
   });
 
   test('unread: the same is renamed over it, with growing pauses, and not for ever', async (t) => {
-    const { dropIn, child, said, says, inode, isMarked } = await published(t);
+    const { dropIn, child, said, says, inode, isMarked } = await published(t, 250);
     const seen = new Set([inode()]);
     for (const [times, next] of [
-      ['1 of 3', ', and again in 2 s'],
-      ['2 of 3', ', and again in 4 s'],
+      ['1 of 3', ', next in 0 s'],
+      ['2 of 3', ', next in 1 s'],
       ['3 of 3', ''],
     ]) {
-      await says(`published once more (${times})${next}\n`);
+      await says(`published again (${times})${next}\n`);
       assert.ok(!seen.has(inode()), 'another file');
       seen.add(inode());
       assert.equal(statSync(dropIn).mode & 0o777, 0o644);
     }
-    await says('does not look for changes (watch_config_files)');
+    await says('does not watch its files (watch_config_files)');
     assert.ok(isMarked());
     const last = inode();
     assert.equal(readFileSync(dropIn, 'utf8'), list);
-    await says('Falco has read it after');
+    await says('Falco read it after');
     assert.deepEqual([inode(), isMarked()], [last, false]);
     assert.equal(await stopped(child), 0);
     assert.equal(said.err.trim().split('\n').length, 6, said.err);
@@ -77,8 +74,8 @@ describe('the launcher, when it has published', { skip: cannotCompile }, () => {
     await says('1 of 3');
     const second = inode();
     assert.equal(readFileSync(dropIn, 'utf8'), list);
-    await says('Falco has read it after');
-    await wait(2_500);
+    await says('Falco read it after');
+    await wait(1_200);
     assert.equal(inode(), second);
     assert.equal(await stopped(child), 0);
     assert.equal(said.err.trim().split('\n').length, 3, said.err);
@@ -92,7 +89,7 @@ describe('the launcher, when it has published', { skip: cannotCompile }, () => {
         writeFileSync(join(folder, 'other'), text);
         renameSync(join(folder, 'other'), dropIn);
       }
-      await says('is another one now, or gone: not waiting any more');
+      await says('was replaced or removed; no longer waiting');
       assert.deepEqual([existsSync(dropIn), isMarked()], [text !== undefined, true]);
       assert.equal(await stopped(child), 0);
     }
@@ -109,11 +106,11 @@ describe('the launcher, when it has published', { skip: cannotCompile }, () => {
     watch(0, [source, signatureOf(source)]);
     await says('1 of 3', from);
     assert.notEqual(inode(), second);
-    assert.doesNotMatch(said.err, /has read/);
+    assert.doesNotMatch(said.err, /read it after/);
     // Not seen while Node runs.
     await until('it is seen that the test reads', () => {
       assert.equal(readFileSync(dropIn, 'utf8'), `${list}  - "/rules/01-two"\n`);
-      return said.err.includes('Falco has read it');
+      return said.err.includes('Falco read it');
     });
     assert.equal(await stopped(child), 0);
   });
@@ -128,7 +125,7 @@ describe('the launcher, when it has published', { skip: cannotCompile }, () => {
     await says('2 of 3');
     assert.notEqual(inode(), first);
     assert.equal(readFileSync(dropIn, 'utf8'), list);
-    await says('Falco has read it after');
+    await says('Falco read it after');
     assert.equal(await stopped(child), 0);
   });
 
@@ -136,8 +133,8 @@ describe('the launcher, when it has published', { skip: cannotCompile }, () => {
     const node = recordingNode();
     mkdirSync(join(node.dropIn, 'in the way'), { recursive: true });
     node.leave(list);
-    const { child, said } = start(t, compile(node.node, 'main.mjs'));
-    await until('it says so', () => said.err.includes('again in 30 s'));
+    const { child, said } = start(t, { NODE: node.node });
+    await until('it says so', () => said.err.includes('tag-rules failed; retrying in'));
     assert.match(said.err, /cannot rename the new list to .*federation\.yaml: /);
     assert.equal(await stopped(child), 0);
   });
@@ -146,18 +143,18 @@ describe('the launcher, when it has published', { skip: cannotCompile }, () => {
     const { child, said, isMarked } = await published(t);
     assert.equal(await stopped(child), 0);
     assert.equal(isMarked(), true);
-    assert.doesNotMatch(said.err, /has read/);
+    assert.doesNotMatch(said.err, /read it after/);
   });
 
   test('without inotify: published twice more at the most, as nobody can tell', async (t) => {
-    const { child, said, says, inode, isMarked } = await published(t, 1_000, withoutInotify);
+    const { child, said, says, inode, isMarked } = await published(t, 500, { NO_INOTIFY: '1' });
     const first = inode();
-    await says('perhaps not read it for 1 s: published once more (1 of 2), and again in 2 s');
+    await says('may not have read it for 0 s; published again (1 of 2), next in 1 s');
     await says('(2 of 2)\n');
-    await says('not published again');
+    await says('not published again;');
     assert.notEqual(inode(), first);
     assert.equal(isMarked(), false);
     assert.equal(await stopped(child), 0);
-    assert.equal(said.err.match(/cannot see whether Falco reads it/g)?.length, 1, said.err);
+    assert.equal(said.err.match(/cannot tell whether Falco reads/g)?.length, 1, said.err);
   });
 });

@@ -6,14 +6,25 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
-import { openFolder, script } from './compiled.ts';
+import { compile, openFolder, script } from './compiled.ts';
 
 /** Arguments of a follower. */
 export const follow = ['tag-rules', '--tag', 'staging', '--follow', '--', '/usr/bin/falco', '-o', 'a=b'];
 
-/** Starts a launcher; kills it when the test is done. */
-export function start(t: TestContext, launcher: string, args: readonly string[] = follow) {
-  const child = spawn(launcher, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+/** What the environment decides in a launcher of the tests (for-tests.h). */
+export interface Decided {
+  readonly NODE: string;
+  readonly PROGRAM?: string;
+  readonly FIRST_PAUSE?: string;
+  readonly MOST_TIMES?: string;
+  readonly FIRST_RETRY?: string;
+  readonly NO_INOTIFY?: string;
+}
+
+/** Starts a launcher that runs a Node; kills it when the test is done. */
+export function start(t: TestContext, decided: Decided, args: readonly string[] = follow, how?: 'static') {
+  const env = { ...process.env, PROGRAM: 'main.mjs', ...decided };
+  const child = spawn(compile(how), args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
   t.after(() => child.kill('SIGKILL'));
   const said = { out: '', err: '' };
   child.stdout.on('data', (chunk) => {

@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, w
 import { posix } from 'node:path';
 import { readFalcoVersion } from '../../src/rules/configuration/falco-version.ts';
 import { type FileSystem, falcoFileSystem } from '../../src/rules/configuration/file-system.ts';
-import { followStep, type Step, type Woken } from '../../src/rules/publishing/follow.ts';
+import { followStep, type Step, type Woken } from '../../src/rules/publishing/follow-step.ts';
 import { type PublishingDisk, publishingDisk } from '../../src/rules/publishing/publish.ts';
 import type { TagAndPublish } from '../../src/rules/publishing/tag-and-publish.ts';
 import { type FalcoAnswer, runFalco } from './falco-model.ts';
@@ -43,12 +43,6 @@ export const layouts = {
   },
 } as const satisfies Readonly<Record<string, Layout>>;
 
-export interface Follower {
-  readonly makeDisk?: (root?: string) => PublishingDisk;
-  /** Whether it sees that Falco has read what it has published: the launcher does, Node by itself does not. */
-  readonly seesReading?: boolean;
-}
-
 /** Stands for a tagger that is killed. */
 export class Killed extends Error {}
 
@@ -71,14 +65,12 @@ export class FalcoNode {
   /** Whether Falco would refuse what is published. */
   publishedBroken = false;
   private readonly makeDisk: (root?: string) => PublishingDisk;
-  private readonly seesReading: boolean;
   /** How often Falco had read its configuration when what it is to read was published; undefined: it has read it. */
   private unreadSince: number | undefined;
 
-  constructor(layout: Layout, { makeDisk = publishingDisk, seesReading = true }: Follower = {}) {
+  constructor(layout: Layout, makeDisk: (root?: string) => PublishingDisk = publishingDisk) {
     this.layout = layout;
     this.makeDisk = makeDisk;
-    this.seesReading = seesReading;
     mkdirSync(`${this.root}/etc/falco`, { recursive: true });
     mkdirSync(this.root + output);
     for (const folder of layout.folders) mkdirSync(this.root + folder, { recursive: true });
@@ -177,7 +169,7 @@ export class FalcoNode {
     const isUnread = woken !== 'start' && this.unreadSince !== undefined;
     this.unreadSince = undefined;
     const run = this.asRun(watched, own);
-    const step = followStep(run, (path) => this.signature(path), woken, this.seesReading);
+    const step = followStep(run, (path) => this.signature(path), woken);
     if (killed !== undefined) throw killed;
     if (step.left !== undefined) run.disk.rename(step.left.draft, step.left.path);
     if (step.left !== undefined || isUnread) this.unreadSince = this.falco.reads;

@@ -5,10 +5,18 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { parse } from 'yaml';
 import { readFalcoVersion } from '../../src/rules/configuration/falco-version.ts';
-import { followStep } from '../../src/rules/publishing/follow.ts';
 import { publishingDisk } from '../../src/rules/publishing/publish.ts';
 import { tagAndPublish } from '../../src/rules/publishing/tag-and-publish.ts';
-import { falcoIn, ourArguments, output, plant, rule, runIn, type Tree } from './temporary-tree.ts';
+import {
+  falcoIn,
+  ourArguments,
+  output,
+  plant,
+  rule,
+  runIn,
+  stepAndRename,
+  type Tree,
+} from './temporary-tree.ts';
 
 const postTo = 'http://forwarder.example:2801';
 
@@ -139,11 +147,11 @@ test('where no rules can be tagged it posts all the same, with its own list of r
 test('following: what was published stays while the rules are away, and posting with it', () => {
   const { root, run } = planted({ tree: { 'falco.yaml': listing } });
   const signature = (path: string): string => path;
-  followStep(run, signature, 'start');
+  stepAndRename(run, signature, 'start');
   const before = dropIn(root);
   assert.deepEqual({ ...before, ...ours }, before);
   rmSync(join(root, 'etc/falco/a.yaml'));
-  const { report } = followStep(run, signature, 'still');
+  const { report } = stepAndRename(run, signature, 'still');
   assert.deepEqual(dropIn(root), before);
   assert.ok(report?.findings.some(({ code }) => code === 'rules_previous_kept'));
   assert.deepEqual(falcoIn(root).rules, [{ name: 'A', tags: ['own', 'staging'] }]);

@@ -14,7 +14,7 @@ import {
 } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { type FileSystem, signatureOf } from '../../src/rules/configuration/file-system.ts';
-import { followStep, type Step } from '../../src/rules/publishing/follow.ts';
+import { followStep, type Step } from '../../src/rules/publishing/follow-step.ts';
 import { type PublishingDisk, publishingDisk } from '../../src/rules/publishing/publish.ts';
 import { tagAndPublish } from '../../src/rules/publishing/tag-and-publish.ts';
 import { largestFile } from '../../src/rules/publishing/tagged-copies.ts';
@@ -129,7 +129,7 @@ test('copies in last go when their source is no longer added', () => {
 
 /** A step of the follower of the image, which leaves the last rename to the launcher. */
 function stepOf(root: string, changes: Parameters<typeof runIn>[1] = {}): Step {
-  return followStep(runIn(root, changes), (path) => signatureOf(root + path), 'still', true);
+  return followStep(runIn(root, changes), (path) => signatureOf(root + path), 'still');
 }
 
 const dropIn = `${output}/federation.yaml`;

@@ -16,12 +16,12 @@ import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
 import { readFalcoVersion } from '../../src/rules/configuration/falco-version.ts';
 import { falcoFileSystem, signatureOf } from '../../src/rules/configuration/file-system.ts';
-import { followStep, type Woken } from '../../src/rules/publishing/follow.ts';
+import type { Woken } from '../../src/rules/publishing/follow-step.ts';
 import { type PublishingDisk, publishingDisk } from '../../src/rules/publishing/publish.ts';
 import { file } from './falco-node.ts';
 import type { Change } from './falco-process.ts';
 import { type FalcoUnderTest, falcoUnderTest } from './falco-under-test.ts';
-import { temporaryFolder } from './temporary-tree.ts';
+import { stepAndRename, temporaryFolder } from './temporary-tree.ts';
 
 const isReal = process.env.FALCO_BINARY !== undefined;
 if (!isReal) console.log('FALCO_BINARY names no Falco: the scenarios run on the model of it');
@@ -73,7 +73,7 @@ class Scene {
   }
 
   tag(woken: Woken): void {
-    const { report } = followStep(
+    const { report } = stepAndRename(
       {
         ...{ fileSystem: falcoFileSystem(), disk: this.disk(), lookup: () => undefined, tags: ['staging'] },
         ...{ version: readFalcoVersion(this.old ? '0.40.0' : '0.44.1'), falcoArguments: this.args },

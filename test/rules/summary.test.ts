@@ -5,7 +5,6 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { ReasonCode } from '../../src/reasons/reasons.ts';
 import { signatureOf } from '../../src/rules/configuration/file-system.ts';
-import { followStep } from '../../src/rules/publishing/follow.ts';
 import { emptyReport, type RulesReport } from '../../src/rules/publishing/publication-plan.ts';
 import { type TagAndPublish, tagAndPublish } from '../../src/rules/publishing/tag-and-publish.ts';
 import {
@@ -14,7 +13,16 @@ import {
   longestTerminationMessage,
   terminationMessage,
 } from '../../src/rules/publishing/tell-report.ts';
-import { falcoIn, ourArguments, output, plant, rule, runIn, type Tree } from './temporary-tree.ts';
+import {
+  falcoIn,
+  ourArguments,
+  output,
+  plant,
+  rule,
+  runIn,
+  stepAndRename,
+  type Tree,
+} from './temporary-tree.ts';
 
 /** Its tags are an anchor that the next rule's description refers to: nothing can be added to them. */
 const untaggable = rule('Shared').replace('[own]', '&own [own]').concat('- list: reused\n  items: *own\n');
@@ -261,7 +269,7 @@ test('a path that cannot be looked at on the way to publishing is named', () => 
 test('a follower that keeps what was published says so, and only then', () => {
   const root = plant({ 'falco.yaml': listing('a.yaml'), 'a.yaml': rule('A') });
   const step = () =>
-    followStep(runIn(root, { following: true }), (path) => signatureOf(root + path), 'still').report;
+    stepAndRename(runIn(root, { following: true }), (path) => signatureOf(root + path), 'still').report;
   assert.equal(step()?.outcome.code, 'rules_tagged');
   rmSync(`${root}/etc/falco/a.yaml`);
   const kept = step();
@@ -277,7 +285,11 @@ test('a follower that keeps what was published says so, and only then', () => {
 test('a follower tags what options add although no listed file is there', () => {
   const falcoArguments = optionsOf('rules_files[]=/etc/falco/x.yaml', `rules_files[]=${output}/last`);
   const root = plant({ 'falco.yaml': listing('a.yaml'), 'x.yaml': rule('X') });
-  const { report } = followStep(runIn(root, { falcoArguments }), (path) => signatureOf(root + path), 'start');
+  const { report } = stepAndRename(
+    runIn(root, { falcoArguments }),
+    (path) => signatureOf(root + path),
+    'start',
+  );
   assert.equal(report?.outcome.code, 'rules_tagged');
   assert.deepEqual(falcoIn(root, falcoArguments).rules, [{ name: 'X', tags: ['own', 'staging'] }]);
 });

@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { after } from 'node:test';
 import { readFalcoVersion } from '../../src/rules/configuration/falco-version.ts';
 import { falcoFileSystem } from '../../src/rules/configuration/file-system.ts';
+import { followStep, type Signature, type Step, type Woken } from '../../src/rules/publishing/follow-step.ts';
 import { publishingDisk } from '../../src/rules/publishing/publish.ts';
 import type { TagAndPublish } from '../../src/rules/publishing/tag-and-publish.ts';
 import { type FalcoAnswer, runFalco } from './falco-model.ts';
@@ -51,6 +52,13 @@ export function runIn(root: string, changes: Partial<TagAndPublish> = {}): TagAn
     ...{ falcoArguments: ourArguments, configFile: undefined, lookup: () => '', output, tags: ['staging'] },
     ...changes,
   };
+}
+
+/** A step of following, and the rename that is left to the launcher. */
+export function stepAndRename(run: TagAndPublish, signature: Signature, woken: Woken): Step {
+  const step = followStep(run, signature, woken);
+  if (step.left !== undefined) run.disk.rename(step.left.draft, step.left.path);
+  return step;
 }
 
 /** What Falco has loaded with what is published now. */

@@ -1,14 +1,8 @@
 /**
- * Tagging again and again: what the side container does when something brings rules while Falco runs.
- *
- * A step looks, decides and publishes; then something waits until what was looked at changes. In the image that is the
- * launcher (src/launcher/follow.c), which is all that stays in memory between two steps; elsewhere the loop below.
- *
- * Whether Falco has read what was published (FACTS 1.7, the blind window) only the launcher finds out: it takes IN_OPEN
- * of inotify, which Node does not offer, and times of reading are not kept on every file system. The loop below, of
- * workstations and tests, publishes once; what Falco has missed it reads at its next change or start.
+ * One step of following, what the side container does when something brings rules while Falco runs: look, decide and
+ * publish. The launcher (src/launcher/follow.c) is all that stays in memory between two steps: it waits until what was
+ * looked at changes, and sees whether Falco reads what was published (FACTS 1.7, the blind window).
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { FileSystem } from '../configuration/file-system.ts';
 import { publishedFolders, wouldTakeAway } from './doubt.ts';
 import { type Planned, planPublication, type RulesReport } from './publication-plan.ts';
@@ -32,7 +26,7 @@ export interface Step {
   readonly seen: Seen;
   /** Milliseconds without a change after which the next step is due all the same; 0: never. */
   readonly within: number;
-  /** What is to be renamed now, where the drop-in is left to who calls. */
+  /** What is to be renamed now; undefined where nothing is, or Falco does not look for changes. */
   readonly left: Draft | undefined;
 }
 
@@ -46,15 +40,10 @@ export const doubtFor = 5_000;
 export const retryAfter = 30_000;
 
 /**
- * Looks at everything that Falco would load and publishes it, unless what it saw is in doubt. With `leavesDropIn` the
- * last rename is left to who calls. Never throws.
+ * Looks at everything that Falco would load and publishes it, unless what it saw is in doubt. The last rename is left to
+ * who calls. Never throws.
  */
-export function followStep(
-  run: TagAndPublish,
-  signature: Signature,
-  woken: Woken,
-  leavesDropIn = false,
-): Step {
+export function followStep(run: TagAndPublish, signature: Signature, woken: Woken): Step {
   const seen = new Map<string, string>();
   const noted = { ...run, fileSystem: noting(run.fileSystem, signature, seen) };
   let within = 0;
@@ -70,7 +59,7 @@ export function followStep(
     if (isToBeKept(planned, run)) return keptAsBefore(run, planned.report);
     const published = publishPlanned(run, planned, {
       // Falco will not read it before its next start: nobody need wait for that.
-      leavesDropIn: leavesDropIn && !isUnwatched(planned.report),
+      leavesDropIn: !isUnwatched(planned.report),
       // A launcher that was killed has left its mark: who knows what Falco has heard of.
       renewsUnread: woken === 'start',
     });
@@ -112,50 +101,4 @@ function noting(fileSystem: FileSystem, signature: Signature, seen: Map<string, 
 
 function isChanged(seen: Seen, signature: Signature): boolean {
   return [...seen].some(([path, before]) => signature(path) !== before);
-}
-
-export interface Following {
-  readonly run: TagAndPublish;
-  readonly signature: Signature;
-  /** Called with each report: the first one, and every one after a change. */
-  readonly tell: (report: RulesReport) => void;
-  readonly stop: AbortSignal;
-  /** Milliseconds between two looks. */
-  readonly every: number;
-}
-
-/** Tags now, and again after every change of what Falco reads, until it is stopped. */
-export async function follow(following: Following): Promise<void> {
-  const { run, signature, tell, stop } = following;
-  let woken: Woken = 'start';
-  while (!stop.aborted) {
-    const { report, seen, within } = followStep(run, signature, woken);
-    if (report !== undefined) tell(report);
-    try {
-      woken = await waitForChange(seen, within, following);
-    } catch (error) {
-      if (!stop.aborted) throw error;
-    }
-  }
-}
-
-/** Waits for a change, and then until nothing changes any more; src/launcher/watch.c does the same. */
-async function waitForChange(
-  seen: Seen,
-  within: number,
-  { signature, every, stop }: Following,
-): Promise<Woken> {
-  const start = performance.now();
-  while (!isChanged(seen, signature)) {
-    if (within > 0 && performance.now() - start >= within) return 'still';
-    await sleep(every, undefined, { signal: stop });
-  }
-  let before: string;
-  let now = '';
-  do {
-    before = now;
-    await sleep(every, undefined, { signal: stop });
-    now = [...seen.keys()].map(signature).join('\n');
-  } while (now !== before);
-  return 'changed';
 }

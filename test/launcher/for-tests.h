@@ -1,0 +1,23 @@
+/* In front of each of the launcher's files in a build for tests: what the environment says takes the place of what is
+   fixed in the image, so that one build serves all tests. Milliseconds are a tenth of the real ones unless it says so. */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/inotify.h>
+
+static inline int number_for_tests(const char *name, int otherwise)
+{
+    const char *text = getenv(name);
+    return text == NULL ? otherwise : atoi(text);
+}
+
+#define NODE getenv("NODE")
+#define PROGRAM getenv("PROGRAM")
+#define FIRST_PAUSE number_for_tests("FIRST_PAUSE", 500)
+#define MOST_TIMES number_for_tests("MOST_TIMES", 8)
+#define FIRST_RETRY number_for_tests("FIRST_RETRY", 100)
+#define POLL_EVERY 200
+#define REST 100
+#define MOMENT 20
+
+/* A node whose watches are all in use. */
+#define inotify_init1(flags) (getenv("NO_INOTIFY") == NULL ? (inotify_init1)(flags) : (errno = EMFILE, -1))
