@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { readFalcoVersion } from '../../src/rules/configuration/falco-version.ts';
 import { tagAndPublish } from '../../src/rules/publishing/tag-and-publish.ts';
+import { rounds } from '../rounds.ts';
 import { runFalco, sorted } from './falco-model.ts';
 import { output, plant, rule, runIn } from './temporary-tree.ts';
 
@@ -49,6 +50,6 @@ test('however files and folders are named, Falco loads the same rules with the t
         assert.equal(report.untagged, 0);
       },
     ),
-    { numRuns: 200 },
+    rounds(20),
   );
 });

@@ -17,15 +17,12 @@ import { test } from 'node:test';
 import fastCheck from 'fast-check';
 import type { PublishingDisk } from '../../src/rules/publishing/publish.ts';
 import { publishingDisk } from '../../src/rules/publishing/publish.ts';
+import { rounds } from '../rounds.ts';
 import { FalcoNode, file, Killed, layouts, namesOf } from './falco-node.ts';
 import { output } from './temporary-tree.ts';
 
 const a = '/etc/falco/a.yaml';
 const folder = '/etc/falco/rules.d';
-const isLong = process.env.LONG === '1';
-const numRuns = isLong ? 2_500 : 25;
-/** Random ones are printed with what fails. */
-const seed = isLong ? Date.now() : 20_261_130;
 
 interface World {
   readonly node: FalcoNode;
@@ -246,7 +243,7 @@ for (const layout of Object.keys(layouts) as (keyof typeof layouts)[]) {
       fastCheck.property(history, (one) => {
         live(layout, one);
       }),
-      { numRuns, seed, reporter: tellNames },
+      { ...rounds(25), reporter: tellNames },
     );
   });
 }
@@ -295,7 +292,7 @@ for (const [what, makeDisk] of Object.entries(mutants)) {
       fastCheck.property(history, (one) => {
         live('chartWithConfigMap', one, makeDisk);
       }),
-      { numRuns, seed },
+      rounds(25),
     );
     assert.ok(failed, 'it was not noticed');
   });

@@ -13,6 +13,7 @@ import {
   longestTerminationMessage,
   terminationMessage,
 } from '../../src/rules/publishing/tell-report.ts';
+import { rounds } from '../rounds.ts';
 import {
   falcoIn,
   ourArguments,
@@ -211,7 +212,7 @@ test('whatever is there, the outcome holds for the rules that Falco then has', (
       };
       assert.equal(holds[report.outcome.code], true, report.outcome.code);
     }),
-    { numRuns: 200 },
+    rounds(30),
   );
 });
 

@@ -9,6 +9,7 @@ import { firstDifference } from '../../src/rules/tagging/only-tags-added.ts';
 import type { ExpectedToken } from '../../src/rules/tagging/tag-edit.ts';
 import { type TaggedFile, tagRulesFile } from '../../src/rules/tagging/tag-rules-file.ts';
 import { applyEdits, mostNodes, type Token, Tokens } from '../../src/yaml/falco-yaml.ts';
+import { rounds } from '../rounds.ts';
 import { rule } from './temporary-tree.ts';
 
 const cases = join(import.meta.dirname, 'cases/files');
@@ -243,7 +244,7 @@ test('property: only tag text is added, every rule has it, a second run changes 
       assert.equal(again.text, result.text);
       assert.equal(again.alreadyTagged, result.rules);
     }),
-    { numRuns: 500 },
+    rounds(100),
   );
 });
 
@@ -261,7 +262,7 @@ test('property: whatever stands in a file, nothing but tag text is added, once',
       assert.equal(again.bytes, result.bytes);
       assert.equal(again.alreadyTagged, tagged);
     }),
-    { numRuns: 1500 },
+    rounds(300),
   );
 });
 
@@ -296,9 +297,9 @@ test('property: to an independent parser, too, the file is the same but for the 
       assert.deepEqual(itemsWithoutTag(bytes.toString()), before);
       compared++;
     }),
-    { numRuns: 800 },
+    rounds(150),
   );
-  assert(compared > 200, `only ${compared} were compared`);
+  assert(compared > 25, `only ${compared} were compared`);
 });
 
 test('a list of a hundred thousand entries costs ten rules neither their tags nor memory', () => {
@@ -401,6 +402,6 @@ test('property: any text at all comes back whole or with tags, and nothing is th
       if (result.tagged === 0) assert.equal(result.text, text);
       else assert(result.text.includes('new-tag'));
     }),
-    { numRuns: 2000 },
+    rounds(400),
   );
 });

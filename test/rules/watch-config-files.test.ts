@@ -6,6 +6,7 @@ import { effectiveRulesFiles } from '../../src/rules/configuration/effective-rul
 import { readFalcoArguments } from '../../src/rules/configuration/falco-arguments.ts';
 import { readFalcoVersion } from '../../src/rules/configuration/falco-version.ts';
 import { watchTurnedOff } from '../../src/rules/configuration/watch-config-files.ts';
+import { rounds } from '../rounds.ts';
 import { runFalco, watches } from './falco-model.ts';
 import { plant, rule, runIn } from './temporary-tree.ts';
 
@@ -135,7 +136,7 @@ test('whatever stands where, we take it as the model of Falco does', () => {
         assert.equal(watched(setUp), runFalco(run).exit === 0 ? watches(run) : undefined);
       },
     ),
-    { numRuns: 150 },
+    rounds(25),
   );
 });
 

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { applyEdits, byteText, decodeFile, unicodeText } from '../../src/yaml/falco-yaml.ts';
+import { rounds } from '../rounds.ts';
 
 function encode(text: string, unit: 2 | 4, bigEndian: boolean): Buffer {
   const little =
@@ -73,7 +74,7 @@ test('property: bytes that are not edited stay, whatever they are', () => {
       );
       assert.ok(added > 0 && found.includes(true));
     }),
-    { numRuns: 1000 },
+    rounds(300),
   );
 });
 

@@ -15,6 +15,7 @@ import {
   Tokens,
   unicodeText,
 } from '../../src/yaml/falco-yaml.ts';
+import { rounds } from '../rounds.ts';
 
 type Plain = string | null | readonly Plain[] | { readonly pairs: readonly (readonly [Plain, Plain])[] };
 
@@ -203,7 +204,7 @@ test('property: any text is read or refused, and nothing else', () => {
         assert.ok(error.line >= 1);
       }
     }),
-    { numRuns: 3000 },
+    rounds(500),
   );
 });
 
@@ -228,7 +229,7 @@ test('property: nodes stand where their text is, in order, one in the other', ()
         if (!(error instanceof NotYaml)) throw error;
       }
     }),
-    { numRuns: 2000 },
+    rounds(300),
   );
 });
 
@@ -285,6 +286,6 @@ test('property: usual texts are to another parser what they are to this one', ()
       assert.ok(other !== undefined && other.errors.length === 0);
       assert.deepEqual(documents(text).map(short), [other.toJS()]);
     }),
-    { numRuns: 500 },
+    rounds(100),
   );
 });
