@@ -80,7 +80,7 @@ test('a source that is gone for good is gone; a broken one is passed on, as Falc
   assert.match(published(), /rule: One[\s\S]*staging[\s\S]*\[half/);
   rmSync(at('rules.d/more.yaml'));
   rmSync(at('a.yaml'));
-  assert.equal(step('still').report?.outcome.code, 'rules_none_seen');
+  assert.equal(step('still').report?.outcome.code, 'rules_none_visible');
   assert.equal(published(), '', 'Falco reads its own list, which has an empty folder in it');
 });
 
@@ -89,13 +89,13 @@ test('with nothing left that Falco could start with, what was published stays', 
   rmSync(at('rules.d'), { recursive: true });
   step('start');
   rmSync(at('a.yaml'));
-  assert.equal(step('still').report?.outcome.code, 'rules_none_seen');
+  assert.equal(step('still').report?.outcome.code, 'rules_none_visible');
   assert.match(published(), /rule: One/);
 });
 
 test('rules that come only after the start are tagged when they come', () => {
   const { at, step, published } = scene({});
-  assert.equal(step('start').report?.outcome.code, 'rules_none_seen');
+  assert.equal(step('start').report?.outcome.code, 'rules_none_visible');
   assert.equal(published(), '');
   writeFileSync(at('rules.d/50-late.yaml'), rule('Late'));
   assert.equal(step('changed').report?.outcome.code, 'rules_tagged');
