@@ -3,8 +3,7 @@ import path from 'node:path';
 import type { V1ClusterRole, V1MutatingWebhookConfiguration } from '@kubernetes/client-node';
 import { stringify } from 'yaml';
 import { settingsJsonSchema } from '../../src/settings/reference.ts';
-import { manifests, objectOf, textOf } from '../manifests/files.ts';
-import { prometheusRule } from '../monitoring/rules-file.ts';
+import { manifests, objectOf } from '../manifests/files.ts';
 
 type Schema = Readonly<Record<string, unknown>>;
 type Named<T> = T & { readonly kind: string; readonly metadata: { readonly name: string } };
@@ -120,20 +119,8 @@ function checkRules(): string {
   return `${made} ../../${file}.\n${stringify(rules)}`;
 }
 
-function alerts(): string {
-  const text = prometheusRule();
-  const spec = text.slice(text.indexOf('\nspec:\n') + '\nspec:\n'.length);
-  return `${made} ../../prometheus/rules.yaml.\n${spec.replaceAll(/^ {2}/gm, '')}`;
-}
-
-const dashboards = ['falco-federation-spoke.json', 'falco-federation-hub.json'];
-
 export const chartFiles: ReadonlyMap<string, string> = new Map([
   [path.join(manifests, 'chart/values.schema.json'), `${JSON.stringify(valuesSchema(), null, 2)}\n`],
   [path.join(manifests, 'chart/files/falco-pods.cel'), falcoPods()],
   [path.join(manifests, 'chart/files/check-rules.yaml'), checkRules()],
-  [path.join(manifests, 'chart/files/alerts.yaml'), alerts()],
-  ...dashboards.map(
-    (name) => [path.join(manifests, 'chart/files', name), textOf(`components/grafana/${name}`)] as const,
-  ),
 ]);

@@ -1,7 +1,6 @@
 import path from 'node:path';
 import { reasonsTables } from '../../src/reasons/reference.ts';
 import { settingsJsonSchema, settingsTable } from '../../src/settings/reference.ts';
-import { prometheusRule } from '../monitoring/rules-file.ts';
 import { chartFiles } from './chart.ts';
 import { troubleshooting } from './troubleshooting.ts';
 
@@ -86,7 +85,6 @@ export const documents: ReadonlyMap<string, string> = new Map([
   [path.join(docs, 'settings.md'), settings],
   [path.join(docs, 'reasons.md'), reasons],
   [path.join(docs, 'troubleshooting.md'), troubleshooting()],
-  [path.join(docs, '../manifests/components/prometheus-operator/prometheus-rule.yaml'), prometheusRule()],
   [path.join(docs, 'settings.schema.json'), `${JSON.stringify(settingsJsonSchema(), null, 2)}\n`],
   ...chartFiles,
 ]);

@@ -65,7 +65,7 @@ const dashboardSchema = z.looseObject({
 
 export type Dashboard = z.infer<typeof dashboardSchema>;
 
-const folder = 'components/grafana';
+const folder = 'chart/files/dashboards';
 
 /** By file name. Throws where one is not shaped as it should be. */
 export const dashboards: ReadonlyMap<string, Dashboard> = new Map(

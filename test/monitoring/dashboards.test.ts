@@ -6,7 +6,7 @@ import { dashboards, queriesOf } from './dashboard.ts';
 test('the component brings both dashboards, with the label by which Grafana finds them', () => {
   assert.equal(dashboards.size, 2);
   // Safe: compared as a whole.
-  const [{ configMapGenerator }] = documentsOf('components/grafana/kustomization.yaml') as [
+  const [{ configMapGenerator }] = documentsOf('chart/files/dashboards/kustomization.yaml') as [
     { configMapGenerator: [{ files: string[]; options: { labels: unknown } }] },
   ];
   assert.deepEqual(configMapGenerator[0].files.toSorted(), [...dashboards.keys()]);

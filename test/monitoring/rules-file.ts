@@ -1,8 +1,6 @@
-/** manifests/prometheus/rules.yaml, and the PrometheusRule that is made of it. */
-import { parse } from 'yaml';
-import { textOf } from '../manifests/files.ts';
-
-export const rulesFile = 'prometheus/rules.yaml';
+/** The PrometheusRule, and what a Prometheus without the operator takes of it. */
+import { stringify } from 'yaml';
+import { objectOf } from '../manifests/files.ts';
 
 export interface AlertRule {
   readonly alert: string;
@@ -24,22 +22,14 @@ interface RulesFile {
   }[];
 }
 
-// Safe: promtool reads the same file as strictly.
-const rules = (parse(textOf(rulesFile)) as RulesFile).groups.flatMap((group) => group.rules);
+const { spec } = objectOf<{ kind: string; metadata: { name: string }; spec: RulesFile }>(
+  'chart/files/alerts/prometheus-rule.yaml',
+  'PrometheusRule',
+);
+const rules = spec.groups.flatMap((group) => group.rules);
+
+/** As a file of `rule_files`. */
+export const rulesFile = stringify(spec);
 
 export const alerts = rules.filter((rule): rule is AlertRule => 'alert' in rule);
 export const recordings = rules.filter((rule): rule is RecordingRule => 'record' in rule);
-
-/** The same rules for the Prometheus operator, YAML. */
-export function prometheusRule(): string {
-  const text = textOf(rulesFile);
-  const groups = text.slice(text.indexOf('\ngroups:') + 1);
-  return `# Made by \`npm run docs\` from ../../prometheus/rules.yaml.
-apiVersion: monitoring.coreos.com/v1
-kind: PrometheusRule
-metadata:
-  name: falco-federation
-  namespace: falco-federation
-spec:
-${groups.replaceAll(/^(?=.)/gm, '  ')}`;
-}
