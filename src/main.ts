@@ -16,15 +16,15 @@ const commands: Readonly<Record<string, { readonly what: string; readonly load: 
     load: async () => (await import('./commands/inject.ts')).inject,
   },
   forward: {
-    what: "keep a spoke's events and bring them to the hub",
+    what: "store a spoke's events and deliver them to the hub",
     load: async () => (await import('./commands/forward.ts')).forward,
   },
   check: {
-    what: 'tell whether this cluster is federated, and what mends it',
+    what: 'check whether this cluster is federated, and how to fix it',
     load: async () => (await import('./commands/check.ts')).check,
   },
   'tag-rules': {
-    what: "tag Falco's rules; the injected containers run this",
+    what: "tag Falco's rules (run by the injected containers)",
     load: async () => {
       // It is done before code that was optimized further would pay, and the optimizer takes 7 MB.
       setFlagsFromString('--no-opt');
@@ -63,12 +63,14 @@ async function main(argv: readonly string[]): Promise<number> {
   }
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (command === undefined) {
-    process.stderr.write(name === '' ? help : `falco-federation: there is no command "${name}"\n\n${help}`);
+    const { unknown } = await import('./commands/unknown.ts');
+    const told = `falco-federation: ${unknown('subcommand', name, Object.keys(commands))}\nSee falco-federation --help.\n`;
+    process.stderr.write(name === '' ? help : told);
     return wrongUse;
   }
   if (major(process.versions.node) < oldestNode) {
     process.stderr.write(
-      `falco-federation needs Node ${oldestNode} or later, and this is ${process.versions.node}\n`,
+      `falco-federation requires Node ${oldestNode} or later; this is ${process.versions.node}\n`,
     );
     return couldNot;
   }

@@ -24,7 +24,7 @@ export function noLists(text: string): readonly { readonly key: string; readonly
     if (value === undefined) return [];
     const node = resolve(value);
     if (node.is === 'list') return [];
-    return [{ key, is: { null: 'empty (null)', map: 'a map', scalar: 'a plain text' }[node.is] }];
+    return [{ key, is: { null: 'empty (null)', map: 'a mapping', scalar: 'a scalar' }[node.is] }];
   });
 }
 
@@ -74,8 +74,8 @@ async function lookAt(view: View, namespace: string, pod: JudgedPod): Promise<re
   if (text === undefined) return [];
   const at = `namespace ${namespace}: ${file} of ${pod.workload} (ConfigMap ${place.configMap})`;
   const wrong = noLists(text);
-  if (wrong.length === 0) return [ok('falco_configuration', `${at} takes our arguments`)];
-  const why = `Falco exits at its start: ${wrong.map(({ key, is }) => `${key} is ${is}`).join(', ')}, and our arguments add to it. Remove the key, or make it a list`;
+  if (wrong.length === 0) return [ok('falco_configuration', `${at} accepts our arguments`)];
+  const why = `Falco fails to start: ${wrong.map(({ key, is }) => `${key} is ${is}`).join(', ')}, and our arguments add to it. Remove the key, or make it a sequence`;
   return [
     error(
       'falco_configuration',

@@ -58,7 +58,7 @@ function labelLines(
   const panicking = panickingFields(keys, version);
   const lines: Line[] = [];
   if (doubled.length > 0) {
-    const why = `it stops at its start: ${some(doubled)} would be a label of its metrics twice (CUSTOMFIELDS, TEMPLATEDFIELDS, PROMETHEUS_EXTRALABELS, its own). Take it out of one of them`;
+    const why = `it panics at start-up: ${some(doubled)} would be a duplicate label of its metrics (CUSTOMFIELDS, TEMPLATEDFIELDS, PROMETHEUS_EXTRALABELS, its own). Take it out of one of them`;
     lines.push(error('falcosidekick_labels', at, why, fix));
   }
   if (panicking.length > 0) {
@@ -81,9 +81,9 @@ async function lookAt(view: View, namespace: string, pod: JudgedPod): Promise<re
     const make = one.startsWith('Secret')
       ? `kubectl --namespace ${namespace} create secret generic ${name} --from-file=…`
       : `kubectl --namespace ${namespace} create configmap ${name} --from-file=…`;
-    lines.push(error('falcosidekick_references', at, `it cannot start: ${one} is not there`, make));
+    lines.push(error('falcosidekick_references', at, `it cannot start: ${one} does not exist`, make));
   }
-  return lines.length > 0 ? lines : [ok('falcosidekick', `${at}: names and references are well`)];
+  return lines.length > 0 ? lines : [ok('falcosidekick', `${at}: names and references are valid`)];
 }
 
 /** With the Secrets that the webhook may not read: what stops a falcosidekick. */

@@ -32,7 +32,7 @@ async function readyOnes(view: View, namespace: string): Promise<readonly Line[]
   const ready = pods.filter(isReady).length;
   const text = `${ready} of ${counted(wanted, 'replica')} of the forwarder ${wanted === 1 ? 'is' : 'are'} ready`;
   if (ready >= wanted && wanted > 0) return [ok('forwarder_replicas', text)];
-  const why = pods.length === 0 ? 'there are no pods' : whyNotReady(pods, await view.forwarderReplicas());
+  const why = pods.length === 0 ? 'it has no pods' : whyNotReady(pods, await view.forwarderReplicas());
   const fix = `kubectl --namespace ${namespace} describe pod --selector app.kubernetes.io/name=${forwarderName}`;
   return [
     ready === 0 ? error('forwarder_replicas', text, why, fix) : warning('forwarder_replicas', text, why, fix),
@@ -56,17 +56,22 @@ function spoolLine(name: string, metrics: Metrics, namespace: string): readonly 
   if (share >= nearlyFull) {
     const lost =
       dropped > 0
-        ? `${counted(dropped, 'event')} already went`
-        : 'the next ones go, the oldest of the lowest priority first';
-    return [error('forwarder_spool', text, `it is full: ${lost}`, fix)];
+        ? `${counted(dropped, 'event')} dropped already`
+        : 'the oldest events of the lowest priority are dropped next';
+    return [error('forwarder_spool', text, `the spool is full: ${lost}`, fix)];
   }
   if (dropped > 0) {
     return [
-      warning('forwarder_spool', text, `it was full: ${counted(dropped, 'event')} went since its start`, fix),
+      warning(
+        'forwarder_spool',
+        text,
+        `the spool was full: ${counted(dropped, 'event')} dropped since it started`,
+        fix,
+      ),
     ];
   }
   if (waiting > 0 && oldest > longWait) {
-    const why = `the oldest event waits for ${Math.round(oldest / 60)} min`;
+    const why = `the oldest event has been waiting for ${Math.round(oldest / 60)} min`;
     return [warning('forwarder_spool', text, why, `kubectl --namespace ${namespace} logs ${name}`)];
   }
   return [ok('forwarder_spool', text)];
@@ -80,10 +85,11 @@ function certificateLine(
   const seconds = metrics.value('falco_federation_forwarder_client_certificate_not_after_timestamp_seconds');
   if (seconds === undefined) return [];
   const end = new Date(seconds * 1000);
-  const text = `${name}: its certificate for the hub (Secret ${hubSecretName}) counts until ${end.toISOString().slice(0, 10)}`;
+  const text = `${name}: its certificate for the hub (Secret ${hubSecretName}) is valid until ${end.toISOString().slice(0, 10)}`;
   const fix = `falco-federation certs spoke ${cluster} --renew && kubectl --namespace ${namespace} apply -f certs/spokes/${cluster}/secret.yaml`;
   const left = end.getTime() - now;
-  if (left <= 0) return [error('forwarder_certificate', text, 'it has expired: the hub lets nobody in', fix)];
+  if (left <= 0)
+    return [error('forwarder_certificate', text, 'it has expired: the hub refuses the connection', fix)];
   if (left < soon)
     return [warning('forwarder_certificate', text, `it expires in ${Math.floor(left / day)} days`, fix)];
   return [ok('forwarder_certificate', text)];
@@ -92,7 +98,7 @@ function certificateLine(
 function rejectedLine(name: string, metrics: Metrics, namespace: string): readonly Line[] {
   const rejected = sum(metrics, 'events_rejected_total');
   if (rejected === 0) return [];
-  const why = `the hub has refused ${counted(rejected, 'event')} for good since its start`;
+  const why = `the hub has refused ${counted(rejected, 'event')} permanently since it started`;
   const fix = `kubectl --namespace ${namespace} exec ${name} -- /usr/bin/falco-federation forward --list-rejected --spool /var/lib/falco-federation-forwarder`;
   return [warning('forwarder_rejected', name, why, fix)];
 }
@@ -110,7 +116,9 @@ function lookAt(replica: Replica, about: About): readonly Line[] {
   const spool = condition(replica, 'spool');
   if (spool !== undefined && !spool.ready) {
     const fix = `kubectl --namespace ${namespace} describe pod ${name}`;
-    lines.push(error('forwarder_spool', `${name}: spool`, `${spool.detail}; events are in memory only`, fix));
+    lines.push(
+      error('forwarder_spool', `${name}: spool`, `${spool.detail}; events are kept in memory only`, fix),
+    );
   }
   const credentials = condition(replica, 'credentials');
   if (credentials !== undefined && credentials.detail !== 'ok') {

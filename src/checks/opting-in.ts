@@ -42,7 +42,7 @@ async function misspelt(view: View): Promise<readonly Line[]> {
         warning(
           'opting_in',
           text,
-          `its label ${injectLabel} is "${label}", which opts nothing in; only "enabled" does`,
+          `its label ${injectLabel} is "${label}", which has no effect; use "enabled"`,
           fix,
         ),
       ];

@@ -1,4 +1,4 @@
-import type { Group, Line, Mark } from './line.ts';
+import { counted, type Group, type Line, type Mark } from './line.ts';
 
 const signs: Readonly<Record<Mark, string>> = { ok: '✓', warning: '‼', error: '✗' };
 
@@ -23,9 +23,8 @@ function countOf(groups: readonly Group[], mark: Mark): number {
 /** The last line. */
 export function summaryText(groups: readonly Group[]): string {
   const [errors, warnings] = [countOf(groups, 'error'), countOf(groups, 'warning')];
-  const told = `${errors} wrong, ${warnings} to look at`;
-  if (errors > 0) return `This is not well: ${told}.\n`;
-  return warnings > 0 ? `This is well: ${told}.\n` : 'All is well.\n';
+  const told = `${counted(errors, 'error')}, ${counted(warnings, 'warning')}`;
+  return `${errors > 0 ? 'Unhealthy' : 'Healthy'}: ${told}.\n`;
 }
 
 /** All of it for programs: JSON. */

@@ -32,19 +32,19 @@ const groups: readonly CheckGroup[] = [
   { name: 'hub', checks: [hubOfSpoke, hubItself] },
 ];
 
-/** What could not be looked at is not well. */
+/** What could not be checked is not healthy. */
 function couldNotLook({ name, title }: Check, failure: unknown): Line {
   const why = messageOf(failure);
   if (failure instanceof ClusterError && failure.status === 403) {
     return warning(
       name,
       title,
-      `cannot be looked at: ${why}`,
+      `cannot be checked: ${why}`,
       'kubectl apply -k manifests/check-role   # and bind it to you: docs/check.md',
     );
   }
   const fix = failure instanceof ClusterError ? 'kubectl cluster-info' : undefined;
-  return error(name, title, `could not be looked at: ${why}`, fix);
+  return error(name, title, `could not be checked: ${why}`, fix);
 }
 
 async function look(check: Check, view: View): Promise<readonly Line[]> {

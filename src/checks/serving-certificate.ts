@@ -57,7 +57,7 @@ interface Looked {
 
 /** A certificate's own life. */
 function lifeOf(certificate: X509Certificate, what: string, { secretName, fix, now }: Looked): Line {
-  const text = `${what} (Secret ${secretName}) counts until ${until(certificate)}`;
+  const text = `${what} (Secret ${secretName}) is valid until ${until(certificate)}`;
   if (isExpired(certificate, now)) {
     const why = `it expired at ${certificate.validToDate.toISOString()}: the API server calls the webhook no more, and pods are not federated`;
     return error('certificate', text, why, fix);

@@ -16,21 +16,21 @@ import { withFlags } from './with-flags.ts';
 const help = `Usage: falco-federation check [-o text|json] [--wait D] [--kubeconfig FILE] [--context NAME] [--namespace NS]
        falco-federation check --settings FILE [-o text|json]
 
-Tells whether this cluster is federated, and if not, why, with the command that mends it. It changes nothing: a Falco
+Checks whether this cluster is federated, and if not, why, with the command that fixes it. It changes nothing: a Falco
 pod is created as a dry run only. docs/check.md says what each line means, and which permissions it takes.
 
-  ✓ well   ‼ worth a look   ✗ wrong
+  ✓ ok   ‼ warning   ✗ error
 
-      --settings FILE     check this federation.yaml, and no cluster
+      --settings FILE     check this federation.yaml instead of a cluster
       --kubeconfig FILE   (default: as kubectl: $KUBECONFIG, ~/.kube/config, the pod's service account)
       --context NAME      of the kubeconfig (default: its current one)
   -n, --namespace NS      of the webhook (default: where its configuration points)
       --hub-address URL   on a hub: the address that spokes use, to be tried from here
-      --wait D            look again until nothing is wrong, for so long at most, as in 5m (default: once)
+      --wait D            check again until there are no errors, up to this long, as in 5m (default: once)
   -o, --output FORM       text or json (default: text)
       --help              this text
 
-Exit status: 0 nothing is wrong, 1 something is wrong or could not be looked at, 2 wrong use.
+Exit status: 0 no errors, 1 errors or something that could not be checked, 2 wrong use.
 `;
 
 /** Milliseconds between two looks of `--wait`. */
@@ -147,7 +147,7 @@ async function run(flags: Flags, io: CommandIo): Promise<number> {
   const home = io.env.HOME ?? homedir();
   const connection = await connectAsKubectl({ kubeconfig, context, env: io.env, home });
   if (connection === undefined) {
-    throw new Error('there is no cluster: give --kubeconfig or KUBECONFIG, or check a file with --settings');
+    throw new Error('no cluster configured: use --kubeconfig or KUBECONFIG, or check a file with --settings');
   }
   return await checkCluster(connection, flags, io);
 }

@@ -1,6 +1,6 @@
 /** Settings that a server follows: told in its log, and in its readiness. */
 import type { Logger } from 'pino';
-import type { Check } from '../server/health.ts';
+import type { Condition } from '../server/health.ts';
 import { describeProblem } from '../settings/load.ts';
 import { placeholders } from '../settings/placeholders.ts';
 import { fingerprintOfSettings, type Settings } from '../settings/schema.ts';
@@ -34,7 +34,7 @@ export function followSettings(
 }
 
 /** Bad settings are no reason to stop serving: the last good ones are in force. Which, `check` compares. */
-export function settingsCheck(file: string, settings: WatchedSettings): Check {
+export function settingsCheck(file: string, settings: WatchedSettings): Condition {
   const told = settings.problems().map((problem) => describeProblem(file, problem));
   return {
     ready: true,

@@ -3,7 +3,7 @@ import { pino } from 'pino';
 import { connect } from '../cluster/index.ts';
 import { version } from '../federation/names.ts';
 import { drain } from '../server/drain.ts';
-import { buildHealth, type Check } from '../server/health.ts';
+import { buildHealth, type Condition } from '../server/health.ts';
 import { listenOnAll, portOf } from '../server/listen.ts';
 import { buildMetricsServer, makeMetrics } from '../server/metrics.ts';
 import { buildWebhook, secureContext } from '../server/webhook.ts';
@@ -50,7 +50,7 @@ async function run(flags: ServeFlags, first: Settings, io: CommandIo): Promise<n
   const settings = () => withImage(file.current(), image.current());
   let draining = false;
   const imageCheck = () => image.check(file.current().rules.image !== undefined);
-  const checks = (): Readonly<Record<string, Check>> => ({
+  const checks = (): Readonly<Record<string, Condition>> => ({
     serving: { ready: !draining, detail: draining ? 'draining' : 'ok' },
     certificate: certificate.check(),
     settings: settingsCheck(flags.settings, file),

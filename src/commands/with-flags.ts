@@ -1,5 +1,6 @@
 import { messageOf } from '../reasons/message-of.ts';
 import { type CommandIo, couldNot, done, wrongUse } from './command.ts';
+import { wrongFlags } from './unknown.ts';
 
 interface Frame<F> {
   readonly name: string;
@@ -25,7 +26,7 @@ export async function withFlags<F extends { readonly help: boolean }>(
   try {
     flags = readFlags();
   } catch (error) {
-    tell(error);
+    tell(`${wrongFlags(error, help)}\nSee falco-federation ${name} --help.`);
     return wrongUse;
   }
   if (flags.help) {

@@ -8,7 +8,7 @@ import type { EventServerOptions, SentBatch } from '../events/event-server.ts';
 import { Refusal } from '../events/refusal.ts';
 import { effectiveSettings } from '../federation/effective-settings.ts';
 import { version } from '../federation/names.ts';
-import type { Check } from '../server/health.ts';
+import type { Condition } from '../server/health.ts';
 import { bytesOf, priorities, type Settings, secondsOf } from '../settings/schema.ts';
 import { Delivery } from './delivery.ts';
 import { type ForwarderMetrics, makeForwarderMetrics } from './forwarder-metrics.ts';
@@ -161,7 +161,7 @@ export class Forwarder {
   }
 
   /** Ready is who can keep events; whether the hub takes them is only told, as another replica could not help. */
-  checks(): Readonly<Record<'spool' | 'hub' | 'heartbeat' | 'credentials', Check>> {
+  checks(): Readonly<Record<'spool' | 'hub' | 'heartbeat' | 'credentials', Condition>> {
     const { events, bytes } = this.keeper.waiting();
     const spool = this.keeper.problem();
     return {

@@ -1,7 +1,7 @@
 import { type PlainServer, pagesServer } from './plain-server.ts';
 
 /** What one check came to; `detail` is told either way. */
-export interface Check {
+export interface Condition {
   readonly ready: boolean;
   readonly detail: string;
 }
@@ -9,7 +9,7 @@ export interface Check {
 const type = 'text/plain; charset=utf-8';
 
 /** Liveness and readiness over plain HTTP, on a port of their own. */
-export function buildHealth(readiness: () => Readonly<Record<string, Check>>): PlainServer {
+export function buildHealth(readiness: () => Readonly<Record<string, Condition>>): PlainServer {
   return pagesServer({
     '/livez': () => ({ status: 200, type, text: 'ok\n' }),
     '/readyz': () => {

@@ -11,10 +11,10 @@ export interface Listener {
 }
 
 const remedies: Readonly<Record<string, (listener: Listener) => string>> = {
-  EADDRINUSE: ({ flag }) => `another program listens there; stop it, or choose another port with ${flag}`,
-  EACCES: ({ flag }) => `this user may not; choose a port above 1023 with ${flag}`,
-  EADDRNOTAVAIL: () => 'this machine has no such address; choose another with --host',
-  ENOTFOUND: () => 'the name leads nowhere; give an address with --host',
+  EADDRINUSE: ({ flag }) => `the port is in use; choose another with ${flag}`,
+  EACCES: ({ flag }) => `permission denied; choose a port above 1023 with ${flag}`,
+  EADDRNOTAVAIL: () => 'this machine does not have that address; choose another with --host',
+  ENOTFOUND: () => 'the name does not resolve; use an IP address with --host',
 };
 
 function whyNot(listener: Listener, error: unknown): string {

@@ -46,8 +46,9 @@ export function pagesServer(pages: Readonly<Record<string, () => Page | Promise<
     const [path = ''] = url.split('?', 1);
     const make = Object.hasOwn(pages, path) ? pages[path] : undefined;
     const type = 'text/plain; charset=utf-8';
-    if (make === undefined) return { status: 404, type, text: `there is nothing at ${path}\n` };
-    if (method !== 'GET' && method !== 'HEAD') return { status: 405, type, text: 'GET it\n' };
+    if (make === undefined) return { status: 404, type, text: `not found: ${path}\n` };
+    if (method !== 'GET' && method !== 'HEAD')
+      return { status: 405, type, text: 'method not allowed; use GET\n' };
     try {
       return await make();
     } catch (error) {

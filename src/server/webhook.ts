@@ -75,7 +75,7 @@ export function buildWebhook(dependencies: WebhookDependencies): FastifyInstance
   server.setNotFoundHandler((request, reply) =>
     reply.code(404).send({
       reason: 'review_malformed',
-      message: `There is nothing at ${request.method} ${request.url}; AdmissionReviews go to POST /mutate.`,
+      message: `Not found: ${request.method} ${request.url}. Send AdmissionReviews to POST /mutate.`,
     }),
   );
 

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
-import { distance } from 'fastest-levenshtein';
 import { LineCounter, parseDocument } from 'yaml';
 import * as z from 'zod';
 import { messageOf } from '../reasons/message-of.ts';
+import { nearest } from './nearest.ts';
 import { type Settings, settingsSchema } from './schema.ts';
 
 /** One thing that is wrong with the settings. */
@@ -51,22 +51,20 @@ function knownKeys(path: readonly PropertyKey[]): readonly string[] {
 }
 
 function unknownKeyMessage(key: string, known: readonly string[]): string {
-  const [nearest] = known
-    .map((name) => ({ name, away: distance(key.toLowerCase(), name.toLowerCase()) }))
-    .sort((a, b) => a.away - b.away);
-  return nearest !== undefined && nearest.away <= Math.max(2, Math.floor(key.length / 3))
-    ? `is not a setting; did you mean "${nearest.name}"?`
-    : `is not a setting; known here: ${known.join(', ')}`;
+  const meant = nearest(key, known);
+  return meant === undefined
+    ? `is not a setting; valid keys are ${known.join(', ')}`
+    : `is not a setting; did you mean "${meant}"?`;
 }
 
 type Issue = z.core.$ZodIssue;
 type RawProblem = { keys: readonly PropertyKey[]; message: string };
 
 const typeNames: Readonly<Record<string, string>> = {
-  object: 'a map of keys and values',
-  record: 'a map of keys and values',
-  array: 'a list',
-  string: 'text (put numbers and booleans in quotes)',
+  object: 'a mapping',
+  record: 'a mapping',
+  array: 'a sequence',
+  string: 'a string (quote numbers and booleans)',
   boolean: 'true or false',
 };
 
@@ -91,7 +89,7 @@ function problemsOf(issue: Issue, input: unknown): RawProblem[] {
     return issue.issues.map(({ message }) => ({ keys, message }));
   }
   if (issue.code === 'invalid_type' && value === undefined) {
-    return [{ keys, message: 'is required and missing' }];
+    return [{ keys, message: 'is required' }];
   }
   if (issue.code === 'invalid_type' && issue.message.startsWith('Invalid input')) {
     return [{ keys, message: `must be ${typeNames[issue.expected] ?? issue.expected}, not ${shown(value)}` }];

@@ -33,7 +33,10 @@ describe('check', () => {
       file('good.yaml', 'cluster: a\nhub: {address: "https://hub.corp.net"}\n'),
     ]);
     assert.equal(good.status, 0);
-    assert.match(good.out, /^settings\n--------\n✓ .*good\.yaml is valid: spoke "a"\n\nAll is well\.\n$/);
+    assert.match(
+      good.out,
+      /^settings\n--------\n✓ .*good\.yaml is valid: spoke "a"\n\nHealthy: 0 errors, 0 warnings\.\n$/,
+    );
     const placeholder = await run([
       '--settings',
       file('p.yaml', 'cluster: a\nhub: {address: "https://x.hub.example"}\n'),

@@ -11,7 +11,7 @@ import {
   readyReplicas,
   trustPublisher,
 } from '../../cluster/index.ts';
-import type { Check } from '../../server/health.ts';
+import type { Condition } from '../../server/health.ts';
 import { lookEvery } from '../followed-settings.ts';
 import type { CertificateFlags, SharedCertificateFlags } from './flags.ts';
 
@@ -19,7 +19,7 @@ import type { CertificateFlags, SharedCertificateFlags } from './flags.ts';
 export interface ServingCertificate {
   /** The one to serve now. */
   readonly pair: () => KeyPair;
-  readonly check: () => Check;
+  readonly check: () => Condition;
   /**
    * Begins to keep it up to date.
    *
@@ -31,7 +31,7 @@ export interface ServingCertificate {
 
 export const localCaFile = path.join('certs', 'local-ca.crt');
 
-function lifeCheck({ notAfter }: KeyPair, remedy: string): Check {
+function lifeCheck({ notAfter }: KeyPair, remedy: string): Condition {
   const until = notAfter.toISOString();
   return notAfter.getTime() > Date.now()
     ? { ready: true, detail: `ok, until ${until}` }

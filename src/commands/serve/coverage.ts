@@ -15,7 +15,7 @@ import { type IdentityOf, survey } from '../../coverage/survey.ts';
 import { tellCoverage } from '../../coverage/tell-coverage.ts';
 import type { Annotations } from '../../federation/effective-settings.ts';
 import { messageOf } from '../../reasons/message-of.ts';
-import type { Check } from '../../server/health.ts';
+import type { Condition } from '../../server/health.ts';
 import type { PodCounts } from '../../server/metrics.ts';
 import type { Settings } from '../../settings/schema.ts';
 import type { KnownNamespaces } from './namespaces.ts';
@@ -25,7 +25,7 @@ export interface KnownCoverage {
   /** For the metrics; `undefined` where no pods can be seen. */
   readonly counts: () => PodCounts | undefined;
   /** Always ready: pods that are not federated are no reason to take the webhook away. */
-  readonly check: () => Check;
+  readonly check: () => Condition;
   readonly stop: () => Promise<void>;
 }
 

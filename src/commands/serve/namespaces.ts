@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { type ClusterConnection, watchNamespaces } from '../../cluster/index.ts';
 import type { Annotations } from '../../federation/effective-settings.ts';
-import type { Check } from '../../server/health.ts';
+import type { Condition } from '../../server/health.ts';
 
 /** What is known of the opted-in namespaces. */
 export interface KnownNamespaces {
@@ -9,7 +9,7 @@ export interface KnownNamespaces {
   readonly annotations: (namespace: string) => Annotations;
   /** Those that are known. */
   readonly names: () => Iterable<string>;
-  readonly check: () => Check;
+  readonly check: () => Condition;
   /** For the metrics; `undefined` without a cluster. */
   readonly state: () => { readonly known: number; readonly synced: boolean } | undefined;
   readonly stop: () => void;

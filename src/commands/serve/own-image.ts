@@ -4,14 +4,14 @@ import { pauseAfter } from '../../background/pause-after.ts';
 import { type ClusterConnection, imageOfPod } from '../../cluster/index.ts';
 import { webhookContainer } from '../../federation/names.ts';
 import { messageOf } from '../../reasons/message-of.ts';
-import type { Check } from '../../server/health.ts';
+import type { Condition } from '../../server/health.ts';
 import { defaultImage } from '../../settings/schema.ts';
 
 /** The image that this program runs from, which is the one that it puts into pods. */
 export interface OwnImage {
   readonly current: () => string | undefined;
   /** @param isSet whether the settings name an image, so that nobody needs ours */
-  readonly check: (isSet: boolean) => Check;
+  readonly check: (isSet: boolean) => Condition;
   readonly stop: () => void;
 }
 

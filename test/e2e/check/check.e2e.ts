@@ -94,7 +94,7 @@ function testFaults(stage: () => Stage): void {
       },
     });
     assert.match(text, /✓ a Falco pod in namespace falco is federated \(dry run, \d+ ms\)/);
-    assert.match(text, /\nAll is well\.\n$/);
+    assert.match(text, /\nHealthy: 0 errors, 0 warnings\.\n$/);
     texts.push(text);
   });
 
@@ -435,7 +435,7 @@ function testFaults(stage: () => Stage): void {
     const found = await lookUntil('falcosidekick_labels');
     says(
       told(found, 'falcosidekick_labels'),
-      /it stops at its start: team would be a label of its metrics twice/,
+      /it panics at start-up: team would be a duplicate label of its metrics/,
       /edit deployment\/falco-falcosidekick/,
     );
     assert.doesNotMatch(JSON.stringify(found.lines), /shh|secret\.example/, 'nothing else of the Secret');
@@ -463,7 +463,7 @@ function testFaults(stage: () => Stage): void {
     );
     says(
       told(await look(), 'falco_configuration'),
-      /Falco exits at its start: config_files is empty \(null\), append_output is a map/,
+      /Falco fails to start: config_files is empty \(null\), append_output is a mapping/,
       /edit configmap\/falco/,
     );
     await patch('configmap', 'falco', { data: { 'falco.yaml': text } }, 'falco');
