@@ -9,6 +9,18 @@ import { type WatchedSettings, watchSettings } from '../settings/watch.ts';
 /** Milliseconds between two looks at files: settings, certificates, credentials. */
 export const lookEvery = 2_000;
 
+/**
+ * From when settings are followed on nothing but a signal ends a server: what a callback of a watch, a timer or a socket
+ * throws is logged, and costs only what that callback was to do. Otherwise one file would end all replicas at once.
+ */
+export function keepRunning(logger: Pick<Logger, 'error'>): void {
+  for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
+    process.on(event, (error: unknown) =>
+      logger.error({ err: error }, 'internal error in the background; please report it'),
+    );
+  }
+}
+
 /** @param onReread called when other settings are in force */
 export function followSettings(
   file: string,
@@ -19,6 +31,7 @@ export function followSettings(
   const tellPlaceholders = (of: Settings): void => {
     for (const { key, value, why } of placeholders(of)) logger.warn({ [key]: value }, `${key} ${why}`);
   };
+  keepRunning(logger);
   tellPlaceholders(first);
   const settings = watchSettings(file, first, lookEvery, (problems) => {
     const told = problems.map((problem) => describeProblem(file, problem));

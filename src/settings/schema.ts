@@ -1,5 +1,8 @@
 import { createHash } from 'node:crypto';
 import * as z from 'zod';
+import { addressProblem, amountOf, bytesOf, imageReference, secondsOf } from './values.ts';
+
+export { bytesOf, secondsOf } from './values.ts';
 
 /**
  * The one schema of `federation.yaml`. Validation, the `Settings` type, docs/settings.schema.json and the
@@ -35,34 +38,15 @@ export const priorities = [
 export type Priority = (typeof priorities)[number];
 
 /** What the forwarder's spool takes at least, with its write-ahead log. */
-const smallestSpoolSize = 16 * 1024 * 1024;
-
-const units: Readonly<Record<string, number>> = {
-  ...{ Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30, k: 1e3, M: 1e6, G: 1e9 },
-  ...{ s: 1, m: 60, h: 3_600 },
-};
-
-function inUnits(text: string): number {
-  const [, number, unit = ''] = /^(\d+)([A-Za-z]+)$/.exec(text) ?? [];
-  return Number(number) * (units[unit] ?? Number.NaN);
-}
-
-/** Bytes of `512Mi` or `1Gi`. */
-export function bytesOf(sizeText: string): number {
-  return inUnits(sizeText);
-}
-
-/** Seconds of `90s`, `15m` or `1h`. */
-export function secondsOf(durationText: string): number {
-  return inUnits(durationText);
-}
+const smallestSpoolSize = 16 * 2 ** 20;
+const largestSpoolSize = 2 ** 46;
 
 const clusterName = z
   .string()
-  .max(63, 'must have 63 characters at most: it becomes the value of a pod label')
+  .max(63, 'must be at most 63 characters long: it becomes the value of a pod label')
   .regex(
     /^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$/,
-    'must be made of letters, digits, "-", "_" and ".", and begin and end with a letter or digit: it becomes the value of a pod label',
+    'must consist of letters, digits, "-", "_" and ".", and start and end with a letter or digit: it becomes the value of a pod label',
   );
 
 /** Label keys and values as falcosidekick's fields carry them: `CUSTOMFIELDS`, `TEMPLATEDFIELDS` (FACTS 3.2, 3.4). */
@@ -70,36 +54,39 @@ const fieldKey = z
   .string()
   .regex(
     /^[A-Za-z_][A-Za-z0-9_]*$/,
-    'a label key must be made of letters, digits and "_", and not begin with a digit: falcosidekick makes it a Prometheus label',
+    'a label key must consist of letters, digits and "_", and not start with a digit: falcosidekick makes it a Prometheus label',
   )
-  .regex(/^(?!__)/, 'a label key must not begin with "__": Prometheus keeps such labels for itself')
+  .regex(/^(?!__)/, 'a label key must not start with "__": Prometheus reserves such labels')
   .regex(
     new RegExp(`^(?!(?:${reservedLabelKeys.join('|')})$)`),
-    `a label key must not be one of ${reservedLabelKeys.join(', ')}: falcosidekick has Prometheus labels of these names and panics at start-up when a custom field repeats one`,
+    `a label key must not be one of ${reservedLabelKeys.join(', ')}: falcosidekick has Prometheus labels of these names and panics at start-up if a custom field has one of these names`,
   );
 
 const fieldValue = z
   .string()
   .regex(
     /^[^,:]*$/,
-    'a label value must not hold "," or ":": falcosidekick splits its custom fields there and silently drops what does not fit',
+    'a label value must not contain "," or ":": falcosidekick splits its custom fields there and silently drops what does not fit',
   )
-  .regex(/^\S*$/, 'a label value must not hold spaces: it would not survive falcosidekick and search fields');
+  .regex(
+    /^\S*$/,
+    'a label value must not contain spaces: falcosidekick and search fields cannot handle them',
+  );
 
 /** The same as Falco's `append_output` carries them: enough where the forwarder completes events. */
 const labelKey = z
   .string()
   .regex(
     /^[A-Za-z_][A-Za-z0-9_./-]*$/,
-    'a label key must be made of letters, digits, "_", ".", "-" and "/", and begin with a letter or "_"',
+    'a label key must consist of letters, digits, "_", ".", "-" and "/", and start with a letter or "_"',
   );
 
 const labelValue = z
-  .string('a label value must be text: put numbers and booleans in quotes')
+  .string('a label value must be a string: quote numbers and booleans')
   .min(1, 'a label value must not be empty: falcosidekick would drop the field')
   .regex(
     /^[^%$"'`\\{}\p{Cc}]*$/u,
-    'a label value must not hold % $ " \' ` \\ { } or control characters: Falco, falcosidekick and Kubernetes read them as formats, templates and references',
+    'a label value must not contain % $ " \' ` \\ { } or control characters: Falco, falcosidekick and Kubernetes read them as formats, templates and references',
   );
 
 export type Labels = Readonly<Record<string, string>>;
@@ -125,30 +112,60 @@ export function labelProblems(labels: Labels, { asFields }: { readonly asFields:
 }
 
 export const tag = z
-  .string('a tag must be text: put numbers and booleans in quotes')
+  .string('a tag must be a string: quote numbers and booleans')
   .regex(
     /^[A-Za-z0-9_-]+$/,
-    'a tag must be made of letters, digits, "-" and "_": falcosidekick splits tags at "," and removes spaces, and the tag filter of its UI escapes nothing but "-"',
+    'a tag must consist of letters, digits, "-" and "_": falcosidekick splits tags at "," and removes spaces, and the tag filter of its UI only escapes "-"',
   );
 
 const quantity = z
-  .string('a quantity must be text, as in "64Mi": put numbers in quotes')
+  .string('a quantity must be a string, as in "64Mi": quote numbers')
   .regex(/^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi)?$/, 'must be a Kubernetes quantity such as 10m, 0.5 or 64Mi');
 
-const amounts = z.strictObject({ cpu: quantity.optional(), memory: quantity.optional() });
+const memory = quantity.regex(
+  /[^m]$/,
+  'must be an amount of memory such as 64Mi: "m" means thousandths of a byte',
+);
 
-const resources = z.strictObject({ requests: amounts.optional(), limits: amounts.optional() });
+const amounts = z.strictObject({ cpu: quantity.optional(), memory: memory.optional() });
+
+/** Below it the container runtime may not start the container at all. */
+const smallestMemory = '16Mi';
+
+/** What the API server refuses would keep Falco's pod from being created. */
+const resources = z
+  .strictObject({ requests: amounts.optional(), limits: amounts.optional() })
+  .superRefine(({ requests, limits }, context) => {
+    for (const name of ['cpu', 'memory'] as const) {
+      const [request, limit] = [requests?.[name], limits?.[name]];
+      if (request === undefined || limit === undefined || amountOf(request) <= amountOf(limit)) continue;
+      const message = `must not be above limits.${name} (${limit}): Kubernetes would reject the pod`;
+      context.addIssue({ code: 'custom', path: ['requests', name], message, input: undefined });
+    }
+    if (amountOf(limits?.cpu ?? '1') === 0) {
+      context.addIssue({
+        code: 'custom',
+        path: ['limits', 'cpu'],
+        message: 'must not be 0',
+        input: undefined,
+      });
+    }
+    if (amountOf(limits?.memory ?? smallestMemory) < amountOf(smallestMemory)) {
+      const message = `must be at least ${smallestMemory}: the container would not start with less`;
+      context.addIssue({ code: 'custom', path: ['limits', 'memory'], message, input: undefined });
+    }
+  });
 
 const size = z
-  .string('a size must be text, as in "1Gi"')
+  .string('a size must be a string, as in "1Gi"')
   .regex(/^[0-9]+(Ki|Mi|Gi|k|M|G)$/, 'must be a size such as 512Mi or 1Gi')
   .refine(
-    (text) => bytesOf(text) >= smallestSpoolSize,
-    'must be at least 16Mi: the database needs some of it itself',
+    (text) => bytesOf(text) >= smallestSpoolSize && bytesOf(text) <= largestSpoolSize,
+    'must be between 16Mi, some of which the database needs itself, and 65536Gi',
   );
 
 const interval = z
-  .string('must be off or a duration such as 15m: put off in quotes')
+  .string('must be off or a duration such as 15m: quote off')
   .regex(/^(?:off|[1-9][0-9]*[smh])$/, 'must be off or a duration such as 90s, 15m or 1h')
   .refine(
     (text) => text === 'off' || (secondsOf(text) >= 10 && secondsOf(text) <= 86_400),
@@ -157,18 +174,19 @@ const interval = z
 
 const secretName = z
   .string()
+  .max(253, 'must be at most 253 characters long: it is the name of a Secret')
   .regex(
-    /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/,
+    /^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/,
     'must be the name of a Secret: lower-case letters, digits, "-" and "."',
   );
 
 const address = z
   .string()
-  .regex(
-    /^https?:\/\/[^\s/@]+(\/\S*)?$/,
-    'must be an http:// or https:// address without user and password: falcosidekick would log them; use headersSecret',
-  )
-  .regex(/^[^$]*$/, 'must not hold "$": Kubernetes expands $(NAME) in environment variables');
+  .regex(/^https?:\/\/\S+$/, { message: 'must be an http:// or https:// address', abort: true })
+  .superRefine((text, context) => {
+    const message = addressProblem(text);
+    if (message !== undefined) context.addIssue({ code: 'custom', message, input: text });
+  });
 
 /** Name of the image as it is built: what is taken where there is no pod of our own to ask, and the manifests name. */
 export const defaultImage = 'falco-federation-webhook:0.1.0';
@@ -207,7 +225,11 @@ const rules = z
       ),
     image: z
       .string()
-      .regex(/^\S+$/, 'must be an image reference')
+      .max(500, 'must be at most 500 characters long')
+      .regex(
+        imageReference,
+        'must be an image reference such as registry.example/falco-federation-webhook:0.1.0: lower-case names, one tag',
+      )
       .optional()
       .describe(
         'Image of the injected containers, of the same version as the webhook. Default: the image that the webhook itself runs from, as its own pod names it. To be set where injected pods pull from elsewhere. `falco-federation inject` has no pod to ask and takes `falco-federation-webhook:<version>`.',

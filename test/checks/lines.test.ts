@@ -59,17 +59,17 @@ describe('the forwarder', () => {
     [
       'nearly full',
       { waiting_events: 9, spool_bytes: 90, spool_limit_bytes: 100 },
-      'error | falco-federation-forwarder-0: 9 events wait, spool at 90 % | it is full: the next ones go, the oldest of the lowest priority first',
+      'error | falco-federation-forwarder-0: 9 events wait, spool at 90 % | the spool is full: the oldest events of the lowest priority are dropped next',
     ],
     [
       'full, and events went',
       { waiting_events: 9, spool_bytes: 99, spool_limit_bytes: 100, events_dropped_total: 1 },
-      'error | falco-federation-forwarder-0: 9 events wait, spool at 99 % | it is full: 1 event already went',
+      'error | falco-federation-forwarder-0: 9 events wait, spool at 99 % | the spool is full: 1 event dropped already',
     ],
     [
       'it was full',
       { waiting_events: 0, spool_bytes: 1, spool_limit_bytes: 100, events_dropped_total: 2 },
-      'warning | falco-federation-forwarder-0: 0 events wait, spool at 1 % | it was full: 2 events went since its start',
+      'warning | falco-federation-forwarder-0: 0 events wait, spool at 1 % | the spool was full: 2 events dropped since it started',
     ],
     [
       'not full',
@@ -89,7 +89,7 @@ describe('the forwarder', () => {
     });
     assert.equal(
       told(lines, 'forwarder_rejected'),
-      'warning | falco-federation-forwarder-0 | the hub has refused 3 events for good since its start',
+      'warning | falco-federation-forwarder-0 | the hub has refused 3 events permanently since it started',
     );
     assert.match(lines.find(({ check }) => check === 'forwarder_rejected')?.fix ?? '', /--list-rejected/);
     assert.equal(

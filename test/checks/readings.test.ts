@@ -11,14 +11,11 @@ describe('keys of falco.yaml that our arguments add to', () => {
     ['rules_files: [a]\n', []],
     ['config_files: []\n', []],
     ['config_files:\n', ['config_files is empty (null)']],
-    [
-      'config_files: ~\nappend_output: text\n',
-      ['config_files is empty (null)', 'append_output is a plain text'],
-    ],
-    ['append_output: {extra_output: x}\n', ['append_output is a map']],
+    ['config_files: ~\nappend_output: text\n', ['config_files is empty (null)', 'append_output is a scalar']],
+    ['append_output: {extra_output: x}\n', ['append_output is a mapping']],
     ['config_files: &list [a]\nappend_output: *list\n', []],
     ['config_files: [a]\nconfig_files: null\n', []],
-    ['\uFEFFconfig_files: a\n', ['config_files is a plain text']],
+    ['\uFEFFconfig_files: a\n', ['config_files is a scalar']],
     ['config_files: [a\n', []],
     ['', []],
   ];

@@ -92,7 +92,7 @@ describe('check', () => {
     assert.equal(status, 1);
     assert.match(
       errors,
-      /there is no cluster: give --kubeconfig or KUBECONFIG, or check a file with --settings/,
+      /no cluster configured: use --kubeconfig or KUBECONFIG, or check a file with --settings/,
     );
   });
 

@@ -51,15 +51,15 @@ hub: { address: "https://h.example/in", through: falcosidekick, checkCertificate
   });
 
   const refusals: readonly (readonly [name: string, text: string, told: RegExp])[] = [
-    ['an empty file', '', /^federation\.yaml: cluster: is required and missing$/],
-    ['a list', '- a\n', /federation\.yaml:1:1: must be a map of keys and values, not \["a"\]/],
-    ['a number as name', 'cluster: 12\n', /:1:10: cluster: must be text .*quotes\), not 12/],
+    ['an empty file', '', /^federation\.yaml: cluster: is required$/],
+    ['a list', '- a\n', /federation\.yaml:1:1: must be a mapping, not \["a"\]/],
+    ['a number as name', 'cluster: 12\n', /:1:10: cluster: must be a string .*booleans\), not 12/],
     [
       'a name that is no label value',
       'cluster: -a-\n',
-      /cluster: must be made of letters.*value of a pod label; got "-a-"/,
+      /cluster: must consist of letters.*value of a pod label; got "-a-"/,
     ],
-    ['a name too long', `cluster: ${'a'.repeat(64)}\n`, /cluster: must have 63 characters at most/],
+    ['a name too long', `cluster: ${'a'.repeat(64)}\n`, /cluster: must be at most 63 characters long/],
     [
       'a name that cannot be a tag',
       'cluster: eu.west\n',
@@ -74,7 +74,7 @@ hub: { address: "https://h.example/in", through: falcosidekick, checkCertificate
     [
       'a key like none',
       'cluster: a\nxyzzy: 1\n',
-      /xyzzy: is not a setting; known here: cluster, role, labels/,
+      /xyzzy: is not a setting; valid keys are cluster, role, labels/,
     ],
     ['a role that is none', 'cluster: a\nrole: leaf\n', /role: must be one of spoke, hub, not "leaf"/],
     [
@@ -83,7 +83,7 @@ hub: { address: "https://h.example/in", through: falcosidekick, checkCertificate
       /labels\.a-b: .*falcosidekick makes it a Prometheus label/,
     ],
     ['a label key with a dot', 'cluster: a\nlabels: {a.b: c}\n', /labels\.a\.b: /],
-    ['a label key of Prometheus', 'cluster: a\nlabels: {__a: c}\n', /must not begin with "__"/],
+    ['a label key of Prometheus', 'cluster: a\nlabels: {__a: c}\n', /must not start with "__"/],
     ...['hostname', 'rule', 'priority', 'priority_raw', 'source', 'k8s_ns_name', 'k8s_pod_name'].map(
       (key) =>
         [
@@ -110,16 +110,16 @@ hub: { address: "https://h.example/in", through: falcosidekick, checkCertificate
     ],
     ['a label value that is a reference', 'cluster: a\nlabels: {env: "$(X)"}\n', /labels\.env: .*references/],
     ['an empty label value', 'cluster: a\nlabels: {env: ""}\n', /labels\.env: .*must not be empty/],
-    ['a label value that is a number', 'cluster: a\nlabels: {env: 1}\n', /labels\.env: .*quotes; got 1/],
+    ['a label value that is a number', 'cluster: a\nlabels: {env: 1}\n', /labels\.env: .*booleans; got 1/],
     [
       'a tag with a colon',
       'cluster: a\ntags: [a, "x:y"]\n',
-      /:2:11: tags\[1\]: .*escapes nothing but "-"; got "x:y"/,
+      /:2:11: tags\[1\]: .*only escapes "-"; got "x:y"/,
     ],
     ['a tag with a space', 'cluster: a\ntags: ["a b"]\n', /tags\[0\]: /],
-    ['tags that are text', 'cluster: a\ntags: a\n', /tags: must be a list, not "a"/],
+    ['tags that are text', 'cluster: a\ntags: a\n', /tags: must be a sequence, not "a"/],
     ['a hub on the hub', 'cluster: a\nrole: hub\nhub: {address: "http://h"}\n', /hub: is for spokes only/],
-    ['a hub without address', 'cluster: a\nhub: {}\n', /hub\.address: is required and missing/],
+    ['a hub without address', 'cluster: a\nhub: {}\n', /hub\.address: is required/],
     [
       'an address of another scheme',
       'cluster: a\nhub: {address: "ftp://h"}\n',
@@ -153,12 +153,12 @@ hub: { address: "https://h.example/in", through: falcosidekick, checkCertificate
     [
       'a spool that is too small',
       'cluster: a\nhub: {address: "http://h"}\nforwarder: {spoolSize: 1Mi}\n',
-      /forwarder\.spoolSize: must be at least 16Mi/,
+      /forwarder\.spoolSize: must be between 16Mi/,
     ],
     [
       'a heartbeat that is off without quotes',
       'cluster: a\nhub: {address: "http://h"}\nforwarder: {heartbeat: 5}\n',
-      /forwarder\.heartbeat: must be off or a duration such as 15m: put off in quotes/,
+      /forwarder\.heartbeat: must be off or a duration such as 15m: quote off/,
     ],
     ['broken YAML', 'cluster: [\n', /federation\.yaml:\d+:\d+: is not valid YAML/],
     ['a key twice', 'cluster: a\ncluster: b\n', /:2:1: is not valid YAML: Map keys must be unique/],
@@ -181,7 +181,7 @@ hub: { address: "https://h.example/in", through: falcosidekick, checkCertificate
   test("an address' password is not told", () => {
     const told = oneProblem('cluster: a\nhub: {address: "http://me:hunter2@h"}\n');
     assert.doesNotMatch(told, /hunter2/);
-    assert.match(told, /use headersSecret/);
+    assert.match(told, /must not contain a user or password/);
   });
 
   test('aliases that multiply are refused, not followed', () => {
