@@ -27,15 +27,16 @@ RUN set -eu; \
 
 # What the next two need, of the wanted architecture.
 FROM ${NODE_IMAGE} AS tools
-RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev musl-tools
 
 
 # The launcher, without a library beside it: it also runs in Falco's image, whatever that one is made of.
 FROM tools AS launcher
 COPY src/launcher /build
 RUN set -eu; \
-    mkdir -p /launcher/usr/bin; \
-    gcc -std=c11 -D_GNU_SOURCE -Os -static -s -Wall -Wextra -Werror -o /launcher/usr/bin/falco-federation /build/*.c
+    sh /build/build.sh /launcher/usr/bin/falco-federation; \
+    mkdir -p /launcher/usr/share/licenses; \
+    cp /usr/share/doc/musl/copyright /launcher/usr/share/licenses/musl
 
 
 # Node and the shared libraries that it is linked with, as they lie in the image of the wanted architecture.

@@ -26,6 +26,14 @@ struct copying {
     unsigned files;
 };
 
+/* A folder that is being copied, and the one that it is in. */
+struct within {
+    const struct within *outer;
+    dev_t device;
+    ino_t inode;
+    unsigned depth;
+};
+
 int fail(const char *what, const char *path, int error)
 {
     fprintf(stderr, "falco-federation: cannot %s %s: %s\n", what, path, strerror(error));
@@ -83,25 +91,39 @@ static int copy_file(int from, const char *path, const char *copy_path, mode_t m
     return done;
 }
 
-static int copy_folder(int from, const char *path, const char *copy_path, unsigned depth, struct copying *so_far);
+static int copy_folder(int from, const char *path, const char *copy_path, const struct within *within,
+                       struct copying *so_far);
+
+/* Whether a link leads back to a folder that is being copied. */
+static int is_loop(const struct within *within, const struct stat *found)
+{
+    while (within != NULL && (within->device != found->st_dev || within->inode != found->st_ino))
+        within = within->outer;
+    return within != NULL;
+}
 
 /* Copies a file or folder by name, links followed. What is neither, or leads nowhere, is left out, as by Falco. */
-static int copy_entry(int folder, const char *name, const char *path, const char *copy_path, unsigned depth,
-                      struct copying *so_far)
+static int copy_entry(int folder, const char *name, const char *path, const char *copy_path,
+                      const struct within *within, struct copying *so_far)
 {
     struct stat found;
     if (fstatat(folder, name, &found, 0) != 0)
         return errno == EACCES ? copy_file(-1, path, copy_path, 0, so_far) : 1;
     if (!S_ISREG(found.st_mode) && !S_ISDIR(found.st_mode))
         return 1;
+    if (is_loop(within, &found)) {
+        fprintf(stderr, "falco-federation: %s leads back to a folder that it is in; left out\n", path);
+        return 1;
+    }
     if (++so_far->files > most_files)
         return fail("copy", path, EMFILE);
     int from = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (from < 0 && errno != EACCES)
         return fail("read", path, errno);
     if (from < 0)
-        fprintf(stderr, "falco-federation: may not read %s; left out\n", path);
-    int done = S_ISDIR(found.st_mode) ? copy_folder(from, path, copy_path, depth + 1, so_far)
+        fprintf(stderr, "falco-federation: may not read %s; its copy is empty, and may not be read either\n", path);
+    struct within it = { within, found.st_dev, found.st_ino, within->depth + 1 };
+    int done = S_ISDIR(found.st_mode) ? copy_folder(from, path, copy_path, &it, so_far)
                                       : copy_file(from, path, copy_path, 0644, so_far);
     if (from >= 0)
         close(from);
@@ -109,9 +131,10 @@ static int copy_entry(int folder, const char *name, const char *path, const char
 }
 
 /* Copies what is in an open folder; one that may not be read becomes such a one. */
-static int copy_folder(int from, const char *path, const char *copy_path, unsigned depth, struct copying *so_far)
+static int copy_folder(int from, const char *path, const char *copy_path, const struct within *within,
+                       struct copying *so_far)
 {
-    if (depth > most_depth)
+    if (within->depth > most_depth)
         return fail("copy", path, ELOOP);
     if (mkdir(copy_path, 0700) != 0)
         return fail("make", copy_path, errno);
@@ -130,7 +153,7 @@ static int copy_folder(int from, const char *path, const char *copy_path, unsign
             int length = snprintf(below, sizeof below, "%s/%s", path, entry->d_name);
             int copy_length = snprintf(copy_below, sizeof copy_below, "%s/%s", copy_path, entry->d_name);
             done = length < PATH_MAX && copy_length < PATH_MAX
-                       ? copy_entry(from, entry->d_name, below, copy_below, depth, so_far)
+                       ? copy_entry(from, entry->d_name, below, copy_below, within, so_far)
                        : fail("copy", path, ENAMETOOLONG);
         }
         if (done && errno != 0)
@@ -164,11 +187,13 @@ static int copy_whole(const char *from, const char *to)
     /* What an earlier start of the pod has left. */
     if (!remove_all(unfinished) || !remove_all(to))
         return fail("remove", to, errno);
+    struct stat found;
     int folder = open(from, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0)
+    if (folder < 0 || fstat(folder, &found) != 0)
         return fail("read", from, errno);
     struct copying so_far = { 0, 0 };
-    int done = copy_folder(folder, from, unfinished, 0, &so_far);
+    struct within whole = { NULL, found.st_dev, found.st_ino, 0 };
+    int done = copy_folder(folder, from, unfinished, &whole, &so_far);
     close(folder);
     if (done && rename(unfinished, to) != 0)
         done = fail("make", to, errno);
@@ -208,7 +233,8 @@ int place(char **argv)
     int from = open(self, O_RDONLY | O_CLOEXEC);
     if (from < 0)
         return fail("read", self, errno), COULD_NOT;
-    int done = remove_all(unfinished) && copy_file(from, self, unfinished, 0755, &so_far);
+    int done = (remove_all(unfinished) || fail("remove", unfinished, errno)) &&
+               copy_file(from, self, unfinished, 0755, &so_far);
     close(from);
     if (done && rename(unfinished, placed) != 0)
         done = fail("make", placed, errno);

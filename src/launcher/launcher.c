@@ -1,4 +1,5 @@
 #include "launcher.h"
+#include "ship.h"
 
 #include <string.h>
 
@@ -8,6 +9,8 @@ int main(int argc, char **argv)
         return copy(argv + 2);
     if (argc > 1 && strcmp(argv[1], "place") == 0)
         return place(argv + 2);
+    if (argc > 1 && strcmp(argv[1], "ship-alerts") == 0)
+        return ship(argv + 2);
     if (argc > 1 && is_following(argv))
         return follow(argv);
     return run_node(argv);

@@ -40,11 +40,14 @@ export function openFolder(): string {
   return folder;
 }
 
+/** With musl, as names are to resolve in a static program; else with what there is. */
+const musl = spawnSync('musl-gcc', ['--version']).status === 0 ? 'musl-gcc' : 'cc';
+
 const flags = {
   /** As the Dockerfile does, to see what it costs. */
   static: ['-Os', '-static', '-s'],
   /** With sanitizers. */
-  checked: ['-O1', '-g', '-fsanitize=address,undefined'],
+  checked: ['-O1', '-g', '-pthread', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
 };
 
 /** Compiles it, unless these very sources were compiled before. In a folder that everyone may use: root's may be closed. */
@@ -61,7 +64,8 @@ export function compile(how: keyof typeof flags = 'checked'): string {
     mkdirSync(cache, { recursive: true });
     const draft = `${compiled}.${process.pid}`;
     const inputs = files.filter((name) => name.endsWith('.c')).map((name) => join(sources, name));
-    const { status, stderr } = spawnSync('cc', [...args, '-o', draft, ...inputs], { encoding: 'utf8' });
+    const compiler = how === 'static' ? musl : 'cc';
+    const { status, stderr } = spawnSync(compiler, [...args, '-o', draft, ...inputs], { encoding: 'utf8' });
     if (status !== 0) throw new Error(stderr);
     renameSync(draft, compiled);
   }

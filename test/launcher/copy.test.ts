@@ -7,6 +7,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
   symlinkSync,
   truncateSync,
@@ -63,7 +64,7 @@ describe('the launcher copies rules', { skip: cannotCompile }, () => {
     mkdirSync(join(from, 'closed'), { mode: 0 });
     const { status, stderr } = run('copy', from, to);
     assert.equal(status, 0);
-    assert.match(stderr, /may not read .*\/a\.yaml; left out/);
+    assert.match(stderr, /may not read .*\/a\.yaml; its copy is empty, and may not be read either/);
     assert.equal(statSync(join(to, 'rules.d/a.yaml')).mode & 0o777, 0);
     assert.equal(statSync(join(to, 'closed')).mode & 0o777, 0);
     assert.ok(existsSync(join(to, 'falco.yaml')));
@@ -86,7 +87,7 @@ describe('the launcher copies rules', { skip: cannotCompile }, () => {
     const tooLarge = etcFalco();
     truncateSync(join(tooLarge.from, 'falco.yaml'), 17 * 1024 * 1024);
     const tooDeep = etcFalco();
-    symlinkSync('.', join(tooDeep.from, 'round'));
+    mkdirSync(join(tooDeep.from, ...Array.from({ length: 17 }, () => 'deeper')), { recursive: true });
     const missing = { from: '/nowhere/falco', to: join(openFolder(), 'image') };
     const noRoom = { from: etcFalco().from, to: '/proc/image' };
     for (const { from, to } of [tooLarge, tooDeep, missing, noRoom]) {
@@ -96,6 +97,20 @@ describe('the launcher copies rules', { skip: cannotCompile }, () => {
       assert.ok(!existsSync(to));
       assert.ok(!existsSync(`${to}.unfinished`));
     }
+  });
+
+  test('a link that leads back is left out, and costs nothing else', () => {
+    const { from, to } = etcFalco();
+    symlinkSync('.', join(from, 'round'));
+    symlinkSync('..', join(from, 'rules.d/back'));
+    const { status, stderr } = run('copy', from, to);
+    assert.equal(status, 0);
+    assert.equal(stderr.match(/(round|back) leads back to a folder that it is in; left out/g)?.length, 2);
+    assert.deepEqual(readdirSync(to, { recursive: true }).sort(), [
+      'falco.yaml',
+      'rules.d',
+      'rules.d/a.yaml',
+    ]);
   });
 
   test('place: itself, to be run from there; a failure is one', () => {
@@ -108,6 +123,10 @@ describe('the launcher copies rules', { skip: cannotCompile }, () => {
     const { from, to } = etcFalco();
     assert.equal(spawnSync(placed, ['copy', from, to]).status, 0);
     assert.equal(run('place', folder).status, 0, 'again');
+    rmSync(join(folder, 'falco-federation'));
+    mkdirSync(join(folder, 'unfinished/in the way'), { recursive: true });
+    const held = run('place', folder);
+    assert.deepEqual([held.status, /cannot remove .*unfinished: /.test(held.stderr)], [1, true]);
     const refused = run('place', '/proc');
     assert.deepEqual([refused.status, /cannot make/.test(refused.stderr)], [1, true]);
   });

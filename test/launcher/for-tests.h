@@ -19,5 +19,17 @@ static inline int number_for_tests(const char *name, int otherwise)
 #define REST 100
 #define MOMENT 20
 
+/* The shipper's times, and little room (ship.h). */
+#define BATCH_BYTES (16 << 10)
+#define LONGEST_LINE (64 << 10)
+#define MOST_LINES 50
+#define CONNECT_TIME 300
+#define POST_TIME 600
+#define AGAIN 100
+#define QUIET 200
+#define FIRST_PAUSE_OF_POSTS 20
+#define LONGEST_PAUSE 200
+#define LOOK_EVERY_WITHOUT_EVENTS 50
+
 /* A node whose watches are all in use. */
 #define inotify_init1(flags) (getenv("NO_INOTIFY") == NULL ? (inotify_init1)(flags) : (errno = EMFILE, -1))

@@ -21,10 +21,17 @@ export interface Decided {
   readonly NO_INOTIFY?: string;
 }
 
-/** Starts a launcher that runs a Node; kills it when the test is done. */
-export function start(t: TestContext, decided: Decided, args: readonly string[] = follow, how?: 'static') {
+/** Starts a launcher that runs a Node, or what starts it (`through`); kills it when the test is done. */
+export function start(
+  t: TestContext,
+  decided: Decided,
+  args: readonly string[] = follow,
+  how?: 'static',
+  through: readonly string[] = [],
+) {
   const env = { ...process.env, PROGRAM: 'main.mjs', ...decided };
-  const child = spawn(compile(how), args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const [command = '', ...rest] = [...through, compile(how), ...args];
+  const child = spawn(command, rest, { env, stdio: ['ignore', 'pipe', 'pipe'] });
   t.after(() => child.kill('SIGKILL'));
   const said = { out: '', err: '' };
   child.stdout.on('data', (chunk) => {
