@@ -19,6 +19,10 @@ const commands: Readonly<Record<string, { readonly what: string; readonly load: 
     what: "store a spoke's events and deliver them to the hub",
     load: async () => (await import('./commands/forward.ts')).forward,
   },
+  receive: {
+    what: "take spokes' events at the hub and pass them on to falcosidekick",
+    load: async () => (await import('./commands/receive.ts')).receive,
+  },
   check: {
     what: 'check whether this cluster is federated, and how to fix it',
     load: async () => (await import('./commands/check.ts')).check,

@@ -1,10 +1,10 @@
 import { createServer } from 'node:http';
 import { setFlagsFromString } from 'node:v8';
 import { type Logger, pino } from 'pino';
+import { followCredentials } from '../events/credentials.ts';
 import { eventServer } from '../events/event-server.ts';
 import { version } from '../federation/names.ts';
 import { Forwarder } from '../forwarding/forwarder.ts';
-import { followCredentials } from '../forwarding/hub-credentials.ts';
 import { rejectedEvents } from '../forwarding/spool.ts';
 import { drain } from '../server/drain.ts';
 import { buildHealth } from '../server/health.ts';

@@ -14,6 +14,11 @@ interface Edit {
   readonly text: string;
 }
 
+/** A field that is the object's own: a label may be named `constructor`. */
+function own(fields: EventFields['output_fields'], key: string): unknown {
+  return fields !== undefined && fields !== null && Object.hasOwn(fields, key) ? fields[key] : undefined;
+}
+
 /** A value that says something: falcosidekick's templates take null and an empty text for nothing too. */
 function says(value: unknown): boolean {
   return value !== undefined && value !== null && value !== '';
@@ -25,7 +30,7 @@ function says(value: unknown): boolean {
  */
 function namesAnother(fields: EventFields['output_fields'], labels: Marks['labels']): boolean {
   return Object.entries(labels).some(([key, value]) => {
-    const is = fields?.[key];
+    const is = own(fields, key);
     return says(is) && String(is) !== value;
   });
 }
@@ -49,8 +54,12 @@ function labelEdits(
   fields: EventFields['output_fields'],
   labels: Marks['labels'],
   root: readonly Member[],
+  isSet: boolean,
 ): Edit[] {
-  const missing = Object.entries(labels).filter(([key]) => !says(fields?.[key]));
+  const missing = Object.entries(labels).filter(([key, value]) => {
+    const is = own(fields, key);
+    return isSet ? is !== value : !says(is);
+  });
   if (missing.length === 0) return [];
   const member = memberNamed(root, 'output_fields');
   if (member === undefined) {
@@ -68,15 +77,16 @@ function labelEdits(
   return edits;
 }
 
-/** Empty tags, as an empty CUSTOMTAGS leaves them (FACTS 3.2), go. */
+/** Empty tags, as an empty CUSTOMTAGS leaves them (FACTS 3.2), go, and those that others are known by. */
 function tagEdits(
   text: string,
   tags: EventFields['tags'],
   ours: readonly string[],
   root: readonly Member[],
+  isOthers: (tag: string) => boolean,
 ): Edit[] {
   const had = tags ?? [];
-  const kept = had.filter((tag) => tag !== '' && tag !== null);
+  const kept = had.filter((tag) => tag !== '' && tag !== null && !isOthers(tag));
   const missing = ours.filter((tag) => !kept.includes(tag));
   if (missing.length === 0 && kept.length === had.length) return [];
   const list = JSON.stringify([...kept, ...missing]);
@@ -106,8 +116,50 @@ export function completeEvent(text: string, fields: EventFields, { labels, tags 
   const root = membersOf(text, text.indexOf('{'));
   const isOurs = !namesAnother(fields.output_fields, labels);
   const edits = [
-    ...(isOurs ? labelEdits(text, fields.output_fields, labels, root) : []),
-    ...tagEdits(text, fields.tags, isOurs ? tags : [], root),
+    ...(isOurs ? labelEdits(text, fields.output_fields, labels, root, false) : []),
+    ...tagEdits(text, fields.tags, isOurs ? tags : [], root, () => false),
   ];
   return edits.length === 0 ? text : applied(text, edits);
+}
+
+/**
+ * A member that Go takes for `tags` or `output_fields` by another spelling, or a second one of that name, which it would
+ * put together with the first: an event could show us one cluster and falcosidekick another.
+ */
+function isAmbiguous(root: readonly Member[]): boolean {
+  const named = root.filter(({ key }) => /^(?:tags|output_field\u017f|output_fields|tag\u017f)$/i.test(key));
+  const exact = new Set(named.map(({ key }) => key));
+  return exact.size !== named.length || [...exact].some((key) => key !== 'tags' && key !== 'output_fields');
+}
+
+export interface StampedEvent {
+  readonly text: string;
+  /** Whether it said that it is another cluster's. */
+  readonly claimed: boolean;
+}
+
+/**
+ * The event's text with the labels and tags of the cluster that it came from, whatever it says itself.
+ *
+ * @param isOthers whether a tag is what another cluster is known by
+ * @returns undefined where readers do not agree on what it says
+ */
+export function stampEvent(
+  text: string,
+  fields: EventFields,
+  { labels, tags }: Marks,
+  isOthers: (tag: string) => boolean,
+): StampedEvent | undefined {
+  const root = membersOf(text, text.indexOf('{'));
+  if (isAmbiguous(root)) return undefined;
+  const edits = [
+    ...labelEdits(text, fields.output_fields, labels, root, true),
+    ...tagEdits(text, fields.tags, tags, root, isOthers),
+  ];
+  return {
+    text: edits.length === 0 ? text : applied(text, edits),
+    claimed:
+      namesAnother(fields.output_fields, labels) ||
+      (fields.tags ?? []).some((tag) => tag !== null && isOthers(tag)),
+  };
 }

@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import type { LineOutcome, ReadLine } from '../events/batch.ts';
 import { completeEvent, type Marks } from '../events/complete-event.ts';
+import { type Credentials, type CredentialsResult, noCredentials } from '../events/credentials.ts';
 import { priorityOf } from '../events/event.ts';
 import type { EventServerOptions, SentBatch } from '../events/event-server.ts';
 import { Refusal } from '../events/refusal.ts';
@@ -14,7 +15,6 @@ import { Delivery } from './delivery.ts';
 import { type ForwarderMetrics, makeForwarderMetrics } from './forwarder-metrics.ts';
 import { beat, heartbeatEvent } from './heartbeat.ts';
 import { type HubClient, hubClient, type PostOutcome } from './hub-client.ts';
-import { type CredentialsResult, type HubCredentials, noCredentials } from './hub-credentials.ts';
 import { drained, Keeper } from './keeper.ts';
 import { tellRejections } from './tell-rejections.ts';
 
@@ -50,7 +50,7 @@ const noHub: HubClient = {
 interface Access {
   readonly address: string | undefined;
   readonly checkCertificate: boolean | undefined;
-  readonly credentials: HubCredentials;
+  readonly credentials: Credentials;
 }
 
 export class Forwarder {
@@ -59,7 +59,7 @@ export class Forwarder {
   private readonly keeper: Keeper;
   private readonly delivery: Delivery;
   private beating: ReturnType<typeof beat> | undefined;
-  private credentials: HubCredentials = noCredentials;
+  private credentials: Credentials = noCredentials;
   /** What is wrong with the credentials' files as they are now. */
   private credentialsProblem: string | undefined;
   private client: HubClient = noHub;

@@ -7,9 +7,9 @@ import {
   type IncomingMessage,
 } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import type { Credentials } from '../events/credentials.ts';
 import { version } from '../federation/names.ts';
 import { messageOf } from '../reasons/message-of.ts';
-import type { HubCredentials } from './hub-credentials.ts';
 
 export type PostOutcome =
   | { readonly is: 'delivered' }
@@ -30,7 +30,7 @@ export interface HubClient {
 export interface HubAccess {
   readonly address: string;
   readonly checkCertificate: boolean;
-  readonly credentials: HubCredentials;
+  readonly credentials: Credentials;
   /** For HTTPS_PROXY, HTTP_PROXY and NO_PROXY. */
   readonly env: NodeJS.ProcessEnv;
 }

@@ -136,9 +136,13 @@ export function makeMetrics(sources: MetricsSources): Metrics {
   };
 }
 
-/** `GET /metrics` over plain HTTP, on a port of its own. */
-export function buildMetricsServer({ registry }: Pick<Metrics, 'registry'>): PlainServer {
+/** `GET /metrics`, and other pages, over plain HTTP, on a port of its own. */
+export function buildMetricsServer(
+  { registry }: Pick<Metrics, 'registry'>,
+  others: Parameters<typeof pagesServer>[0] = {},
+): PlainServer {
   return pagesServer({
+    ...others,
     '/metrics': async () => ({ status: 200, type: registry.contentType, text: await registry.metrics() }),
   });
 }

@@ -314,6 +314,29 @@ const forwarder = z
   })
   .describe('The forwarder. Spokes with `hub.through: forwarder` only.');
 
+const receiver = z
+  .strictObject({
+    falcosidekick: address.describe(
+      "Address of this cluster's falcosidekick, to which events of spokes are passed on.",
+    ),
+    spokes: z
+      .record(
+        clusterName,
+        z.strictObject({
+          labels: z
+            .record(labelKey, labelValue)
+            .optional()
+            .describe('Custom fields of its events. Default: `env: <name>`.'),
+          tags: z.array(tag).optional().describe('Tags of its events. Default: `[<name>]`.'),
+        }),
+      )
+      .optional()
+      .describe(
+        "Who may report, by the common names of client certificates, and what its events are marked with, whatever they say themselves. Default: whoever has a certificate of the federation's authority.",
+      ),
+  })
+  .describe("The receiver, which takes spokes' events. Hubs only.");
+
 export const settingsSchema = z
   .strictObject({
     cluster: clusterName.describe('Name of this cluster. Default for labels.env and tags.'),
@@ -336,6 +359,7 @@ export const settingsSchema = z
     rules: rules.prefault({}),
     hub: hub.optional(),
     forwarder: forwarder.optional(),
+    receiver: receiver.optional(),
   })
   .superRefine((settings, context) => {
     const refuse = (path: string[], message: string): void =>
@@ -345,7 +369,7 @@ export const settingsSchema = z
         ['hub'],
         'is for spokes only: with role "hub" events arrive here and are not forwarded; remove it',
       );
-    for (const [path, message] of waysMixed(settings)) refuse(path, message);
+    for (const [path, message] of [...waysMixed(settings), ...wrongReceiver(settings)]) refuse(path, message);
     if (carriesFields(settings)) {
       // What holds for all labels has been told already.
       const told = labelProblems(settings.labels ?? {}, { asFields: false });
@@ -372,6 +396,23 @@ interface Ways {
 /** Whether labels go through falcosidekick's fields, which carry less than Falco and the forwarder do. */
 export function carriesFields({ role, hub: spokesHub }: Ways): boolean {
   return role === 'hub' || spokesHub?.through !== 'forwarder';
+}
+
+function wrongReceiver({
+  role,
+  receiver: section,
+}: {
+  readonly role: string;
+  readonly receiver?: z.output<typeof receiver> | undefined;
+}): [path: string[], message: string][] {
+  if (section !== undefined && role !== 'hub')
+    return [[['receiver'], 'is for hubs only: with role "spoke" events are sent to hub.address; remove it']];
+  return Object.entries(section?.spokes ?? {}).flatMap(([name, { labels = {} }]) =>
+    labelProblems(labels, { asFields: true }).map(({ key, message }): [string[], string] => [
+      ['receiver', 'spokes', name, 'labels', key],
+      message,
+    ]),
+  );
 }
 
 /** Keys of the other way to the hub. */

@@ -12,9 +12,9 @@ import { type HubAccess, type HubClient, hubClient } from '../../src/forwarding/
 import {
   type CredentialsResult,
   followCredentials,
-  type HubCredentials,
+  type Credentials,
   noCredentials,
-} from '../../src/forwarding/hub-credentials.ts';
+} from '../../src/events/credentials.ts';
 import { type TlsHub, tlsHub } from './tls-hub.ts';
 
 const event = '{"rule": "R"}';
@@ -157,7 +157,7 @@ describe('a hub that asks for client certificates', () => {
   });
   after(() => hub.close());
 
-  async function post(credentials: Partial<HubCredentials>) {
+  async function post(credentials: Partial<Credentials>) {
     const client = hubClient({
       address: hub.address,
       checkCertificate: true,
@@ -194,7 +194,7 @@ describe('a hub that asks for client certificates', () => {
     await write(-60_000);
     const results: CredentialsResult[] = [];
     const stop = await followCredentials(folder, 20, (result) => results.push(result));
-    const latest = (): HubCredentials => {
+    const latest = (): Credentials => {
       const good = results.findLast((result) => result.ok);
       return good?.ok === true ? good.credentials : noCredentials;
     };

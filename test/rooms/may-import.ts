@@ -24,6 +24,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   server: ['reasons', 'admission'],
   events: ['reasons', 'background', 'settings', 'federation', 'certificates', 'server'],
   forwarding: ['reasons', 'background', 'settings', 'federation', 'certificates', 'server', 'events'],
+  receiving: ['reasons', 'background', 'settings', 'federation', 'certificates', 'server', 'events'],
   checks: [
     ...['reasons', 'settings', 'federation', 'injection', 'injection/falco', 'injection/falcosidekick'],
     ...['yaml', 'certificates', 'coverage', 'cluster'],
@@ -31,6 +32,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   commands: ['every room'],
   'commands/certs': ['reasons', 'certificates', 'commands'],
   'commands/forward': ['commands'],
+  'commands/receive': ['commands'],
   'commands/serve': ['every room'],
   '': ['commands', 'federation'],
 };
@@ -42,6 +44,6 @@ export const packageOf: Readonly<Record<string, readonly string[]>> = {
   'fast-json-patch': ['injection', 'admission', 'documents'],
   'fastest-levenshtein': ['settings'],
   fastify: ['server'],
-  'prom-client': ['server', 'forwarding'],
+  'prom-client': ['server', 'forwarding', 'receiving'],
   yaml: ['settings', 'documents'],
 };

@@ -1,4 +1,4 @@
-/** What a forwarder shows the hub: the files of the Secret `falco-federation-hub`, each of them optional. */
+/** What an end of the way shows the other: the files of a Secret such as `falco-federation-hub`, each of them optional. */
 import { X509Certificate } from 'node:crypto';
 import { validateHeaderName, validateHeaderValue } from 'node:http';
 import path from 'node:path';
@@ -6,7 +6,7 @@ import { readTexts, type Texts, watchTexts } from '../background/watch-texts.ts'
 import { readKeyPair } from '../certificates/files.ts';
 import { messageOf } from '../reasons/message-of.ts';
 
-export interface HubCredentials {
+export interface Credentials {
   /** Authority of the hub's certificate, PEM; the system's authorities where there is none. */
   readonly ca: string | undefined;
   /** Client certificate and key, PEM. */
@@ -15,10 +15,10 @@ export interface HubCredentials {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-export const noCredentials: HubCredentials = { ca: undefined, client: undefined, headers: {} };
+export const noCredentials: Credentials = { ca: undefined, client: undefined, headers: {} };
 
 export type CredentialsResult =
-  | { readonly ok: true; readonly credentials: HubCredentials }
+  | { readonly ok: true; readonly credentials: Credentials }
   | { readonly ok: false; readonly why: string };
 
 const names = ['tls.crt', 'tls.key', 'ca.crt', 'headers'] as const;

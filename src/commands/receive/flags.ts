@@ -1,0 +1,63 @@
+import { parseArgs } from 'node:util';
+import { duration, logLevel, port } from '../flag-values.ts';
+
+export const help = `Usage: falco-federation receive [--settings FILE] --credentials DIR
+
+The hub's door: takes events of spokes' forwarders over mutual TLS (POST /, batches), marks them with the labels and tags
+of the cluster whose certificate brought them, and passes them on to the hub's falcosidekick, as many at once as it can
+take. It keeps nothing: an event is answered when falcosidekick has it. Settings and credentials are reread when they
+change.
+
+      --settings FILE     federation.yaml of the hub (default: federation.yaml)
+      --credentials DIR   tls.crt and tls.key (its certificate), ca.crt (who signs spokes' certificates)
+      --host ADDRESS      address to listen on (default: all of them)
+      --port N            port for events (default: 2802)
+      --health-port N     health port: /livez, /readyz (default: 8080)
+      --metrics-port N    metrics port: /metrics, /fleet (default: 9090)
+      --log-level LEVEL   trace, debug, info, warn, error or silent (default: info)
+      --help              this text
+
+When asked to stop:
+      --drain-delay D     how long events may still come in after SIGTERM (default: 5s; none after Ctrl-C)
+      --grace-period D    when it ends at the latest (default: 25s)
+
+Exit status: 0 stopped by a signal, 1 could not receive, 2 wrong use.
+`;
+
+/** Throws an error that names the flag on wrong use. */
+export function readFlags(argv: readonly string[]) {
+  const { values } = parseArgs({
+    args: [...argv],
+    options: {
+      settings: { type: 'string', default: 'federation.yaml' },
+      credentials: { type: 'string' },
+      host: { type: 'string' },
+      port: { type: 'string', default: '2802' },
+      'health-port': { type: 'string', default: '8080' },
+      'metrics-port': { type: 'string', default: '9090' },
+      'log-level': { type: 'string', default: 'info' },
+      'drain-delay': { type: 'string', default: '5s' },
+      'grace-period': { type: 'string', default: '25s' },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const { credentials, help } = values;
+  if (credentials === undefined && !help)
+    throw new Error('--credentials is missing: a folder with tls.crt, tls.key and ca.crt');
+  return {
+    help,
+    settings: values.settings,
+    credentials: credentials ?? '',
+    host: values.host,
+    port: port('port', values.port),
+    healthPort: port('health-port', values['health-port']),
+    metricsPort: port('metrics-port', values['metrics-port']),
+    logLevel: logLevel(values['log-level']),
+    drain: {
+      delay: duration('drain-delay', values['drain-delay']),
+      grace: duration('grace-period', values['grace-period']),
+    },
+  };
+}
+
+export type ReceiveFlags = ReturnType<typeof readFlags>;

@@ -1,0 +1,136 @@
+/** What Prometheus sees of a receiver; names after Prometheus' conventions. */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { RefusalReason } from '../events/refusal.ts';
+import { gauge, type ProgramSources, prefix, programGauges } from '../server/gauges.ts';
+import type { Fleet, SpokeState } from './fleet.ts';
+
+/** What the gauges show; asked at each scrape. */
+export interface ReceiverSources extends ProgramSources {
+  readonly fleet: Fleet;
+  readonly connections: () => number;
+  readonly falcosidekickReachable: () => boolean;
+  readonly heldBack: () => boolean;
+  readonly queued: () => number;
+  readonly certificateNotAfter: () => Date | undefined;
+}
+
+export interface ReceiverMetrics {
+  readonly registry: Registry;
+  readonly passed: (spoke: string, priority: string) => void;
+  readonly claimed: (spoke: string) => void;
+  readonly refused: (reason: RefusalReason) => void;
+  /** @param seconds from a post to falcosidekick's answer */
+  readonly answered: (seconds: number) => void;
+}
+
+const receiver = `${prefix}receiver_`;
+
+/** Seconds. */
+const buckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15];
+
+export function makeReceiverMetrics(sources: ReceiverSources): ReceiverMetrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const counter = <Label extends string>(name: string, help: string, labelNames: Label[]) =>
+    new Counter({ registers: [registry], name: `${receiver}${name}_total`, help, labelNames });
+  const passed = counter('events', 'Events that falcosidekick has taken, by spoke and priority.', [
+    'spoke',
+    'priority',
+  ]);
+  const claimed = counter('events_claimed', 'Events that said that they are of another cluster, by spoke.', [
+    'spoke',
+  ]);
+  const refused = counter('requests_refused', 'Requests and lines that were not taken, by reason.', [
+    'reason',
+  ]);
+  const latency = new Histogram({
+    registers: [registry],
+    name: `${receiver}falcosidekick_duration_seconds`,
+    help: "From an event's post to falcosidekick's answer.",
+    buckets,
+  });
+  programGauges(registry, sources);
+  const own = (name: string, help: string, value: () => number | undefined): void =>
+    gauge(registry, `receiver_${name}`, help, value);
+  own('connections', 'Connections of spokes.', sources.connections);
+  own('falcosidekick_reachable', 'Whether falcosidekick takes events (1).', () =>
+    Number(sources.falcosidekickReachable()),
+  );
+  own('held_back', 'Whether events wait as falcosidekick has enough in memory (1).', () =>
+    Number(sources.heldBack()),
+  );
+  own(
+    'falcosidekick_queued_events',
+    'Events in the memory of falcosidekick, as far as is known.',
+    sources.queued,
+  );
+  own('certificate_not_after_timestamp_seconds', "When the receiver's certificate expires.", () => {
+    const notAfter = sources.certificateNotAfter();
+    return notAfter === undefined ? undefined : Math.floor(notAfter.getTime() / 1000);
+  });
+  const bySpoke = (
+    name: string,
+    help: string,
+    value: (state: SpokeState) => number | undefined,
+  ): Gauge<'spoke'> =>
+    new Gauge({
+      registers: [registry],
+      name: `${receiver}spoke_${name}`,
+      help,
+      labelNames: ['spoke'],
+      collect() {
+        this.reset();
+        for (const state of sources.fleet.states()) {
+          const now = value(state);
+          if (now !== undefined) this.set({ spoke: state.spoke }, now);
+        }
+      },
+    });
+  bySpoke(
+    'last_report_timestamp_seconds',
+    'When the spoke reported last to this replica; 0: never.',
+    (state) => Math.floor(state.reported / 1000),
+  );
+  bySpoke('waiting_events', 'Events that wait at the spoke, as it says.', ({ waiting, reported }) =>
+    reported === 0 ? undefined : waiting.events,
+  );
+  bySpoke('waiting_bytes', 'Bytes of these events.', ({ waiting, reported }) =>
+    reported === 0 ? undefined : waiting.bytes,
+  );
+  bySpoke('oldest_waiting_seconds', 'Age of the oldest of these events; 0 where none waits.', (state) => {
+    if (state.reported === 0) return undefined;
+    return state.oldest === undefined ? 0 : Math.max(0, (Date.now() - state.oldest) / 1000);
+  });
+  bySpoke('certificate_not_after_timestamp_seconds', "When the spoke's certificate expires.", (state) =>
+    state.certificateUntil === undefined ? undefined : Math.floor(state.certificateUntil / 1000),
+  );
+  new Gauge({
+    registers: [registry],
+    name: `${receiver}spoke_pods`,
+    help: "Pods of the spoke's opted-in namespaces by state, as its webhook sees them.",
+    labelNames: ['spoke', 'state'],
+    collect() {
+      this.reset();
+      for (const { spoke, pods = {} } of sources.fleet.states())
+        for (const [state, count] of Object.entries(pods)) this.set({ spoke, state }, count);
+    },
+  });
+  new Gauge({
+    registers: [registry],
+    name: `${receiver}spoke_info`,
+    help: "Versions of the spoke's forwarders.",
+    labelNames: ['spoke', 'version'],
+    collect() {
+      this.reset();
+      for (const { spoke, versions } of sources.fleet.states())
+        for (const version of versions) this.set({ spoke, version }, 1);
+    },
+  });
+  return {
+    registry,
+    passed: (spoke, priority) => passed.inc({ spoke, priority }),
+    claimed: (spoke) => claimed.inc({ spoke }),
+    refused: (reason) => refused.inc({ reason }),
+    answered: (seconds) => latency.observe(seconds),
+  };
+}
