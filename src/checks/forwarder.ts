@@ -18,13 +18,13 @@ const longWait = 300;
 
 /** Whether this cluster's events go through the forwarder, by its settings. */
 export async function usesForwarder(view: View): Promise<boolean> {
-  return (await view.goodSettings())?.hub?.through === 'forwarder';
+  return (await view.goodSettings())?.hub !== undefined;
 }
 
 async function readyOnes(view: View, namespace: string): Promise<readonly Line[]> {
   const statefulSet = await view.forwarder();
   if (statefulSet === undefined) {
-    const why = `the settings send events through it (hub.through: forwarder), and there is no StatefulSet ${forwarderName} in namespace ${namespace}: falcosidekick posts to nobody`;
+    const why = `the settings send events through it (hub), and there is no StatefulSet ${forwarderName} in namespace ${namespace}: Falco's alerts reach nobody`;
     return [error('forwarder_replicas', 'the forwarder', why, installCommand)];
   }
   const pods = await view.forwarderPods();

@@ -18,7 +18,7 @@ import {
   tagsAnnotation,
 } from './names.ts';
 
-/** Who a pod is in the federation: the cluster's settings with what its namespace and itself override. */
+/** The settings in force for a pod: the cluster's, with what its namespace's and its own annotations override. */
 export interface EffectiveSettings {
   readonly cluster: string;
   readonly role: Settings['role'];
@@ -27,8 +27,6 @@ export interface EffectiveSettings {
   /** Tags on every rule. */
   readonly tags: readonly string[];
   readonly rules: Settings['rules'];
-  /** Where a spoke's falcosidekick posts by itself; undefined where the forwarder does. */
-  readonly hub: Settings['hub'];
   /** Where a spoke's forwarder takes events. The hub behind it is no pod's business, so that it can change. */
   readonly forwarder: string | undefined;
   /** Version of Falco where an annotation says it: `0.44.1`; it counts before the image's tag. */
@@ -149,12 +147,6 @@ function readOverrides(
   return overrides;
 }
 
-function wayToHub({ hub, forwarder }: Settings): Pick<EffectiveSettings, 'hub' | 'forwarder'> {
-  return hub?.through === 'forwarder'
-    ? { hub: undefined, forwarder: forwarder?.address ?? defaultForwarderAddress }
-    : { hub, forwarder: undefined };
-}
-
 /** Labels and tags that nobody wrote out follow the effective cluster name; those written out stay. */
 function effectiveFrom(settings: Settings, overrides: Overrides): Omit<EffectiveSettings, 'hash'> {
   const cluster = overrides.cluster ?? settings.cluster;
@@ -164,7 +156,7 @@ function effectiveFrom(settings: Settings, overrides: Overrides): Omit<Effective
     labels: overrides.labels ?? settings.labels ?? { env: cluster },
     tags: overrides.tags ?? settings.tags ?? (tag.safeParse(cluster).success ? [cluster] : []),
     rules: settings.rules,
-    ...wayToHub(settings),
+    forwarder: settings.hub && (settings.forwarder?.address ?? defaultForwarderAddress),
     ...(overrides.falcoVersion === undefined ? {} : { falcoVersion: overrides.falcoVersion }),
   };
 }
@@ -173,14 +165,14 @@ function hashOf(effective: Omit<EffectiveSettings, 'hash'>): string {
   return createHash('sha256').update(JSON.stringify(effective)).digest('hex').slice(0, 12);
 }
 
-/** Identities without overrides, which are nearly all: made once for each settings object. */
+/** Those without overrides, which are nearly all: made once for each settings object. */
 const plain = new WeakMap<Settings, EffectiveSettings>();
 
 /**
- * The effective effective of a pod: pod annotations win over namespace annotations, those over the settings.
+ * The settings in force for a pod: pod annotations win over namespace annotations, those over the settings.
  *
  * @param namespaceAnnotations of the pod's namespace, `undefined` where they are not known
- * @returns the effective, and a warning for each annotation of ours that is unknown or not allowed
+ * @returns them, and a warning for each annotation of ours that is unknown or not allowed
  */
 export function effectiveSettings(
   settings: Settings,

@@ -46,12 +46,13 @@ export const copyRulesContainer = 'falco-federation-copy-rules';
 export const tagRulesContainer = 'falco-federation-tag-rules';
 export const followRulesContainer = 'falco-federation-follow-rules';
 
-/** Volume in a spoke's falcosidekick pod that holds the client certificate for the hub. */
-export const hubCertificateVolume = 'falco-federation-hub-certificate';
-export const hubCertificatePath = '/etc/falco-federation-hub';
-
-/** Variable in a spoke's falcosidekick with the headers for the hub, from the Secret that the settings name. */
-export const hubHeadersVariable = 'FALCO_FEDERATION_HUB_HEADERS';
+/** All that we may put into a Falco pod. */
+export const ownContainers: ReadonlySet<string> = new Set([
+  placeCopierContainer,
+  copyRulesContainer,
+  tagRulesContainer,
+  followRulesContainer,
+]);
 
 /** The webhook's container in its own pod, whose image is put into others. */
 export const webhookContainer = 'webhook';

@@ -41,7 +41,7 @@ const beatAgainAfter = 60_000;
 const noHub: HubClient = {
   post: async () => ({
     is: 'retry',
-    why: 'the settings name no hub for a forwarder: set hub.address, with hub.through: forwarder',
+    why: 'the settings name no hub for a forwarder: set hub.address',
   }),
   close: () => {},
   abort: () => {},
@@ -249,7 +249,7 @@ export class Forwarder {
 
   private hub() {
     const { hub } = this.options.settings();
-    return hub?.through === 'forwarder' ? hub : undefined;
+    return hub;
   }
 
   private spoolLimit(): number {

@@ -2,16 +2,15 @@ import type { Operation } from 'fast-json-patch';
 import type { EffectiveSettings } from '../federation/effective-settings.ts';
 import { injectLabel } from '../federation/names.ts';
 import type { Finding } from '../reasons/reasons.ts';
-import { type FalcoContainer, findFalco } from './falco/find-falco.ts';
-import { injectFalco, withoutMadeUpArguments } from './falco/inject-falco.ts';
+import { type Additions, onlyFindings, together } from './additions.ts';
+import { bring } from './bring.ts';
+import { planFalco } from './falco/plan-falco.ts';
 import type { SecretOf } from './falcosidekick/environment.ts';
-import { type FalcosidekickContainer, findFalcosidekick } from './falcosidekick/find-falcosidekick.ts';
-import { injectFalcosidekick } from './falcosidekick/inject-falcosidekick.ts';
-import { withoutLeftovers, withoutOldContents } from './forget.ts';
-import type { Part } from './part.ts';
+import { planFalcosidekick } from './falcosidekick/plan-falcosidekick.ts';
 import { patchBetween } from './patch.ts';
 import type { PodTemplate, SeenAs } from './pod-template.ts';
-import { readStatus, withoutStatus, withStatus } from './status.ts';
+import { type ReadPod, readPod } from './read-pod.ts';
+import { withoutStatus, withStatus } from './status.ts';
 
 /** What became of a pod template. */
 export interface Injection {
@@ -25,67 +24,41 @@ export interface Injection {
   readonly patch: readonly Operation[];
 }
 
-function isFinding(value: object): value is Finding {
-  return 'code' in value;
-}
-
-interface Found {
-  readonly falco: FalcoContainer | undefined;
-  readonly falcosidekick: FalcosidekickContainer | undefined;
-  readonly findings: readonly Finding[];
-}
-
-function find({ spec }: PodTemplate): Found {
-  const falco = findFalco(spec);
-  const falcosidekick = findFalcosidekick(spec);
-  return {
-    falco: falco !== undefined && !isFinding(falco) ? falco : undefined,
-    falcosidekick: falcosidekick !== undefined && !isFinding(falcosidekick) ? falcosidekick : undefined,
-    findings: [falco, falcosidekick].filter((one) => one !== undefined).filter(isFinding),
-  };
-}
-
 /** What `inject` can know beside the template. */
 export interface InjectOptions {
   /** Values of a Secret in the template's namespace, by key; `undefined` for one that is not known. */
   readonly secretOf?: SecretOf;
   readonly seenAs?: SeenAs;
-  /** What was found while the effective was worked out: the status annotation names it too. */
+  /** What was found while the settings in force were worked out: the status annotation names it too. */
   readonly foundBefore?: readonly Finding[];
 }
 
-/** Injects what was found, one part after the other. */
-function injectParts(
-  template: PodTemplate,
-  found: Found,
-  effective: EffectiveSettings,
-  { secretOf = () => undefined, seenAs = 'file' }: InjectOptions,
-): Part {
-  let part: Part = { template, added: [], findings: found.findings };
-  const then = (next: Part): void => {
-    part = {
-      ...next,
-      added: [...part.added, ...next.added],
-      findings: [...part.findings, ...next.findings],
-      ...(part.records === undefined ? {} : { records: { ...part.records, ...next.records } }),
-    };
-  };
-  if (found.falco !== undefined) then(injectFalco(part.template, found.falco, effective, seenAs));
-  if (found.falcosidekick !== undefined) {
-    const { index } = found.falcosidekick;
-    const container = part.template.spec.containers[index];
-    if (container !== undefined) {
-      then(injectFalcosidekick(part.template, { index, container }, effective, secretOf));
-    }
-  }
-  return part;
+interface Plan {
+  readonly additions: Additions;
+  /** The reason where nothing of the pod's is ours, before or after, and nothing was found. */
+  readonly otherwise: Finding;
+}
+
+function plan(pod: ReadPod, effective: EffectiveSettings, options: InjectOptions): Plan {
+  if (pod.template.metadata?.labels?.[injectLabel] === 'disabled')
+    return { additions: onlyFindings([]), otherwise: { code: 'opted_out' } };
+  const { falco, falcosidekick, findings } = pod;
+  if (falco === undefined && falcosidekick === undefined)
+    return { additions: onlyFindings(findings), otherwise: { code: 'not_falco' } };
+  let additions = onlyFindings(findings);
+  if (falco !== undefined)
+    additions = together(additions, planFalco(pod, falco, effective, options.seenAs ?? 'file'));
+  if (falcosidekick !== undefined)
+    additions = together(additions, planFalcosidekick(pod, falcosidekick, effective, options.secretOf));
+  return { additions, otherwise: { code: 'nothing_to_add' } };
 }
 
 /**
  * Makes a pod template part of the federation. Pure: no I/O, and the given template is never changed.
  *
- * The webhook and `falco-federation inject` both call this. Applying it to its own result gives an empty patch, and
- * with other settings what these would make of the template as it was before (forget.ts).
+ * The pod is read once (read-pod.ts), each part says what is to be ours (additions.ts), and one place carries it out
+ * (bring.ts). The webhook and `falco-federation inject` both call this. Applying it to its own result gives an empty patch,
+ * and with other settings what these would make of the template as it was before.
  *
  * @param template as `readPodTemplate` returns it
  */
@@ -94,31 +67,25 @@ export function inject(
   effective: EffectiveSettings,
   options: InjectOptions = {},
 ): Injection {
-  const unchanged = (reason: Finding, findings: readonly Finding[] = []): Injection => ({
-    reason,
-    findings,
-    template,
-    patch: [],
+  const pod = readPod(template, effective);
+  const { additions, otherwise } = plan(pod, effective, options);
+  const { added, records, findings } = additions;
+  const unchanged = (reason: Finding, others: readonly Finding[]): Injection => ({
+    ...{ reason, findings: others, template, patch: [] },
   });
-  if (template.metadata?.labels?.[injectLabel] === 'disabled') return unchanged({ code: 'opted_out' });
-  const start = withoutOldContents(withoutMadeUpArguments(template), effective);
-  const found = find(start);
-  if (found.falco === undefined && found.falcosidekick === undefined) {
-    const [first, ...others] = found.findings;
-    return unchanged(first ?? { code: 'not_falco' }, others);
-  }
-  const part = injectParts(start, found, effective, options);
-  const isOurs = part.added.length > 0 || Object.keys(part.records ?? {}).length > 0;
-  const rest = withoutLeftovers(part.template, readStatus(template), part.added);
+  const isOurs = added.length > 0 || Object.keys(records).length > 0;
+  if (!isOurs && pod.status === undefined) return unchanged(findings[0] ?? otherwise, findings.slice(1));
+  const brought = bring(pod, additions);
   const result = isOurs
-    ? withStatus(rest, effective, { ...part, findings: [...(options.foundBefore ?? []), ...part.findings] })
-    : withoutStatus(rest);
+    ? withStatus(brought, effective, {
+        ...{ added, records, findings: [...(options.foundBefore ?? []), ...findings] },
+      })
+    : withoutStatus(brought);
   const patch = patchBetween(template, result);
-  if (patch.length > 0) {
-    const reason: Finding = { code: isOurs ? 'injected' : 'taken_out' };
-    return { reason, findings: part.findings, template: result, patch };
-  }
-  if (isOurs) return unchanged({ code: 'already_injected' }, part.findings);
-  const [first, ...others] = part.findings;
-  return unchanged(first ?? { code: 'nothing_to_add' }, others);
+  if (patch.length === 0)
+    return isOurs
+      ? unchanged({ code: 'already_injected' }, findings)
+      : unchanged(findings[0] ?? otherwise, findings.slice(1));
+  const reason: Finding = { code: isOurs ? 'injected' : 'taken_out' };
+  return { reason, findings, template: result, patch };
 }

@@ -1,8 +1,9 @@
 import type { V1PodSpec } from '@kubernetes/client-node';
 import type { EffectiveSettings } from '../federation/effective-settings.ts';
 import type { Finding } from '../reasons/reasons.ts';
-import type { PodTemplate, SeenAs } from './pod-template.ts';
-import { readStatus, type Status } from './status.ts';
+import type { SeenAs } from './pod-template.ts';
+import type { ReadPod } from './read-pod.ts';
+import type { Status } from './status.ts';
 
 /** Kind of a Secret that our image is pulled with, in the status annotation. */
 export const pullSecret = 'imagePullSecret';
@@ -13,7 +14,7 @@ export interface PullSecrets {
   readonly findings: readonly Finding[];
 }
 
-export const noPullSecrets: PullSecrets = { names: [], findings: [] };
+const noPullSecrets: PullSecrets = { names: [], findings: [] };
 
 const namesIn = ({ imagePullSecrets }: V1PodSpec): readonly string[] =>
   (imagePullSecrets ?? []).flatMap(({ name }) => name ?? []);
@@ -30,39 +31,29 @@ function isOurs(name: string, before: Status | undefined): boolean {
  * pulled without, and that is told.
  */
 export function planPullSecrets(
-  template: PodTemplate,
+  { template, status }: ReadPod,
   { rules }: EffectiveSettings,
   seenAs: SeenAs,
 ): PullSecrets {
-  const before = readStatus(template);
-  const users = namesIn(template.spec).filter((name) => !isOurs(name, before));
+  const users = namesIn(template.spec).filter((name) => !isOurs(name, status));
   const names = rules.imagePullSecrets.filter((name) => !users.includes(name));
   if (names.length === 0 || users.length > 0 || seenAs === 'pod') return { names, findings: [] };
   if (seenAs === 'workload') return noPullSecrets;
   return { names, findings: [{ code: 'pull_secrets_of_account_hidden', detail: names.join(', ') }] };
 }
 
-/** Adds what is missing, at the end. */
-export function withPullSecrets(spec: V1PodSpec, { names }: PullSecrets): V1PodSpec {
-  const there = namesIn(spec);
-  const missing = names.filter((name) => !there.includes(name));
-  if (missing.length === 0) return spec;
-  return {
-    ...spec,
-    imagePullSecrets: [...(spec.imagePullSecrets ?? []), ...missing.map((name) => ({ name }))],
-  };
-}
-
-/** Takes out what an earlier injection added and this one did not. */
-export function withoutOldPullSecrets(
+/** Adds what is missing, at the end, and takes out what an earlier injection added and is not wanted. */
+export function withPullSecrets(
   spec: V1PodSpec,
   before: Status | undefined,
-  added: ReadonlySet<string>,
+  wanted: readonly string[],
 ): V1PodSpec {
   const all = spec.imagePullSecrets ?? [];
-  const kept = all.filter(({ name = '' }) => !isOurs(name, before) || added.has(`${pullSecret}/${name}`));
-  if (kept.length === all.length) return spec;
-  if (kept.length > 0) return { ...spec, imagePullSecrets: kept };
+  const kept = all.filter(({ name = '' }) => !isOurs(name, before) || wanted.includes(name));
+  const missing = wanted.filter((name) => !kept.some((one) => one.name === name));
+  if (kept.length === all.length && missing.length === 0) return spec;
+  const next = [...kept, ...missing.map((name) => ({ name }))];
+  if (next.length > 0) return { ...spec, imagePullSecrets: next };
   const { imagePullSecrets: _, ...rest } = spec;
   return rest;
 }

@@ -30,7 +30,7 @@ const table = {
   },
   taken_out: {
     severity: 'done',
-    sentence: 'What an earlier injection had added was removed: the settings ask for nothing here.',
+    sentence: 'What an earlier injection had added was removed; nothing is asked for here any more.',
   },
   already_injected: {
     severity: 'skipped',
@@ -119,7 +119,7 @@ const table = {
   },
   falco_without_extra_fields: {
     severity: 'warning',
-    sentence: 'Falco 0.38 cannot add fields to its alerts; only falcosidekick adds the labels.',
+    sentence: 'Falco 0.38 cannot add fields to its alerts; only the forwarder adds the labels.',
     remedy: 'Upgrade Falco to 0.39 or later.',
   },
   rules_given_by_argument: {
@@ -136,7 +136,7 @@ const table = {
   fields_option_conflict: {
     severity: 'warning',
     sentence:
-      'An argument of Falco sets append_output as a whole; adding to it would stop Falco, so only falcosidekick adds the labels.',
+      'An argument of Falco sets append_output as a whole; adding to it would stop Falco, so only the forwarder adds the labels.',
     remedy: 'Use -o append_output[]=…, or the configuration file.',
   },
   rules_option_untagged: {
@@ -177,57 +177,11 @@ const table = {
   },
 
   // falcosidekick.
-  forwarder_address_kept: {
-    severity: 'warning',
-    sentence:
-      "falcosidekick's Node-RED output has an address of the user's, so it does not post to the forwarder.",
-    remedy:
-      'Remove NODERED_ADDRESS from its environment, or use through: falcosidekick in the settings, or post to the forwarder by an output of your own.',
-  },
-  node_red_output_taken: {
-    severity: 'note',
-    sentence:
-      "falcosidekick's Node-RED output posts to the forwarder; an address for it that may stand in what is not read here no longer counts.",
-  },
-  node_red_output_unsupported: {
-    severity: 'warning',
-    sentence: 'falcosidekick before 2.27 has no Node-RED output, so nothing of it reaches the forwarder.',
-    remedy: 'Upgrade falcosidekick to 2.27 or later.',
-  },
   forwarder_not_resolvable: {
     severity: 'warning',
     sentence:
       "The pod is on the host's network and resolves no Services, so it does not find the forwarder by its name.",
     remedy: 'Set dnsPolicy: ClusterFirstWithHostNet in the pod, or an IP address as forwarder.address.',
-  },
-  hub_address_kept: {
-    severity: 'warning',
-    sentence:
-      'falcosidekick has a WEBHOOK_ADDRESS of its own; it was kept, so events go there and not to the hub.',
-    remedy:
-      "Remove it from falcosidekick's env or Secret (config.webhook.address) to let the settings decide.",
-  },
-  webhook_output_taken: {
-    severity: 'warning',
-    sentence:
-      "falcosidekick's webhook output now posts to the hub; a receiver of your own in what cannot be read here gets nothing any more.",
-    remedy: 'If there is one, use another output for it, or set WEBHOOK_ADDRESS in env: there it is kept.',
-  },
-  client_certificate_shared: {
-    severity: 'warning',
-    sentence:
-      "falcosidekick has one client certificate for all its outputs, and it is the hub's now; other outputs with mutual TLS may be set where told.",
-    remedy: 'Let those outputs accept the same certificate, or do without hub.clientCertificateSecret.',
-  },
-  hub_not_set: {
-    severity: 'warning',
-    sentence: 'The settings name no hub, so falcosidekick does not forward its events.',
-    remedy: 'Set hub.address, or role: hub on the hub cluster.',
-  },
-  custom_field_replaced: {
-    severity: 'warning',
-    sentence: "falcosidekick's CUSTOMFIELDS set one of our labels to another value; the settings win.",
-    remedy: 'Remove the field from customfields, or change labels.',
   },
   custom_field_removed: {
     severity: 'warning',
@@ -258,7 +212,7 @@ const table = {
       'A field of falcosidekick and one of our labels differ only in "." and "_"; falcosidekick would panic on both, so ours was not added to its fields.',
     remedy: 'Rename the field or the label.',
   },
-  fields_in_env_from: {
+  fields_unread: {
     severity: 'note',
     sentence:
       'falcosidekick may get labels or fields from a Secret or ConfigMap that cannot be read here; it panics at start-up if one of our labels is among them.',
@@ -285,16 +239,6 @@ const table = {
     severity: 'warning',
     sentence: "A hub's CUSTOMTAGS are added to the events of every spoke.",
     remedy: "Remove customtags; the hub's own rules carry the tags of the settings.",
-  },
-  custom_tags_unsupported: {
-    severity: 'warning',
-    sentence: 'This falcosidekick is older than 2.30 and adds no tags to events.',
-    remedy: 'Upgrade falcosidekick, or set rules.enabled: true.',
-  },
-  custom_tags_unreadable: {
-    severity: 'warning',
-    sentence:
-      'falcosidekick takes CUSTOMTAGS from a reference that cannot be read here; ours were put behind it.',
   },
 
   // Annotations.

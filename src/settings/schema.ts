@@ -23,7 +23,7 @@ export const reservedLabelKeys = [
   'k8s_pod_name',
 ] as const;
 
-/** falcosidekick's priorities, as WEBHOOK_MINIMUMPRIORITY spells them. */
+/** falcosidekick's priorities, in its spelling. */
 export const priorities = [
   'emergency',
   'alert',
@@ -196,9 +196,7 @@ const rules = z
     enabled: z
       .boolean()
       .default(true)
-      .describe(
-        "Tag every rule in Falco pods. When off, the forwarder adds the tags to events instead; with `through: falcosidekick` the spoke's falcosidekick does (CUSTOMTAGS).",
-      ),
+      .describe('Tag every rule in Falco pods. When off, the forwarder adds the tags to events instead.'),
     startup: z
       .enum(['init', 'alongside'])
       .default('init')
@@ -265,29 +263,8 @@ const hub = z
     address: address.describe(
       "Address of the hub cluster's falcosidekick, or of the ingress in front of it.",
     ),
-    through: z
-      .enum(['forwarder', 'falcosidekick'])
-      .default('forwarder')
-      .describe(
-        "Who brings events to the hub. `forwarder`: ours, which keeps them on disk until the hub has them; falcosidekick posts to it by its Node-RED output, and nothing else of a user's is touched. `falcosidekick`: its own webhook output, which is then no longer the user's, and keeps nothing.",
-      ),
-    checkCertificate: z
-      .boolean()
-      .default(true)
-      .describe(
-        "Check the hub's certificate. With `through: falcosidekick` without effect when clientCertificateSecret is set.",
-      ),
+    checkCertificate: z.boolean().default(true).describe("Check the hub's certificate."),
     minimumPriority: z.enum(priorities).optional().describe('Forward only events of this priority or above.'),
-    clientCertificateSecret: secretName
-      .optional()
-      .describe(
-        'Only with `through: falcosidekick`. Mutual TLS: a Secret in the Falco namespace with tls.crt, tls.key and ca.crt.',
-      ),
-    headersSecret: secretName
-      .optional()
-      .describe(
-        'Only with `through: falcosidekick`. A Secret in the Falco namespace whose key `headers` holds `Name:value,Name:value`, sent with every event.',
-      ),
   })
   .describe('Where a spoke sends its events. Spokes only.');
 
@@ -312,7 +289,7 @@ const forwarder = z
         'How often an event of rule `Falco federation heartbeat` says that this cluster reports: `off`, or a duration.',
       ),
   })
-  .describe('The forwarder. Spokes with `hub.through: forwarder` only.');
+  .describe('The forwarder. Spokes with `hub` only.');
 
 const receiver = z
   .strictObject({
@@ -369,7 +346,9 @@ export const settingsSchema = z
         ['hub'],
         'is for spokes only: with role "hub" events arrive here and are not forwarded; remove it',
       );
-    for (const [path, message] of [...waysMixed(settings), ...wrongReceiver(settings)]) refuse(path, message);
+    for (const [path, message] of wrongReceiver(settings)) refuse(path, message);
+    if (settings.forwarder !== undefined && settings.hub === undefined)
+      refuse(['forwarder'], 'is for spokes with "hub" only; remove it, or set hub');
     if (carriesFields(settings)) {
       // What holds for all labels has been told already.
       const told = labelProblems(settings.labels ?? {}, { asFields: false });
@@ -385,17 +364,9 @@ export const settingsSchema = z
     }
   });
 
-interface Ways {
-  readonly role: 'spoke' | 'hub';
-  readonly hub?:
-    | { readonly through: 'forwarder' | 'falcosidekick'; readonly [key: string]: unknown }
-    | undefined;
-  readonly forwarder?: unknown;
-}
-
-/** Whether labels go through falcosidekick's fields, which carry less than Falco and the forwarder do. */
-export function carriesFields({ role, hub: spokesHub }: Ways): boolean {
-  return role === 'hub' || spokesHub?.through !== 'forwarder';
+/** Whether labels become falcosidekick's fields, which carry less than Falco and the forwarder do. */
+export function carriesFields({ role }: { readonly role: 'spoke' | 'hub' }): boolean {
+  return role === 'hub';
 }
 
 function wrongReceiver({
@@ -415,24 +386,6 @@ function wrongReceiver({
   );
 }
 
-/** Keys of the other way to the hub. */
-function waysMixed({ role, hub: spokesHub, forwarder: section }: Ways): [path: string[], message: string][] {
-  const wrong: [string[], string][] = [];
-  if (spokesHub?.through === 'forwarder') {
-    for (const key of ['clientCertificateSecret', 'headersSecret'] as const) {
-      if (spokesHub[key] === undefined) continue;
-      wrong.push([
-        ['hub', key],
-        'is for "through: falcosidekick" only: the forwarder takes tls.crt, tls.key, ca.crt and headers from Secret falco-federation-hub in its own namespace; put them there and remove this',
-      ]);
-    }
-  }
-  if (section !== undefined && (role === 'hub' || spokesHub?.through !== 'forwarder')) {
-    wrong.push([['forwarder'], 'is for spokes with "hub.through: forwarder" only; remove it, or set hub']);
-  }
-  return wrong;
-}
-
 /** What `federation.yaml` says, defaults filled in (but for labels and tags: see federation/effective-settings.ts). */
 export type Settings = z.output<typeof settingsSchema>;
 
@@ -442,7 +395,7 @@ const completed = new WeakMap<Settings, Settings>();
  * Settings with the image that they leave open.
  *
  * @param own the image that this program runs from; `undefined` where it is not known
- * @returns the very same object for the same settings and image: identities are remembered by it
+ * @returns the very same object for the same settings and image: what is worked out of them is remembered by it
  */
 export function withImage(settings: Settings, own: string | undefined): Settings {
   if (settings.rules.image !== undefined || own === undefined) return settings;

@@ -181,10 +181,10 @@ describe('inject', () => {
 
   test('what cannot be read and may hold Falco: the same, and exit 1', () => {
     const broken = `${pod('falco')}  tolerations: [\n`;
-    const { status, stdout, stderr } = inject(`${pod('falcosidekick')}---\n${broken}`);
+    const { status, stdout, stderr } = inject(`${pod('falco')}---\n${broken}`);
     assert.equal(status, 1);
     assert.ok(stdout.endsWith(`---\n${broken}`));
-    assert.match(stdout, /NODERED_ADDRESS/);
+    assert.match(stdout, /append_output\[\]=/);
     assert.match(stderr, /document at line 10: .*passed on as it is/);
   });
 

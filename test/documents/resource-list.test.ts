@@ -53,7 +53,7 @@ describe('settings of a function', () => {
 describe('a ResourceList', () => {
   const inject = (text: string) =>
     injectStream(text, {
-      settings: settingsFrom('cluster: staging\nhub: {address: "https://hub.corp.net"}\n'),
+      settings: settingsFrom('cluster: staging\nrole: hub\n'),
       namespace: undefined,
     });
 

@@ -5,7 +5,7 @@ import { settingsFrom } from '../injection/pods.ts';
 
 const p = 'falco-federation.io/';
 
-describe('effective effective', () => {
+describe('settings in force', () => {
   test('without annotations it is the cluster, and always the same object', () => {
     const settings = settingsFrom('cluster: staging\n');
     const { effective, findings } = effectiveSettings(settings, undefined, undefined);
@@ -68,7 +68,8 @@ describe('effective effective', () => {
   ];
   for (const [annotation, value] of ignored) {
     test(`not allowed and so ignored: ${annotation}=${value}`, () => {
-      const settings = settingsFrom('cluster: staging\n');
+      // What falcosidekick's fields must carry counts on a hub.
+      const settings = settingsFrom('cluster: obsrv\nrole: hub\n');
       const { effective, findings } = effectiveSettings(settings, undefined, { [p + annotation]: value });
       assert.deepEqual(
         findings.map(({ code }) => code),

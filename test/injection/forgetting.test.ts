@@ -35,27 +35,16 @@ const settings: fc.Arbitrary<Settings> = fc
         },
         { requiredKeys: [] },
       ),
-      hub: fc.record(
-        {
-          address: fc.constantFrom('https://hub.example', 'https://other.example', 'https://mine.example'),
-          checkCertificate: fc.boolean(),
-          minimumPriority: fc.constantFrom('warning', 'debug'),
-          clientCertificateSecret: fc.constantFrom('certificate', 'other-certificate'),
-          headersSecret: fc.constantFrom('headers', 'other-headers'),
-        },
-        { requiredKeys: ['address'] },
-      ),
+      hub: fc.record({ address: fc.constantFrom('https://hub.example', 'https://other.example') }),
     },
     { requiredKeys: [] },
   )
   .chain(({ hub, ...others }) => {
     const common = { cluster: 'staging', ...others };
     if (hub === undefined || others.role === 'hub') return fc.constant(common);
-    const { address } = hub;
     return fc.constantFrom(
-      { ...common, hub: { ...hub, through: 'falcosidekick' } },
-      { ...common, hub: { address } },
-      { ...common, hub: { address }, forwarder: { address: 'http://forwarder.other:2801' } },
+      { ...common, hub },
+      { ...common, hub, forwarder: { address: 'http://forwarder.other:2801' } },
     );
   })
   .map((value) => settingsFrom(JSON.stringify(value)));
@@ -122,17 +111,47 @@ describe('an injection with other settings', () => {
     const template: PodTemplate = {
       spec: { containers: [{ name: 'falcosidekick', image: 'falcosecurity/falcosidekick:2.32.0' }] },
     };
-    const spoke = settingsFrom(
-      'cluster: staging\nhub: {through: falcosidekick, address: "https://hub.example"}\n',
-    );
-    const changed = structuredClone(injected(template, spoke));
-    const entry = changed.spec.containers[0]?.env?.find(({ name }) => name === 'WEBHOOK_ADDRESS');
+    const hub = settingsFrom('cluster: staging\nrole: hub\n');
+    const changed = structuredClone(injected(template, hub));
+    const entry = changed.spec.containers[0]?.env?.find(({ name }) => name === 'TEMPLATEDFIELDS');
     assert.ok(entry);
-    entry.value = 'https://mine.example';
-    const { env } = injected(changed, spoke).spec.containers[0] ?? {};
+    entry.value = 'team:{{ "red" }}';
+    const { env } = injected(changed, hub).spec.containers[0] ?? {};
     assert.deepEqual(env, [
-      { name: 'WEBHOOK_ADDRESS', value: 'https://mine.example' },
-      { name: 'CUSTOMFIELDS', value: 'env:staging' },
+      { name: 'TEMPLATEDFIELDS', value: 'team:{{ "red" }},env:{{ or (index . "env") "staging" }}' },
     ]);
+  });
+
+  test('a template that opts out gives back everything', () => {
+    fc.assert(
+      fc.property(podTemplates, settings, settings, (template, first, second) => {
+        const labels = { 'falco-federation.io/inject': 'disabled' };
+        const out = (one: PodTemplate): PodTemplate => ({
+          ...one,
+          metadata: { ...one.metadata, labels: { ...one.metadata?.labels, ...labels } },
+        });
+        assertSame(injected(out(injected(template, first)), second), out(template));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test('so does one that is no longer Falco', () => {
+    fc.assert(
+      fc.property(podTemplates, settings, settings, (template, first, second) => {
+        const other = (one: PodTemplate): PodTemplate => {
+          const containers = one.spec.containers.map((container) =>
+            container.name === 'falco'
+              ? { ...container, name: 'x', image: 'x:1', command: ['sleep'] }
+              : container,
+          );
+          return { ...one, spec: { ...one.spec, containers } };
+        };
+        const was = injected(template, first);
+        fc.pre(!was.spec.containers.some(({ name }, at) => name === 'x' && at > 0));
+        assertSame(injected(other(was), second), injected(other(template), second));
+      }),
+      { numRuns: 300 },
+    );
   });
 });

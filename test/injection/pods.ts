@@ -61,10 +61,6 @@ const environment = fc.array(
           'CUSTOMFIELDS',
           'TEMPLATEDFIELDS',
           'CUSTOMTAGS',
-          'WEBHOOK_ADDRESS',
-          'WEBHOOK_METHOD',
-          'WEBHOOK_CUSTOMHEADERS',
-          'MUTUALTLSCLIENT_KEYFILE',
           'PROMETHEUS_EXTRALABELS',
           'DEBUG',
         ),
@@ -82,13 +78,7 @@ const environment = fc.array(
       { requiredKeys: ['name'] },
     ),
     fc.record({
-      name: fc.constantFrom(
-        'CUSTOMFIELDS',
-        'TEMPLATEDFIELDS',
-        'CUSTOMTAGS',
-        'WEBHOOK_ADDRESS',
-        'WEBHOOK_METHOD',
-      ),
+      name: fc.constantFrom('CUSTOMFIELDS', 'TEMPLATEDFIELDS', 'CUSTOMTAGS'),
       valueFrom: fc.constant({ secretKeyRef: { name: 'mine', key: 'x' } }),
     }),
   ),
@@ -190,8 +180,6 @@ export const podTemplates: fc.Arbitrary<PodTemplate> = fc
 
 export const settingsTexts = fc.constantFrom(
   'cluster: staging\nhub: {address: "https://hub.example"}\n',
-  'cluster: staging\nhub: {through: falcosidekick, address: "https://hub.example"}\n',
-  'cluster: staging\nhub: {through: falcosidekick, address: "https://hub.example", clientCertificateSecret: c, headersSecret: h}\n',
   'cluster: obsrv\nrole: hub\n',
   'cluster: staging\nrules: {startup: alongside}\n',
   'cluster: staging\nrules: {inImage: leave}\n',

@@ -7,9 +7,7 @@ import type { PodTemplate } from '../../src/injection/pod-template.ts';
 import { readStatus } from '../../src/injection/status.ts';
 import { settingsFrom } from './pods.ts';
 
-const settings = settingsFrom(
-  'cluster: staging\nhub: {through: falcosidekick, address: "https://hub.example"}\n',
-);
+const settings = settingsFrom('cluster: staging\nrole: hub\n');
 
 function injected(template: PodTemplate): PodTemplate {
   const { effective, findings } = effectiveSettings(settings, undefined, template.metadata?.annotations);
@@ -55,7 +53,7 @@ test('what injection did away with itself stays told as long as all is as it was
     env: [{ name: 'CUSTOMFIELDS', value: 'env:mine' }],
   };
   const first = injected({ spec: { containers: [sidekick] } });
-  assert.deepEqual(findingsOf(first), ['custom_field_replaced']);
+  assert.deepEqual(findingsOf(first), ['custom_field_removed']);
   assert.equal(injected(first), first);
   const was = injected(pod('-r', '/a.yaml'));
   assert.deepEqual(findingsOf(was), ['rules_given_by_argument']);

@@ -45,7 +45,7 @@ labels: { env: staging, region: eu-west }
 tags: [staging, eu_west]
 injectAt: workload
 rules: { enabled: true, startup: alongside, inImage: leave, follow: false, onFailure: fail, image: m.example/f:1, resources: { limits: { cpu: "1" } }, followResources: { requests: { memory: 16Mi } } }
-hub: { address: "https://h.example/in", through: falcosidekick, checkCertificate: false, minimumPriority: warning, clientCertificateSecret: a.b, headersSecret: c }
+hub: { address: "https://h.example/in", checkCertificate: false, minimumPriority: warning }
 `);
     assert.ok(result.ok, JSON.stringify(result));
   });
@@ -79,30 +79,30 @@ hub: { address: "https://h.example/in", through: falcosidekick, checkCertificate
     ['a role that is none', 'cluster: a\nrole: leaf\n', /role: must be one of spoke, hub, not "leaf"/],
     [
       'a label key with a dash',
-      'cluster: a\nlabels: {a-b: c}\n',
+      'cluster: a\nrole: hub\nlabels: {a-b: c}\n',
       /labels\.a-b: .*falcosidekick makes it a Prometheus label/,
     ],
-    ['a label key with a dot', 'cluster: a\nlabels: {a.b: c}\n', /labels\.a\.b: /],
-    ['a label key of Prometheus', 'cluster: a\nlabels: {__a: c}\n', /must not start with "__"/],
+    ['a label key with a dot', 'cluster: a\nrole: hub\nlabels: {a.b: c}\n', /labels\.a\.b: /],
+    ['a label key of Prometheus', 'cluster: a\nrole: hub\nlabels: {__a: c}\n', /must not start with "__"/],
     ...['hostname', 'rule', 'priority', 'priority_raw', 'source', 'k8s_ns_name', 'k8s_pod_name'].map(
       (key) =>
         [
           `falcosidekick's own label ${key}`,
-          `cluster: a\nlabels: {${key}: c}\n`,
+          `cluster: a\nrole: hub\nlabels: {${key}: c}\n`,
           /panics at start-up/,
         ] as const,
     ),
     [
       'a label value with a comma',
-      'cluster: a\nlabels: {env: "a,b"}\n',
+      'cluster: a\nrole: hub\nlabels: {env: "a,b"}\n',
       /labels\.env: .*splits.*; got "a,b"/,
     ],
     [
       'a label value with a colon',
-      'cluster: a\nlabels: {env: "a:b"}\n',
+      'cluster: a\nrole: hub\nlabels: {env: "a:b"}\n',
       /labels\.env: .*splits.*; got "a:b"/,
     ],
-    ['a label value with a space', 'cluster: a\nlabels: {env: "a b"}\n', /labels\.env: .*spaces/],
+    ['a label value with a space', 'cluster: a\nrole: hub\nlabels: {env: "a b"}\n', /labels\.env: .*spaces/],
     [
       'a label value that is a format',
       'cluster: a\nlabels: {env: "%x"}\n',
@@ -137,18 +137,13 @@ hub: { address: "https://h.example/in", through: falcosidekick, checkCertificate
     ],
     [
       'a Secret that is none',
-      'cluster: a\nhub: {address: "http://h", through: falcosidekick, headersSecret: "A B"}\n',
-      /hub\.headersSecret: /,
-    ],
-    [
-      "a Secret of falcosidekick's way with the forwarder",
-      'cluster: a\nhub: {address: "http://h", headersSecret: a}\n',
-      /:2:43: hub\.headersSecret: is for "through: falcosidekick" only: .*Secret falco-federation-hub.*remove this/,
+      'cluster: a\nrules: {imagePullSecrets: ["A B"]}\n',
+      /rules\.imagePullSecrets\[0\]: /,
     ],
     [
       'a forwarder on a hub',
       'cluster: a\nrole: hub\nforwarder: {heartbeat: 1m}\n',
-      /:3:12: forwarder: is for spokes with "hub.through: forwarder" only/,
+      /:3:12: forwarder: is for spokes with "hub" only/,
     ],
     [
       'a spool that is too small',
@@ -167,11 +162,10 @@ hub: { address: "https://h.example/in", through: falcosidekick, checkCertificate
     test(`refused: ${name}`, () => assert.match(oneProblem(text), told));
   }
 
-  test("with the forwarder labels may hold what Falco and the hub carry, but falcosidekick's fields do not", () => {
+  test("a spoke's labels may hold what Falco and the forwarder carry; a hub's become falcosidekick's fields", () => {
     const labels = 'labels: { k8s.cluster.name: "arn:aws:eks:eu-1:12:cluster/a, b" }\n';
     assert.ok(parseSettings(`cluster: a\n${labels}hub: {address: "http://h"}\n`).ok);
-    for (const way of ['', 'role: hub\n', 'hub: {address: "http://h", through: falcosidekick}\n'])
-      assert.equal(problems(`cluster: a\n${labels}${way}`).length, 2, way);
+    assert.equal(problems(`cluster: a\n${labels}role: hub\n`).length, 2);
   });
 
   test('all that is wrong is told at once', () => {

@@ -22,7 +22,7 @@
 
 {{- define "falco-federation.hasForwarder" -}}
 {{- $hub := .Values.hub | default dict -}}
-{{- if and (ne (.Values.role | default "spoke") "hub") $hub.address (ne ($hub.through | default "forwarder") "falcosidekick") -}}true{{- end -}}
+{{- if and (ne (.Values.role | default "spoke") "hub") $hub.address -}}true{{- end -}}
 {{- end -}}
 
 {{- define "falco-federation.image" -}}

@@ -1,6 +1,6 @@
 import type { V1Container, V1PodSpec } from '@kubernetes/client-node';
 import type { Finding } from '../../reasons/reasons.ts';
-import { readFalcoArguments } from '../../rules/configuration/falco-arguments.ts';
+import { type FalcoArguments, readFalcoArguments } from '../../rules/configuration/falco-arguments.ts';
 import { type Signs, signsOf } from './container-program.ts';
 
 /** The container that runs Falco, and the arguments that Falco itself gets. */
@@ -10,6 +10,8 @@ export interface FalcoContainer {
   readonly container: V1Container;
   /** Falco's own arguments: what follows the program's name. */
   readonly args: readonly string[];
+  /** What they say. */
+  readonly given: FalcoArguments;
   /** Whether the image's own command starts Falco, so that arguments would replace it. */
   readonly byImage: boolean;
 }
@@ -17,6 +19,7 @@ export interface FalcoContainer {
 interface Candidate extends Signs {
   readonly index: number;
   readonly container: V1Container;
+  readonly given: FalcoArguments | undefined;
 }
 
 /** How many of the three signs a candidate shows. */
@@ -24,8 +27,13 @@ function rankOf({ program, image, name }: Candidate): number {
   return Number(program.kind === 'falco') + Number(image) + Number(name);
 }
 
-function optionThatLooks({ program }: Candidate): string | undefined {
-  return program.kind === 'falco' ? readFalcoArguments(program.args).looks : undefined;
+function candidate(container: V1Container, index: number): Candidate {
+  const signs = signsOf(container);
+  const { program } = signs;
+  return {
+    ...{ ...signs, index, container },
+    given: program.kind === 'falco' ? readFalcoArguments(program.args) : undefined,
+  };
 }
 
 /** The candidates that show the most signs. */
@@ -42,27 +50,25 @@ function foremost(candidates: readonly Candidate[]): readonly Candidate[] {
  * @returns the container; or the reason why none is to be changed; or `undefined` where there is no Falco at all
  */
 export function findFalco(spec: V1PodSpec): FalcoContainer | Finding | undefined {
-  const candidates = spec.containers
-    .map((container, index): Candidate => ({ index, container, ...signsOf(container) }))
-    .filter(({ program }) => program.kind !== 'other');
-  const running = candidates.filter((candidate) => optionThatLooks(candidate) === undefined);
+  const candidates = spec.containers.map(candidate).filter(({ program }) => program.kind !== 'other');
+  const running = candidates.filter(({ given }) => given?.looks === undefined);
   const [first, ...others] = foremost(running);
   if (first === undefined) return looksOnly(candidates);
   if (others.length > 0) {
     const names = [first, ...others].map(({ container }) => container.name).join(', ');
     return { code: 'falco_ambiguous', detail: names };
   }
-  const { index, container, program } = first;
-  if (program.kind !== 'falco') {
+  const { index, container, program, given } = first;
+  if (program.kind !== 'falco' || given === undefined) {
     return { code: 'falco_command_unclear', detail: `container ${container.name}` };
   }
-  return { index, container, args: program.args, byImage: program.byImage };
+  return { index, container, args: program.args, given, byImage: program.byImage };
 }
 
 function looksOnly([first]: readonly Candidate[]): Finding | undefined {
   if (first === undefined) return undefined;
   return {
     code: 'falco_only_looks',
-    detail: `container ${first.container.name}: ${optionThatLooks(first)}`,
+    detail: `container ${first.container.name}: ${first.given?.looks}`,
   };
 }

@@ -2,7 +2,7 @@ import path from 'node:path';
 import type { V1Container, V1PodSpec, V1Volume, V1VolumeMount } from '@kubernetes/client-node';
 import { tokenPath, volumeName, volumePath } from '../../federation/names.ts';
 import type { Finding } from '../../reasons/reasons.ts';
-import { readFalcoArguments } from '../../rules/configuration/falco-arguments.ts';
+import type { FalcoArguments } from '../../rules/configuration/falco-arguments.ts';
 import { hintOf, isNeverRules, isRulesPlace } from './mount-hints.ts';
 import { configFolder, isAtOrBelow, placeOf } from './places.ts';
 import { canChange, kindOf, writtenBeside } from './volume-kinds.ts';
@@ -22,8 +22,7 @@ export interface RulesMounts {
 }
 
 /** Paths that the arguments name: `-c`, and the values of `-o rules_files…`. */
-function pathsInArguments(args: readonly string[]): readonly string[] {
-  const { configFile, options } = readFalcoArguments(args);
+function pathsInArguments({ configFile, options }: FalcoArguments): readonly string[] {
   const rules = options.filter(({ key }) => /^(rules_files?|config_files)$/.test(key));
   const paths = rules.flatMap(({ value = '' }) => /\/[^"\s]*/.exec(value)?.[0] ?? []);
   return [...(configFile === undefined ? [] : [configFile]), ...paths].map((one) =>
@@ -114,9 +113,9 @@ function copyOf(mount: V1VolumeMount, all: readonly V1VolumeMount[]): V1VolumeMo
 }
 
 /** Works out the mounts of the tagging containers from those of Falco. */
-export function rulesMounts(spec: V1PodSpec, falco: V1Container, args: readonly string[]): RulesMounts {
+export function rulesMounts(spec: V1PodSpec, falco: V1Container, given: FalcoArguments): RulesMounts {
   const volumes = new Map((spec.volumes ?? []).map((volume) => [volume.name, volume]));
-  const named = pathsInArguments(args);
+  const named = pathsInArguments(given);
   const all = falco.volumeMounts ?? [];
   const fates = new Map(all.map((mount) => [mount, fateOf(mount, volumes.get(mount.name), named)]));
   // subPathExpr takes variables from the container's own environment, which ours does not share: a variable

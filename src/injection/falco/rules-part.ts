@@ -2,9 +2,8 @@ import type { V1Container, V1PodSpec, V1Volume, V1VolumeMount } from '@kubernete
 import type { EffectiveSettings } from '../../federation/effective-settings.ts';
 import { noTokenVolumeName, volumeName, volumePath } from '../../federation/names.ts';
 import type { Finding } from '../../reasons/reasons.ts';
-import { readFalcoArguments } from '../../rules/configuration/falco-arguments.ts';
 import { watchTurnedOff } from '../../rules/configuration/watch-config-files.ts';
-import type { PodTemplate } from '../pod-template.ts';
+import type { FalcoInPod, ReadPod } from '../read-pod.ts';
 import { unresolvable } from '../service-names.ts';
 import { isAtOrBelow, placeOf } from './places.ts';
 import { nothingToCopy, planCopying } from './rules-in-image.ts';
@@ -19,7 +18,7 @@ import { kindOf } from './volume-kinds.ts';
 const volume: V1Volume = { name: volumeName, emptyDir: { sizeLimit: '64Mi' } };
 
 /** What of the pod's own is in the way of our volumes and mounts; `undefined` for nothing. */
-function inOurWay({ spec }: PodTemplate, falco: V1Container): string | undefined {
+function inOurWay(spec: V1PodSpec, falco: V1Container): string | undefined {
   const volumes = new Map((spec.volumes ?? []).map((one) => [one.name, one]));
   const taken = [volumeName, noTokenVolumeName].find(
     (name) => volumes.has(name) && !volumes.get(name)?.emptyDir,
@@ -58,7 +57,7 @@ export interface RulesPart {
   readonly findings: readonly Finding[];
 }
 
-export function leftAlone(findings: readonly Finding[]): RulesPart {
+export function noRulesPart(findings: readonly Finding[]): RulesPart {
   return { volumes: [], mounts: [], init: [], side: [], findings };
 }
 
@@ -66,34 +65,34 @@ export function leftAlone(findings: readonly Finding[]): RulesPart {
  * Works out how the rules are tagged: whether there are rules that a container of ours can see, or a copy of them, and
  * a place to put the tagged ones; and which containers tag them, as the settings and the pod ask for.
  *
- * @param image what our containers run
- * @param falcoArgs Falco's own arguments, for `tag-rules` to read
+ * @param falcoArgs Falco's own arguments with ours that bring rules, for `tag-rules` to read
  */
 export function planRulesPart(
-  template: PodTemplate,
-  falco: V1Container,
+  { template }: ReadPod,
+  { container: falco, given, version }: FalcoInPod,
   settings: EffectiveSettings,
-  image: string,
   falcoArgs: readonly string[],
 ): RulesPart {
+  const { image } = settings.rules;
+  // An image that nobody can pull would keep Falco from starting (FACTS 4.9): without one the rules stay as they are.
+  if (image === undefined) return noRulesPart([{ code: 'image_unknown' }]);
   const { spec } = template;
   const effective = forPod(settings, spec);
-  const seen = rulesMounts(spec, falco, falcoArgs);
-  const taken = inOurWay(template, falco);
-  if (taken !== undefined) return leftAlone([...seen.findings, { code: 'volume_name_taken', detail: taken }]);
+  const seen = rulesMounts(spec, falco, given);
+  const taken = inOurWay(spec, falco);
+  if (taken !== undefined)
+    return noRulesPart([...seen.findings, { code: 'volume_name_taken', detail: taken }]);
   const inputs = { effective, spec, falco, image };
   const inImage = seen.rulesInImage && !bringsRulesBeside(spec);
   const planned = inImage ? planCopying(inputs, seen) : nothingToCopy;
   const [copy, findings] =
     'code' in planned ? [nothingToCopy, [...seen.findings, planned]] : [planned, seen.findings];
-  if (!seen.anyRules && copy === nothingToCopy) return leftAlone(findings);
-  const tagging = { ...inputs, falcoArgs, mounts: [...copy.mounts, ...seen.mounts] };
+  if (!seen.anyRules && copy === nothingToCopy) return noRulesPart(findings);
+  const tagging = { ...inputs, falcoArgs, version, mounts: [...copy.mounts, ...seen.mounts] };
   const alongside = effective.rules.startup === 'alongside';
   const follows = alongside || (effective.rules.follow && seen.canChange);
   const unwatched: Finding[] =
-    follows && watchTurnedOff(readFalcoArguments(falcoArgs))
-      ? [{ code: 'rules_watch_off', detail: `container ${falco.name}` }]
-      : [];
+    follows && watchTurnedOff(given) ? [{ code: 'rules_watch_off', detail: `container ${falco.name}` }] : [];
   return {
     volumes: [volume, noToken.volume, ...copy.volumes],
     mounts: [{ name: volumeName, mountPath: volumePath, readOnly: true }],

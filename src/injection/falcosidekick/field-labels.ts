@@ -43,16 +43,25 @@ export function fieldLabels(environment: Environment, labels: EffectiveSettings[
   };
 }
 
-/** What may stand in `envFrom` unseen and stop falcosidekick together with our fields. */
+/** The configuration file of `-c FILE`: environment wins over it, and all else of it counts (FACTS 3.18). */
+function configFile({ args, command }: Environment['container']): string | undefined {
+  const words = [...(command ?? []), ...(args ?? [])];
+  const at = words.findIndex((word) => /^--?(c|config-file)(=|$)/.test(word));
+  const [option = '', glued] = (words[at] ?? '').split(/=(.*)/s, 2);
+  return option === '' ? undefined : `${option} ${glued ?? words[at + 1] ?? ''}`;
+}
+
+/** What may stand in places that are not read here and stop falcosidekick together with our fields. */
 function unreadSources(environment: Environment): Finding[] {
   const unread = ['PROMETHEUS_EXTRALABELS', 'CUSTOMFIELDS', 'TEMPLATEDFIELDS'].flatMap((name) => {
     const variable = readVariable(environment, name);
     return variable.kind === 'unread' ? [{ name, where: variable.where }] : [];
   });
   const [first] = unread;
-  if (first === undefined) return [];
   const names = unread.map(({ name }) => name).join(', ');
-  return [{ code: 'fields_in_env_from', detail: `${names} in ${first.where}` }];
+  const file = configFile(environment.container);
+  const places = [...(first === undefined ? [] : [`${names} in ${first.where}`]), ...(file ? [file] : [])];
+  return places.map((detail) => ({ code: 'fields_unread', detail }));
 }
 
 /** Faults of the user's own fields, with which falcosidekick does not run, whatever we do. */

@@ -1,6 +1,5 @@
 import type { V1EnvVar } from '@kubernetes/client-node';
-import { type ChangeRecord, type ChangeRecords, hashOfText, type Unnamed } from '../records.ts';
-import { keptOrGiven, readFields, withoutFields } from './fields.ts';
+import { type ChangeRecord, type ChangeRecords, hashOfText, type Status, type Unnamed } from '../status.ts';
 
 type Entries = readonly V1EnvVar[];
 
@@ -48,6 +47,11 @@ export function recordsBetween(before: Entries, after: Entries): ChangeRecords {
   return records;
 }
 
+/** Whether an environment holds what the records say that we wrote. */
+export function isWrittenBy(env: Entries, records: ChangeRecords): boolean {
+  return env.some((entry) => records[entry.name]?.is === hashOf(entry));
+}
+
 /**
  * An environment as it was before us:
  *
@@ -60,7 +64,7 @@ export function recordsBetween(before: Entries, after: Entries): ChangeRecords {
  * | none                       | `gone`            | comes back                                |
  * | there                      | `gone`            | stays: somebody has put it there          |
  */
-export function withoutOurVariables(env: Entries, records: ChangeRecords): V1EnvVar[] {
+export function withoutOurVariables(env: Entries, { records = {} }: Status): Entries {
   const after = [...env];
   for (const [name, { is, was }] of Object.entries(records)) {
     const at = after.findLastIndex((entry) => entry.name === name);
@@ -72,7 +76,8 @@ export function withoutOurVariables(env: Entries, records: ChangeRecords): V1Env
     if (lastOf(after, name) !== undefined) continue;
     for (const [at, entry] of Object.entries(gone)) after.splice(Number(at), 0, { name, ...entry });
   }
-  return after;
+  const same = after.length === env.length && after.every((entry, at) => entry === env[at]);
+  return same ? env : after;
 }
 
 /**
@@ -93,28 +98,4 @@ export function settledIn(present: Entries, wanted: Entries): Entries {
   });
   const same = settled.length === present.length && settled.every((entry, at) => entry === present[at]);
   return same ? present : settled;
-}
-
-const webhookOfOlder =
-  /^(WEBHOOK_(ADDRESS|METHOD|CHECKCERT|MINIMUMPRIORITY|MUTUALTLS|CUSTOMHEADERS)|MUTUALTLSCLIENT_(CERT|KEY|CACERT)FILE)$/;
-
-/**
- * The records that an injection did not yet keep, as far as what it `added` and the entries tell: its variables of the
- * webhook output, and its templates, which had the tutorial's form. What stood there before is not known.
- */
-export function recordsOfOlder(env: Entries, added: readonly string[]): ChangeRecords {
-  const records: Record<string, ChangeRecord> = {};
-  const forwards = added.includes('falcosidekick/WEBHOOK_ADDRESS');
-  for (const entry of env) {
-    if (forwards && webhookOfOlder.test(entry.name)) records[entry.name] = { is: hashOf(entry) };
-  }
-  const templated = lastOf(env, 'TEMPLATEDFIELDS');
-  if (added.includes('falcosidekick/TEMPLATEDFIELDS') && templated?.value) {
-    const ours = [...readFields(templated.value)].filter(
-      ([key, template]) => keptOrGiven(key, template) !== undefined,
-    );
-    const value = withoutFields(templated.value, new Set(ours.map(([key]) => key)));
-    records.TEMPLATEDFIELDS = { is: hashOf(templated), was: { value } };
-  }
-  return records;
 }
