@@ -1,92 +1,11 @@
 #!/usr/bin/env node
 import { setFlagsFromString } from 'node:v8';
-import { type CommandIo, couldNot, done, wrongUse } from './commands/command.ts';
-import { version } from './federation/names.ts';
+import { runProgram } from './commands/program.ts';
 
-type Command = (argv: readonly string[], io: CommandIo) => Promise<number>;
+const argv = process.argv.slice(2);
 
-/** Each command is loaded only when it is called: tag-rules runs on every node and must start fast. */
-const commands: Readonly<Record<string, { readonly what: string; readonly load: () => Promise<Command> }>> = {
-  serve: {
-    what: 'serve the admission webhook',
-    load: async () => (await import('./commands/serve.ts')).serve,
-  },
-  inject: {
-    what: 'inject Kubernetes YAML or JSON on the command line',
-    load: async () => (await import('./commands/inject.ts')).inject,
-  },
-  forward: {
-    what: "store a spoke's events and deliver them to the hub",
-    load: async () => (await import('./commands/forward.ts')).forward,
-  },
-  receive: {
-    what: "take spokes' events at the hub and pass them on to falcosidekick",
-    load: async () => (await import('./commands/receive.ts')).receive,
-  },
-  check: {
-    what: 'check whether this cluster is federated, and how to fix it',
-    load: async () => (await import('./commands/check.ts')).check,
-  },
-  'tag-rules': {
-    what: "tag Falco's rules (run by the injected containers)",
-    load: async () => {
-      // It is done before code that was optimized further would pay, and the optimizer takes 7 MB.
-      setFlagsFromString('--no-opt');
-      return (await import('./commands/tag-rules.ts')).tagRules;
-    },
-  },
-  certs: {
-    what: "the federation's own authority, and the certificates that it issues",
-    load: async () => (await import('./commands/certs.ts')).certs,
-  },
-};
-
-const help = `Usage: falco-federation COMMAND [FLAGS]
-
-${Object.entries(commands)
-  .map(([name, { what }]) => `  ${name.padEnd(10)} ${what}`)
-  .join('\n')}
-
-Each command has --help. falco-federation --version prints ${version}.
-`;
-
-/** Not as `engines` of package.json: npm would warn in every clone, where the scripts bring their own. */
-const oldestNode = 26;
-
-const major = (release: string): number => Number.parseInt(release, 10);
-
-async function main(argv: readonly string[]): Promise<number> {
-  const [name = '', ...rest] = argv;
-  if (name === '--help' || name === '-h' || name === 'help') {
-    process.stdout.write(help);
-    return done;
-  }
-  if (name === '--version') {
-    process.stdout.write(`${version}\n`);
-    return done;
-  }
-  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
-  if (command === undefined) {
-    const { unknown } = await import('./commands/unknown.ts');
-    const told = `falco-federation: ${unknown('subcommand', name, Object.keys(commands))}\nSee falco-federation --help.\n`;
-    process.stderr.write(name === '' ? help : told);
-    return wrongUse;
-  }
-  if (major(process.versions.node) < oldestNode) {
-    process.stderr.write(
-      `falco-federation requires Node ${oldestNode} or later; this is ${process.versions.node}\n`,
-    );
-    return couldNot;
-  }
-  try {
-    return await (await command.load())(rest, process);
-  } catch (error) {
-    process.stderr.write(
-      `falco-federation ${name}: ${error instanceof Error ? error.stack : String(error)}\n`,
-    );
-    return couldNot;
-  }
-}
+// It is done before code that was optimized further would pay, and the optimizer takes 7 MB.
+if (argv[0] === 'tag-rules') setFlagsFromString('--no-opt');
 
 // Who reads what is printed may have had enough, as `head` has.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -94,4 +13,4 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
-process.exitCode = await main(process.argv.slice(2));
+process.exitCode = await runProgram(argv, process);

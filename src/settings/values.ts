@@ -46,5 +46,5 @@ const registry = String.raw`(?:(?=[^/]*[.:])[A-Za-z0-9.-]+(?::[0-9]{1,5})?|local
 
 /** An image reference as container runtimes parse it: registry, name, one tag, digest. */
 export const imageReference = new RegExp(
-  String.raw`^(?:${registry})?${component}(?:/${component})*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?$`,
+  `^(?:${registry})?${component}(?:/${component})*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?$`,
 );

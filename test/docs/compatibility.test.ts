@@ -56,7 +56,7 @@ describe('docs/compatibility.md', () => {
     const [, oldest = ''] = /kubeVersion: ">=(\d+\.\d+)/.exec(textOf('manifests/chart/Chart.yaml')) ?? [];
     assert.ok(row('Kubernetes')[3]?.startsWith(`before ${oldest}:`));
     const [node] = row('Node, for the program outside the image').slice(1);
-    assert.match(textOf('src/main.ts'), new RegExp(`oldestNode = ${node};`));
+    assert.match(textOf('src/commands/program.ts'), new RegExp(`oldestNode = ${node};`));
   });
 
   const [, ofFalco = ''] = page.split('\n## Falco\n');

@@ -34,7 +34,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   'commands/forward': ['commands'],
   'commands/receive': ['commands'],
   'commands/serve': ['every room'],
-  '': ['commands', 'federation'],
+  '': ['commands'],
 };
 
 /** Who alone may import a package beyond its types. */

@@ -9,6 +9,7 @@ import { parseSettings } from '../../src/settings/load.ts';
 import { placeholders } from '../../src/settings/placeholders.ts';
 import { bytesOf, defaultImage, type Settings, withImage } from '../../src/settings/schema.ts';
 import { addressProblem, amountOf } from '../../src/settings/values.ts';
+import { rounds } from '../rounds.ts';
 
 const refusals = (text: string): readonly string[] => {
   const result = parseSettings(text);
@@ -198,7 +199,7 @@ test('property: settings that are taken can be used by every command', () => {
       taken++;
       use(read.settings);
     }),
-    { numRuns: process.env.LONG ? 100_000 : 1_000, ...(process.env.LONG ? {} : { seed: 26 }) },
+    rounds(1_000),
   );
   assert.ok(taken > 100, `only ${taken} were taken`);
 });
