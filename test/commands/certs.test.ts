@@ -22,8 +22,8 @@ import { describe, test } from 'node:test';
 import { parse } from 'yaml';
 import { makeAuthority, makeClient } from '../../src/certificates/issue.ts';
 import { certs } from '../../src/commands/certs.ts';
-import { hubClient, type PostOutcome } from '../../src/forwarding/hub-client.ts';
 import { type CredentialsResult, followCredentials } from '../../src/events/credentials.ts';
+import { hubClient, type PostOutcome } from '../../src/forwarding/hub-client.ts';
 
 async function run(...argv: string[]) {
   const [out, err]: [string[], string[]] = [[], []];

@@ -8,13 +8,13 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type HubAccess, type HubClient, hubClient } from '../../src/forwarding/hub-client.ts';
 import {
+  type Credentials,
   type CredentialsResult,
   followCredentials,
-  type Credentials,
   noCredentials,
 } from '../../src/events/credentials.ts';
+import { type HubAccess, type HubClient, hubClient } from '../../src/forwarding/hub-client.ts';
 import { type TlsHub, tlsHub } from './tls-hub.ts';
 
 const event = '{"rule": "R"}';
