@@ -11,7 +11,16 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   'rules/configuration': ['reasons', 'yaml'],
   'rules/tagging': ['reasons', 'yaml'],
   'rules/publishing': ['reasons', 'rules/configuration', 'rules/tagging'],
-  injection: ['reasons', 'settings', 'federation', 'injection/falco', 'injection/falcosidekick'],
+  injection: [
+    ...[
+      'reasons',
+      'settings',
+      'federation',
+      'rules/configuration',
+      'injection/falco',
+      'injection/falcosidekick',
+    ],
+  ],
   'injection/falco': ['reasons', 'settings', 'federation', 'injection', 'rules/configuration'],
   'injection/falcosidekick': ['reasons', 'settings', 'federation', 'injection'],
   admission: ['reasons', 'settings', 'federation', 'injection'],
