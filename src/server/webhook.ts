@@ -3,7 +3,6 @@ import type { SecureContextOptions } from 'node:tls';
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
 import { type AnswerDependencies, answerBody, type HttpAnswer, refuse } from './answer.ts';
 import type { Metrics } from './metrics.ts';
-import { plainReviewsFirst } from './plain-reviews.ts';
 
 export interface WebhookDependencies extends AnswerDependencies {
   /** Certificate and key, PEM. */
@@ -48,36 +47,37 @@ export function buildWebhook(dependencies: WebhookDependencies): FastifyInstance
     // While closing, live connections are still answered (FACTS 5).
     return503OnClosing: false,
     logger: false,
-    serverFactory: (others) =>
-      createServer(
-        { ...secureContext(tls), keepAliveTimeout, requestTimeout },
-        plainReviewsFirst({ bodyLimit, answer, isDraining, answered: metrics.answered }, others),
-      ),
+    serverFactory: (handler) =>
+      createServer({ ...secureContext(tls), keepAliveTimeout, requestTimeout }, handler),
   });
 
   server.removeAllContentTypeParsers();
-  server.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) =>
-    done(null, body),
+  // As bytes, here and in the answer: a text would be decoded piece by piece, and encoded twice.
+  server.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) =>
+    done(null, body.toString()),
   );
 
-  server.addHook('onSend', async (_request, reply) => {
-    if (isDraining()) reply.header('connection', 'close');
+  server.addHook('onResponse', (_request, reply, done) => {
+    metrics.answered(reply.elapsedTime / 1000);
+    done();
   });
-  server.addHook('onResponse', async (_request, reply) => metrics.answered(reply.elapsedTime / 1000));
 
-  const send = (reply: FastifyReply, { status, body }: HttpAnswer): FastifyReply =>
-    reply.code(status).type('application/json; charset=utf-8').send(body);
+  const send = (reply: FastifyReply, { status, body }: HttpAnswer): FastifyReply => {
+    if (isDraining()) reply.header('connection', 'close');
+    return reply
+      .code(status)
+      .header('content-type', 'application/json; charset=utf-8')
+      .send(Buffer.from(body));
+  };
 
   server.setErrorHandler<FastifyError>((error, _request, reply) =>
     send(reply, refuse(logger, error.statusCode ?? 500, explain(error))),
   );
 
-  server.setNotFoundHandler((request, reply) =>
-    reply.code(404).send({
-      reason: 'review_malformed',
-      message: `Not found: ${request.method} ${request.url}. Send AdmissionReviews to POST /mutate.`,
-    }),
-  );
+  server.setNotFoundHandler((request, reply) => {
+    const message = `Not found: ${request.method} ${request.url}. Send AdmissionReviews to POST /mutate.`;
+    return send(reply, { status: 404, body: JSON.stringify({ reason: 'review_malformed', message }) });
+  });
 
   server.post<{ Body: string }>('/mutate', (request, reply) => send(reply, answer(request.body)));
   return server;
