@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { messageOf } from '../reasons/message-of.ts';
 import { reasons } from '../reasons/reasons.ts';
+import type { AlertsQuestion } from '../rules/configuration/alerts.ts';
 import { readFalcoVersion } from '../rules/configuration/falco-version.ts';
 import { falcoFileSystem, signatureOf } from '../rules/configuration/file-system.ts';
 import { followStep, type Woken, wokenWords } from '../rules/publishing/follow-step.ts';
@@ -13,17 +14,18 @@ import { type TagAndPublish, tagAndPublish } from '../rules/publishing/tag-and-p
 import { linesForPeople, logLine, terminationMessage } from '../rules/publishing/tell-report.ts';
 import { type CommandIo, couldNot, done, wrongUse } from './command.ts';
 
-const help = `Usage: falco-federation tag-rules --tag TAG --output FOLDER [options] [-- FALCO ARGUMENTS…]
+const help = `Usage: falco-federation tag-rules [--tag TAG…] --output FOLDER [options] [-- FALCO ARGUMENTS…]
 
 Works out which rules files Falco would load, writes tagged copies of them and a drop-in configuration that lists
 the copies in the same order. Falco reads it with -o config_files[]={"path": "FOLDER", "strategy": "override"}.
 
-  --tag TAG                  a tag for every rule; may be given more than once
+  --tag TAG                  a tag for every rule; may be given more than once, or not at all with --alerts-to
   --output FOLDER            where copies and drop-in go, for example /etc/falco-federation
   --config FILE              Falco's configuration where its arguments have no -c (/etc/falco/falco.yaml)
   --falco-version VERSION    Falco's version, for example 0.44.1; unknown: taken as new
   --falco-env NAME=VALUE     an environment variable of Falco's container; may be given more than once
-  --post-to URL              where Falco is to post its alerts, if its configuration has http_output off
+  --alerts-to FILE           have Falco write its alerts to this file too (file_output), tags or not
+  --json-output set|leave    leave: never set Falco's json_output, which --alerts-to needs to be on (set)
   --follow                   stay, and tag again whenever what Falco reads changes (in the image only)
   --on-failure ignore|fail   ignore: Falco then starts with its own rules (the default); fail: exit with 1
   --termination-message FILE where the summary goes as JSON (/dev/termination-log)
@@ -45,7 +47,7 @@ interface Settings {
   readonly falcoEnv: ReadonlyMap<string, string>;
   readonly onFailure: 'ignore' | 'fail';
   readonly follow: boolean;
-  readonly postTo: string | undefined;
+  readonly alerts: AlertsQuestion | undefined;
   readonly terminationMessage: string;
   readonly falcoArguments: readonly string[];
 }
@@ -90,7 +92,7 @@ function asRun(settings: Settings, io: CommandIo): TagAndPublish {
     output: settings.output,
     tags: settings.tags,
     following: settings.follow,
-    postTo: settings.postTo,
+    alerts: settings.alerts,
   };
 }
 
@@ -135,7 +137,8 @@ const flags = {
   'falco-version': { type: 'string' },
   'falco-env': { type: 'string', multiple: true },
   follow: { type: 'boolean' },
-  'post-to': { type: 'string' },
+  'alerts-to': { type: 'string' },
+  'json-output': { type: 'string' },
   'on-failure': { type: 'string' },
   'termination-message': { type: 'string' },
   help: { type: 'boolean' },
@@ -163,7 +166,7 @@ function readSettings(argv: readonly string[]): Read {
       ...{ onFailure: values['on-failure'] === 'fail' ? 'fail' : 'ignore', follow: values.follow === true },
       falcoArguments: end === -1 ? [] : argv.slice(end + 1),
       terminationMessage: values['termination-message'] ?? '/dev/termination-log',
-      postTo: values['post-to'],
+      alerts: readAlerts(values),
     };
   } catch (error) {
     // parseArgs throws for unknown flags and missing values, and names the flag.
@@ -176,12 +179,12 @@ interface Values {
   readonly output?: string;
   readonly config?: string;
   readonly 'on-failure'?: string;
-  readonly 'post-to'?: string;
+  readonly 'alerts-to'?: string;
+  readonly 'json-output'?: string;
 }
 
 function wrongIn(values: Values): string | undefined {
   const { tag = [], output, config } = values;
-  if (tag.length === 0) return '--tag is missing';
   const bad = tag.find((one) => one === '' || /\p{Cc}|\p{Cs}/u.test(one));
   if (bad !== undefined)
     return `--tag ${JSON.stringify(bad)}: a tag must not be empty or hold control characters`;
@@ -191,13 +194,21 @@ function wrongIn(values: Values): string | undefined {
   if (/\.ya?ml/.test(output))
     return `--output ${output}: Falco loads no rules from a folder named .yaml or .yml`;
   if (config !== undefined && !config.startsWith('/')) return `--config ${config}: must be a whole path`;
-  const postTo = values['post-to'];
-  if (postTo !== undefined && !/^https?:\/\/[^\s$]+$/.test(postTo))
-    return `--post-to ${postTo}: must be an http:// or https:// address`;
   const onFailure = values['on-failure'] ?? 'ignore';
-  return ['ignore', 'fail'].includes(onFailure)
+  if (!['ignore', 'fail'].includes(onFailure)) return `--on-failure ${onFailure}: must be ignore or fail`;
+  return wrongInAlerts(values);
+}
+
+function readAlerts({ 'alerts-to': file, 'json-output': json }: Values): AlertsQuestion | undefined {
+  return file === undefined ? undefined : { file, jsonOutput: json === 'leave' ? 'leave' : 'set' };
+}
+
+function wrongInAlerts({ tag, 'alerts-to': file, 'json-output': json = 'set' }: Values): string | undefined {
+  if (!['set', 'leave'].includes(json)) return `--json-output ${json}: must be set or leave`;
+  if (file === undefined) return tag === undefined ? '--tag is missing' : undefined;
+  return file.startsWith('/') && !/[$\p{Cc}\p{Cs}]/u.test(file)
     ? undefined
-    : `--on-failure ${onFailure}: must be ignore or fail`;
+    : `--alerts-to ${file}: must be a whole path without "$", which Falco would expand`;
 }
 
 /** The variables, or what is wrong with one. */

@@ -258,19 +258,41 @@ const table = {
     severity: 'done',
     sentence: 'All rules were tagged and published.',
   },
-  alerts_posted_to_forwarder: {
+  alerts_collected: {
     severity: 'note',
-    sentence: 'Falco posts its alerts to nobody by itself, so it posts them to the forwarder, as JSON.',
+    sentence: 'Falco writes its alerts, as JSON, to a file from which they go to the forwarder.',
   },
-  alerts_posted_by_user: {
-    severity: 'skipped',
-    sentence: 'Falco posts its alerts to an address of its own configuration; that is left as it is.',
-  },
-  alerts_not_posted: {
-    severity: 'warning',
+  alerts_file_output_taken: {
+    severity: 'error',
     sentence:
-      "Falco's arguments set http_output or json_output, so it is not made to post its alerts to the forwarder.",
-    remedy: 'Remove these options, or let them post to falcosidekick or to the forwarder.',
+      "Falco's own file_output is enabled and was kept; Falco has only one, so its alerts do not reach the forwarder.",
+    remedy:
+      "Disable file_output in Falco's configuration; what reads that file can read Falco's stdout instead.",
+  },
+  alerts_text_output: {
+    severity: 'error',
+    sentence:
+      'An output of Falco sends alerts as text, which json_output would change, so json_output was left off and alerts do not reach the forwarder.',
+    remedy: "Set json_output: true in Falco's configuration, or disable that output.",
+  },
+  alerts_not_json: {
+    severity: 'error',
+    sentence:
+      "Falco's json_output is off and must not be changed (--json-output leave), so its alerts do not reach the forwarder.",
+    remedy: "Set json_output: true in Falco's configuration, or allow it to be set.",
+  },
+  alerts_option_conflict: {
+    severity: 'error',
+    sentence:
+      'An argument or a later configuration file of Falco overrides file_output or json_output, so its alerts do not reach the forwarder.',
+    remedy:
+      "Remove -o file_output… and -o json_output… from Falco's arguments, or set json_output=true there.",
+  },
+  alerts_configuration_unknown: {
+    severity: 'error',
+    sentence:
+      "It is not known which outputs Falco's configuration enables, so none was added and its alerts do not reach the forwarder.",
+    remedy: 'Look up the reason named here, and correct the configuration as it says.',
   },
   rules_tagged_in_part: {
     severity: 'warning',
@@ -352,6 +374,10 @@ const table = {
     sentence:
       'A path in rules_files contains "$", which cannot be escaped in Falco\'s configuration, so nothing was tagged.',
     remedy: 'Use a path without "$".',
+  },
+  rules_no_tags: {
+    severity: 'skipped',
+    sentence: 'There are no tags to add, so rules stay as they are.',
   },
   rules_none_listed: {
     severity: 'skipped',

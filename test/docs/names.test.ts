@@ -44,7 +44,7 @@ const foreignWords = new Set([
     'rules_files',
     'rules_file',
     'json_output',
-    'http_output',
+    'file_output',
     'program_output',
   ],
   ...['output_fields', 'watch_config_files', 'extra_fields', 'rule_files', 'scrape_config_files'],

@@ -29,7 +29,7 @@ const listed = [['rules_files', ['/etc/falco/a.yaml']]];
 
 const lenient: Readonly<Record<string, string | Buffer>> = {
   'a quoted text that goes on at the first column':
-    'program_output:\n  program: "jq \'{text: .output}\' |\ncurl -d @- https://chat.example"\nrules_files: [/etc/falco/a.yaml]\n',
+    'x:\n  program: "jq \'{text: .output}\' |\ncurl -d @- https://chat.example"\nrules_files: [/etc/falco/a.yaml]\n',
   'quotes over lines within a list': 'plugins: ["a\n\n  b",#c\n\'d\n\']\nrules_files:\n- /etc/falco/a.yaml\n',
   'a block scalar with what looks like keys':
     'x: |\n  rules_files: [/no]\n\nrules_files: [/etc/falco/a.yaml]\n',
@@ -82,7 +82,7 @@ const broken: Readonly<Record<string, readonly [text: string | Buffer, why: RegE
       Buffer.from([0xe8]),
       Buffer.from('gles.yaml]\n'),
     ]),
-    /^line 2: a text that is not UTF-8$/,
+    /^line 2: a path that is not UTF-8$/,
   ],
   'what Falco refuses': ['x: y\nrules_files: [a\nz: w\n', /^line 3: /],
   'aliases that multiply each other': [
@@ -98,6 +98,18 @@ for (const [name, [text, why]] of Object.entries(broken)) {
     assert.match(content.is === 'broken' ? content.why : '', why);
   });
 }
+
+test('a program whose name is not UTF-8 hides no path', () => {
+  const text = Buffer.from(
+    'program_output: {enabled: true, program: na\u00efve}\nrules_files: [/a]\n',
+    'latin1',
+  );
+  const content = read(text);
+  assert.deepEqual(content.is === 'pairs' && content.pairs.map(([key]) => key), [
+    'program_output',
+    'rules_files',
+  ]);
+});
 
 test('nothing and null have no keys', () => {
   for (const text of ['', '# only a comment\n', '~\n', '---\n']) assert.deepEqual(pairs(text), []);

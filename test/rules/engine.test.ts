@@ -19,6 +19,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, test } from 'node:test';
 import { effectiveRulesFiles } from '../../src/rules/configuration/effective-rules-files.ts';
+import { FalcoConfiguration } from '../../src/rules/configuration/falco-configuration.ts';
 import { readFalcoVersion } from '../../src/rules/configuration/falco-version.ts';
 import { falcoFileSystem } from '../../src/rules/configuration/file-system.ts';
 import { rulesFilesOf } from '../../src/rules/configuration/rules-entry.ts';
@@ -104,7 +105,7 @@ function question(one: Case, falcoArguments: readonly string[]) {
 /** Our list as Falco logs it, or the code of the reason for leaving it alone. */
 function ourFiles(one: Case): readonly string[] | string {
   const asked = question(one, one.args);
-  const list = effectiveRulesFiles(asked);
+  const list = effectiveRulesFiles(new FalcoConfiguration(asked));
   if (list.is === 'left_alone') return list.finding.code;
   const run = { root: one.root, args: one.args, env: one.env, old: one.version < '0.41' };
   assert.equal(list.watched, watches(run), 'whether Falco looks for changes');

@@ -137,10 +137,12 @@ function mergeKey(config: Config, key: string, value: Value, strategy: Value): v
 }
 
 function applyOption(config: Config, option: string): void {
-  const [, key = '', step, value = ''] = /^([^.[=]+)(\[[^\]]*\])?=(.*)$/s.exec(option) ?? [];
+  const [, key = '', name, step, value = ''] =
+    /^([^.[=]+)(?:\.(\w+))?(\[[^\]]*\])?=(.*)$/s.exec(option) ?? [];
   const parsed: Value = /^\{.*\}$/s.test(value) ? JSON.parse(value) : value;
   const old = config.get(key);
-  if (step === undefined) config.set(key, parsed);
+  if (name !== undefined) config.set(key, { ...(isObject(old) ? old : {}), [name]: parsed });
+  else if (step === undefined) config.set(key, parsed);
   else if (step === '[]') config.set(key, [...appendable(old), parsed]);
   else config.set(key, withItem(old, Number(step.slice(1, -1)), parsed));
 }
@@ -210,6 +212,13 @@ function readRoot(run: FalcoRun, path: string): Node | undefined {
 export function watches(run: FalcoRun): boolean {
   const value = configOf(run).get('watch_config_files');
   return typeof value !== 'string' || !/^(?:[nN]|[nN]o|NO|[oO]ff|OFF|[fF]alse|FALSE)$/.test(value);
+}
+
+/** What Falco then has of keys about its outputs. */
+export function outputsOf(run: FalcoRun): Readonly<Record<string, Value>> {
+  const config = configOf(run);
+  const keys = ['json_output', 'file_output', 'http_output', 'program_output', 'syslog_output'];
+  return Object.fromEntries(keys.map((key) => [key, config.get(key)]));
 }
 
 function kind(run: FalcoRun, path: string): 'file' | 'folder' | undefined {

@@ -55,8 +55,11 @@ export function literalScalar(text: string): ConfigScalar {
 /** Only these keys of a config file matter here; the rest is not even converted. */
 export const keysThatMatter: ReadonlySet<string> = new Set([
   ...['config_files', 'rules_files', 'rules_file', 'watch_config_files'],
-  ...['http_output', 'json_output'],
+  ...['json_output', 'file_output', 'program_output', 'syslog_output', 'http_output', 'grpc_output'],
 ]);
+
+/** Of these, texts are paths: one that is not UTF-8 would come out as another one. */
+const pathKeys: ReadonlySet<string> = new Set(['config_files', 'rules_files', 'rules_file']);
 
 export type ConfigContent =
   | { readonly is: 'pairs'; readonly pairs: readonly (readonly [string, ConfigNode])[] }
@@ -79,7 +82,8 @@ export function readConfigContent(bytes: Uint8Array, lookup: Lookup): ConfigCont
     if (root.is !== 'map') return { is: 'text' };
     const pairs = root.pairs.flatMap(({ key, value }) => {
       const name = keyName(key) ?? '';
-      return keysThatMatter.has(name) ? [[name, convert(value, lookup)] as const] : [];
+      if (!keysThatMatter.has(name)) return [];
+      return [[name, new Conversion(lookup, pathKeys.has(name)).convert(value, 0)] as const];
     });
     return { is: 'pairs', pairs };
   } catch (error) {
@@ -100,19 +104,17 @@ const deepest = 16;
 /** More than any list of files has, and little enough where aliases multiply each other. */
 const mostConverted = 100_000;
 
-function convert(node: Node, lookup: Lookup): ConfigNode {
-  return new Conversion(lookup).convert(node, 0);
-}
-
 class Conversion {
   private readonly lookup: Lookup;
+  private readonly isPaths: boolean;
   private converted = 0;
 
-  constructor(lookup: Lookup) {
+  constructor(lookup: Lookup, isPaths: boolean) {
     this.lookup = lookup;
+    this.isPaths = isPaths;
   }
 
-  /** @throws NotYaml for a text that is not UTF-8, as a path would come out as another one; TooLarge */
+  /** @throws NotYaml for a path that is not UTF-8; TooLarge */
   convert(node: Node, depth: number): ConfigNode {
     this.converted++;
     if (this.converted > mostConverted) throw new TooLarge();
@@ -120,7 +122,8 @@ class Conversion {
     if (resolved.is === 'null' || depth > deepest) return { kind: 'null' };
     if (resolved.is === 'scalar') {
       const raw = unicodeText(resolved.text);
-      if (raw === undefined) throw new NotYaml('a text that is not UTF-8', resolved.line);
+      if (raw === undefined && this.isPaths) throw new NotYaml('a path that is not UTF-8', resolved.line);
+      if (raw === undefined) return { kind: 'scalar', text: resolved.text, written: undefined, unknown: [] };
       return { kind: 'scalar', written: raw, ...expandVariables(raw, this.lookup) };
     }
     if (resolved.is === 'list') {
@@ -182,7 +185,7 @@ function readOptionValue(value: string, objects: boolean): ConfigNode | undefine
   if (!objects || !value.startsWith('{') || !value.endsWith('}')) return literalScalar(value);
   try {
     const root = new Reader(byteText(value)).nextDocument()?.root;
-    return root === undefined ? undefined : literally(convert(root, () => undefined));
+    return root === undefined ? undefined : literally(new Conversion(() => undefined, true).convert(root, 0));
   } catch (error) {
     if (error instanceof NotYaml || error instanceof TooLarge) return undefined;
     throw error;

@@ -1,4 +1,5 @@
 /** The config file that makes Falco read the tagged copies. */
+import type { AlertsKeys } from '../configuration/alerts.ts';
 import type { EffectiveRulesFiles } from '../configuration/effective-rules-files.ts';
 import { escapeVariables } from '../configuration/variables.ts';
 
@@ -14,20 +15,23 @@ export function writtenPath(path: string): string {
  * The whole file.
  *
  * @param written the list's items as they have to stand there, quotes apart; none: Falco's own list stays
- * @param postTo where Falco is to post its alerts; JSON, as all that take them want (FACTS 1.14)
+ * @param alerts the file that Falco is to write its alerts to; undefined: its outputs stay as they are
  */
 export function dropInText(
   key: EffectiveRulesFiles['key'],
   written: readonly string[],
-  postTo: string | undefined,
+  alerts: AlertsKeys | undefined,
 ): Buffer {
   const items = written.map((item) => `  - ${JSON.stringify(item)}\n`).join('');
   const list = items === '' ? '' : `${key}:\n${items}`;
-  const output =
-    postTo === undefined
-      ? ''
-      : `json_output: true\nhttp_output:\n  enabled: true\n  url: ${JSON.stringify(writtenPath(postTo))}\n`;
+  const output = alerts === undefined ? '' : textOf(alerts);
   return Buffer.from(`# Written by falco-federation tag-rules: do not edit.\n${list}${output}`);
+}
+
+/** The file is opened for each alert, so that whoever takes it away by rename has it for good (FACTS 1.21). */
+function textOf({ file, setsJson }: AlertsKeys): string {
+  const json = setsJson ? 'json_output: true\n' : '';
+  return `${json}file_output:\n  enabled: true\n  keep_alive: false\n  filename: ${JSON.stringify(writtenPath(file))}\n`;
 }
 
 /** The names of the folders in `rulesFolder` that a drop-in of ours lists. */

@@ -5,9 +5,9 @@
  */
 import type { FileSystem } from '../configuration/file-system.ts';
 import { publishedFolders, wouldTakeAway } from './doubt.ts';
-import { type Planned, planPublication, type RulesReport } from './publication-plan.ts';
+import { type Planned, planPublication, type RulesReport, reportingErrors } from './publication-plan.ts';
 import type { Draft } from './publish.ts';
-import { keptAsBefore, publishPlanned, reportingErrors, type TagAndPublish } from './tag-and-publish.ts';
+import { keptAsBefore, publishPlanned, type TagAndPublish } from './tag-and-publish.ts';
 
 /** Why a step is done: at the start, after a change, or because nothing has changed for the time that was asked for. */
 export const wokenWords = ['start', 'changed', 'still'] as const;
@@ -82,8 +82,7 @@ function isUnwatched({ outcome, findings }: RulesReport): boolean {
 function isToBeKept({ plan, report }: Planned, { disk, output }: TagAndPublish): boolean {
   const startsWithout = plan.last.length > 0 || report.kept.some(({ code }) => code === 'rules_entry_empty');
   if (startsWithout || (plan.dropIn?.items ?? []).length > 0) return false;
-  // A drop-in without a list takes nothing from who has none.
-  return plan.dropIn === undefined || publishedFolders(disk, output).length > 0;
+  return publishedFolders(disk, output).length > 0;
 }
 
 /** A file system that notes what is asked of it, each path's signature first: a later change cannot be missed. */

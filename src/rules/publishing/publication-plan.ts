@@ -1,12 +1,14 @@
 /** What is to be published, as a value: folders of tagged copies, the drop-in that lists them, and what to tell. */
 import { posix } from 'node:path';
+import { messageOf } from '../../reasons/message-of.ts';
 import type { Finding } from '../../reasons/reasons.ts';
+import { type AlertsKeys, type AlertsQuestion, planAlerts } from '../configuration/alerts.ts';
 import {
-  type EffectiveQuestion,
   type EffectiveRulesFiles,
   effectiveRulesFiles,
   type RulesFilesEntry,
 } from '../configuration/effective-rules-files.ts';
+import { type ConfigurationQuestion, FalcoConfiguration } from '../configuration/falco-configuration.ts';
 import { type EntryContent, type RulesFile, rulesFilesOf } from '../configuration/rules-entry.ts';
 import { outcomeOf } from './outcome.ts';
 import { type Copies, CopyMaker, type TaggedCopy } from './tagged-copies.ts';
@@ -32,8 +34,8 @@ export interface PlannedDropIn {
   readonly key: EffectiveRulesFiles['key'];
   /** Empty where Falco's own list stays. */
   readonly items: readonly PlannedItem[];
-  /** Where Falco is to post its alerts; undefined: where it does by itself. */
-  readonly postTo: string | undefined;
+  /** The file that Falco is to write its alerts to; undefined: its outputs stay as they are. */
+  readonly alerts: AlertsKeys | undefined;
 }
 
 export interface PublicationPlan {
@@ -69,12 +71,13 @@ export interface Planned {
   readonly report: RulesReport;
 }
 
-export interface PlanQuestion extends EffectiveQuestion {
+export interface PlanQuestion extends ConfigurationQuestion {
+  /** None: rules are not tagged. */
   readonly tags: readonly string[];
   /** Falco runs, or may: what is published must be noticed by it. */
   readonly following?: boolean;
-  /** Where Falco is to post its alerts, if it posts nowhere by itself. */
-  readonly postTo?: string | undefined;
+  /** Falco's alerts are to be collected, whatever becomes of the rules. */
+  readonly alerts?: AlertsQuestion | undefined;
 }
 
 /** Nothing published: Falco runs its own rules. */
@@ -89,9 +92,38 @@ export function emptyReport(outcome: Finding): RulesReport {
 
 /** Looks at everything that Falco would load and plans what stands in for it. Reads, writes nothing. */
 export function planPublication(question: PlanQuestion): Planned {
-  const effective = effectiveRulesFiles(question);
-  if (effective.is === 'left_alone') return { plan: nothing, report: emptyReport(effective.finding) };
-  return new Planning(question, effective).planned();
+  const configuration = new FalcoConfiguration(question);
+  const rules = planRules(question, configuration);
+  const alerts = question.alerts && planAlerts(configuration, question.alerts);
+  if (alerts === undefined) return rules;
+  const { plan, report } = rules;
+  const { key, items } = plan.dropIn ?? { key: 'rules_files', items: [] };
+  return {
+    plan: alerts.keys === undefined ? plan : { ...plan, dropIn: { key, items, alerts: alerts.keys } },
+    // What is said about them has no part in what the rules came to.
+    report: { ...report, findings: [...report.findings, alerts.finding] },
+  };
+}
+
+/** What goes wrong with the rules is no reason to lose the alerts. */
+function planRules(question: PlanQuestion, configuration: FalcoConfiguration): Planned {
+  if (question.tags.length === 0) return { plan: nothing, report: emptyReport({ code: 'rules_no_tags' }) };
+  const planned = reportingErrors(() => {
+    const effective = effectiveRulesFiles(configuration);
+    return effective.is === 'left_alone'
+      ? emptyReport(effective.finding)
+      : new Planning(question, effective).planned();
+  });
+  return 'plan' in planned ? planned : { plan: nothing, report: planned };
+}
+
+/** What `attempt` returns, or a report of what it has thrown. */
+export function reportingErrors<Result>(attempt: () => Result): Result | RulesReport {
+  try {
+    return attempt();
+  } catch (error) {
+    return emptyReport({ code: 'rules_tagging_failed', detail: messageOf(error) });
+  }
 }
 
 class Planning {
@@ -115,25 +147,9 @@ class Planning {
     const folders = items.filter((item) => item.is === 'folder').length;
     const last = this.lastFiles();
     const report = this.report(folders, last.length);
-    const { postTo, findings } = this.posting();
     const { key } = this.effective;
-    const dropIn =
-      folders === 0 && postTo === undefined ? undefined : { key, items: folders === 0 ? [] : items, postTo };
-    return { plan: { dropIn, last }, report: { ...report, findings: [...report.findings, ...findings] } };
-  }
-
-  /** What is said about it has no part in what the rules came to. */
-  private posting(): { readonly postTo: string | undefined; readonly findings: readonly Finding[] } {
-    const { postTo } = this.question;
-    if (postTo === undefined) return { postTo, findings: [] };
-    switch (this.effective.posting) {
-      case 'nowhere':
-        return { postTo, findings: [{ code: 'alerts_posted_to_forwarder', detail: postTo }] };
-      case 'somewhere':
-        return { postTo: undefined, findings: [{ code: 'alerts_posted_by_user' }] };
-      case 'by_arguments':
-        return { postTo: undefined, findings: [{ code: 'alerts_not_posted' }] };
-    }
+    const dropIn = folders === 0 ? undefined : { key, items, alerts: undefined };
+    return { plan: { dropIn, last }, report };
   }
 
   private itemFor(entry: RulesFilesEntry, index: number): PlannedItem {

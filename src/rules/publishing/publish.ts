@@ -166,7 +166,7 @@ class Publishing {
       const written = plan.dropIn.items.map((item) =>
         item.is === 'kept' ? item.written : writtenPath(`${this.rules}/${listed.get(item) ?? item.name}`),
       );
-      this.publishDropIn(dropIn, dropInText(plan.dropIn.key, written, plan.dropIn.postTo), isNew);
+      this.publishDropIn(dropIn, dropInText(plan.dropIn.key, written, plan.dropIn.alerts), isNew);
     }
   }
 

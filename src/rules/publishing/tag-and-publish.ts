@@ -1,5 +1,4 @@
 /** One whole run: look, plan, publish, tell. What `tag-rules` does once. */
-import { messageOf } from '../../reasons/message-of.ts';
 import type { FileSystem } from '../configuration/file-system.ts';
 import { inFolder } from '../configuration/paths.ts';
 import { dropInName } from './drop-in.ts';
@@ -9,6 +8,7 @@ import {
   type PlanQuestion,
   planPublication,
   type RulesReport,
+  reportingErrors,
 } from './publication-plan.ts';
 import { type Draft, type Publishes, type PublishingDisk, publish } from './publish.ts';
 
@@ -46,13 +46,4 @@ export function keptAsBefore({ disk, output }: TagAndPublish, report: RulesRepor
   const dropIn = inFolder(output, dropInName);
   if (disk.kind(dropIn) === undefined) return report;
   return { ...report, findings: [...report.findings, { code: 'rules_previous_kept', detail: dropIn }] };
-}
-
-/** What `attempt` returns, or a report of what it has thrown. */
-export function reportingErrors<Result>(attempt: () => Result): Result | RulesReport {
-  try {
-    return attempt();
-  } catch (error) {
-    return emptyReport({ code: 'rules_tagging_failed', detail: messageOf(error) });
-  }
 }
