@@ -2,8 +2,9 @@ import type { Check } from './check.ts';
 import { counted, error, type Line, ok, warning } from './line.ts';
 import { forwarderName, hubSecretName, installCommand } from './names.ts';
 import { condition, isReady, type Metrics, type Replica } from './replica.ts';
+import { rolloutLines, stuckBy } from './rollout.ts';
 import type { View } from './view.ts';
-import { cannotAsk, isMute, whyNotReady } from './webhook-replicas.ts';
+import { cannotAsk, endpointLine, isMute, whyNotReady } from './webhook-replicas.ts';
 
 const day = 86_400_000;
 
@@ -35,7 +36,9 @@ async function readyOnes(view: View, namespace: string): Promise<readonly Line[]
   const why = pods.length === 0 ? 'it has no pods' : whyNotReady(pods, await view.forwarderReplicas());
   const fix = `kubectl --namespace ${namespace} describe pod --selector app.kubernetes.io/name=${forwarderName}`;
   return [
-    ready === 0 ? error('forwarder_replicas', text, why, fix) : warning('forwarder_replicas', text, why, fix),
+    ready === 0 || pods.some((pod) => stuckBy(pod) !== undefined)
+      ? error('forwarder_replicas', text, why, fix)
+      : warning('forwarder_replicas', text, why, fix),
   ];
 }
 
@@ -134,6 +137,18 @@ function lookAt(replica: Replica, about: About): readonly Line[] {
   ];
 }
 
+/** Whether a rollout goes on, and whether Falco's pods reach anybody. */
+async function reachable(view: View, namespace: string): Promise<readonly Line[]> {
+  const statefulSet = await view.forwarder();
+  if (statefulSet === undefined) return [];
+  const resource = `statefulset/${forwarderName}`;
+  const why = "Falco's pods reach no replica by it, so no alert leaves them";
+  return [
+    ...rolloutLines('forwarder_rollout', resource, namespace, statefulSet, await view.forwarderPods()),
+    await endpointLine('forwarder_endpoints', view, { namespace, name: forwarderName }, why),
+  ];
+}
+
 /** What a spoke's events go through on their way. */
 export const forwarder: Check = {
   name: 'forwarder',
@@ -146,6 +161,7 @@ export const forwarder: Check = {
     const mute = replicas.filter(isMute);
     return [
       ...(await readyOnes(view, namespace)),
+      ...(await reachable(view, namespace)),
       ...replicas.flatMap((replica) => lookAt(replica, { cluster, namespace, now: view.now() })),
       ...(mute.length === 0 ? [] : [cannotAsk('forwarder_readiness', 'the forwarder', namespace, mute)]),
     ];

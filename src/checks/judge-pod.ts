@@ -10,12 +10,12 @@ import {
   effectiveSettings,
 } from '../federation/effective-settings.ts';
 import { version } from '../federation/names.ts';
-import { findFalco } from '../injection/falco/find-falco.ts';
 import { inject } from '../injection/inject.ts';
 import { type PodTemplate, readPodTemplate } from '../injection/pod-template.ts';
 import { readStatus } from '../injection/status.ts';
 import type { Finding, ReasonCode } from '../reasons/reasons.ts';
 import type { Settings } from '../settings/schema.ts';
+import { whyUnscheduled } from './rollout.ts';
 
 export interface JudgedPod {
   readonly pod: InspectedPod;
@@ -53,14 +53,17 @@ function asFailing(pod: InspectedPod, { container, why }: Trouble): Judged {
   };
 }
 
-/**
- * Falco's own container. Coverage leaves it out, as it may fail for reasons of its own; who looks for what is wrong wants
- * to see it.
- */
-function troubleOfFalco(pod: InspectedPod, { spec }: PodTemplate): Trouble | undefined {
-  const falco = findFalco(spec);
-  if (falco === undefined || !('container' in falco)) return undefined;
-  return firstTrouble(statusOf(pod), (name) => name === falco.container.name);
+function namesIn({ spec }: PodTemplate): readonly string[] {
+  return [...(spec.initContainers ?? []), ...spec.containers].map(({ name }) => name);
+}
+
+/** Containers that injection added, as the annotation says, and that somebody has taken out again. */
+function removedFrom(template: PodTemplate, identity: EffectiveSettings): string | undefined {
+  const there = new Set(namesIn(template));
+  const gone = namesIn(inject(template, identity).template).filter((name) => !there.has(name));
+  return gone.length === 0
+    ? undefined
+    : `${gone.join(', ')} missing: another webhook or a policy removed what was added`;
 }
 
 /** Why injection leaves a pod alone, with the particulars, which coverage does not keep. */
@@ -81,8 +84,10 @@ function judged(
   const as = { state, reason: undefined, why: '', container: undefined };
   if (state === 'failing' && seen.trouble !== undefined) return asFailing(pod, seen.trouble);
   if (state === 'skipped') return { ...as, reason: whyLeft(template, identity, seen) };
-  const own = troubleOfFalco(pod, template);
+  const own = firstTrouble(statusOf(pod), () => true);
   if (own !== undefined && own.runningSince === undefined) return asFailing(pod, own);
+  const told = whyUnscheduled(pod) ?? (state === 'federated' ? removedFrom(template, identity) : undefined);
+  if (told !== undefined) return { ...as, state: 'failing', why: told };
   if (state !== 'stale' || seen.seal === undefined) return as;
   return {
     ...as,

@@ -41,6 +41,7 @@ export const neededPermissions: readonly Needed[] = [
   read('apps', 'deployments', 'get', 'webhook', "the webhook's replicas"),
   read('apps', 'statefulsets', 'get', 'webhook', "the forwarder's replicas"),
   read('discovery.k8s.io', 'endpointslices', 'list', 'webhook', "the endpoints behind the webhook's Service"),
+  { ...read('', 'events', 'list', 'cluster', 'why pods were not created'), optional: true },
   {
     ...read('', 'secrets', 'get', 'cluster', 'certificates, and what falcosidekick takes from Secrets'),
     optional: true,

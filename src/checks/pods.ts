@@ -61,12 +61,8 @@ function lineOf(namespace: string, pods: readonly JudgedPod[]): Line {
     case 'failing': {
       const told = `${name}: ${why}`;
       const logs = `kubectl --namespace ${namespace} logs ${name} --container ${container} --previous`;
-      return error(
-        'pods',
-        text,
-        told,
-        /Image|Config/.test(why) ? `kubectl --namespace ${namespace} describe pod ${name}` : logs,
-      );
+      const describe = `kubectl --namespace ${namespace} describe pod ${name}`;
+      return error('pods', text, told, container === undefined || /Image|Config/.test(why) ? describe : logs);
     }
   }
 }

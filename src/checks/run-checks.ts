@@ -15,6 +15,7 @@ import { pullSecrets } from './pull-secrets.ts';
 import { servingCertificate } from './serving-certificate.ts';
 import { settings } from './settings.ts';
 import type { View } from './view.ts';
+import { wantedPods } from './wanted-pods.ts';
 import { webhookConfiguration } from './webhook-configuration.ts';
 import { replicasTell, versions, webhookReplicas } from './webhook-replicas.ts';
 
@@ -27,7 +28,10 @@ const groups: readonly CheckGroup[] = [
   },
   { name: 'settings', checks: [settings] },
   { name: 'admission', checks: [dryRun] },
-  { name: 'namespaces', checks: [optingIn, pods, falcosidekick, falcoConfiguration, pullSecrets] },
+  {
+    name: 'namespaces',
+    checks: [optingIn, wantedPods, pods, falcosidekick, falcoConfiguration, pullSecrets],
+  },
   { name: 'forwarder', checks: [forwarder] },
   { name: 'hub', checks: [hubOfSpoke, hubItself] },
 ];

@@ -47,13 +47,15 @@ const grave = new Set(['warning', 'error']);
 
 function lineOf(namespace: string, one: Told, count: number): Line {
   const { outcome, findings } = one.report;
-  const { severity } = reasons[outcome.code];
+  const severities = [outcome, ...findings].map(({ code }) => reasons[code].severity);
   const text = `namespace ${namespace}: ${one.workload}: ${outcome.code} in ${counted(count, 'pod')}`;
-  if (!grave.has(severity)) return ok('tag_rules', text);
+  if (!severities.some((severity) => grave.has(severity))) return ok('tag_rules', text);
   const particulars = findings.filter(({ code }) => grave.has(reasons[code].severity)).slice(0, 3);
   const why = [outcome, ...particulars].map(sentenceOf).join(' ');
   const fix = `kubectl --namespace ${namespace} logs ${one.pod} --container ${one.container}`;
-  return severity === 'error' ? error('tag_rules', text, why, fix) : warning('tag_rules', text, why, fix);
+  return severities.includes('error')
+    ? error('tag_rules', text, why, fix)
+    : warning('tag_rules', text, why, fix);
 }
 
 interface Told {

@@ -5,6 +5,7 @@ import type { Check } from './check.ts';
 import { counted, error, type Line, ok, some, warning } from './line.ts';
 import { installCommand, webhookName } from './names.ts';
 import { isReady, type Replica, whyNotRunning } from './replica.ts';
+import { rolloutLines, stuckBy } from './rollout.ts';
 import type { View } from './view.ts';
 
 /** Why pods are not ready: the kubelet's words, else their own. */
@@ -44,30 +45,46 @@ async function readyOnes(view: View): Promise<readonly Line[]> {
   }
   const why = `${pods.length === 0 ? 'there are no pods' : whyNotReady(pods, await view.webhookReplicas())}${ready === 0 ? '; pods that are created now are not federated' : ''}`;
   return [
-    ready === 0 ? error('webhook_replicas', text, why, fix) : warning('webhook_replicas', text, why, fix),
+    ready === 0 || pods.some((pod) => stuckBy(pod) !== undefined)
+      ? error('webhook_replicas', text, why, fix)
+      : warning('webhook_replicas', text, why, fix),
   ];
 }
 
-async function endpoints({ configurations, cluster }: View): Promise<readonly Line[]> {
-  const services = (await configurations())
+/** Whether a Service leads to anybody. */
+export async function endpointLine(
+  check: string,
+  { cluster }: View,
+  { namespace, name }: { readonly namespace: string; readonly name: string },
+  consequence: string,
+): Promise<Line> {
+  const ready = await cluster.readyEndpoints(namespace, name);
+  const text = `Service ${namespace}/${name} has ${counted(ready ?? 0, 'ready endpoint')}`;
+  if (ready !== undefined && ready > 0) return ok(check, text);
+  return error(check, text, consequence, `kubectl --namespace ${namespace} get service,endpointslices,pods`);
+}
+
+async function endpoints(view: View): Promise<readonly Line[]> {
+  const services = (await view.configurations())
     .flatMap(({ webhooks }) => webhooks ?? [])
     .flatMap(({ clientConfig }) => clientConfig.service ?? []);
   const [service] = services;
   if (service === undefined) return [];
-  const { namespace, name } = service;
-  const ready = await cluster.readyEndpoints(namespace, name);
-  const text = `Service ${namespace}/${name} has ${counted(ready ?? 0, 'ready endpoint')}`;
-  if (ready !== undefined && ready > 0) return [ok('webhook_endpoints', text)];
-  const why = 'the API server finds nobody behind it, so pods are not federated';
-  return [
-    error('webhook_endpoints', text, why, `kubectl --namespace ${namespace} get service,endpointslices,pods`),
-  ];
+  const why = 'the API server reaches no replica by it, so pods are not federated';
+  return [await endpointLine('webhook_endpoints', view, service, why)];
+}
+
+async function rollout(view: View): Promise<readonly Line[]> {
+  const deployment = await view.deployment();
+  if (deployment === undefined) return [];
+  const [namespace, pods] = await Promise.all([view.place(), view.webhookPods()]);
+  return rolloutLines('webhook_rollout', `deployment/${webhookName}`, namespace, deployment, pods);
 }
 
 export const webhookReplicas: Check = {
   name: 'webhook_replicas',
   title: "the webhook's replicas are ready",
-  look: async (view) => [...(await readyOnes(view)), ...(await endpoints(view))],
+  look: async (view) => [...(await readyOnes(view)), ...(await rollout(view)), ...(await endpoints(view))],
 };
 
 /** What is told where pods cannot be asked through the API server. */

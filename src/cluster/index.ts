@@ -5,7 +5,7 @@ export { connect, connectAsKubectl } from './connect.ts';
 export type { ClusterConnection } from './connection.ts';
 export { tellEvent } from './events.ts';
 // inspectCluster itself is imported where it is used: the webhook must not load it.
-export type { InspectedCluster, InspectedSecret, Permission, WorkloadKind } from './inspect.ts';
+export type { FailedCreate, InspectedCluster, InspectedSecret, Permission, WorkloadKind } from './inspect.ts';
 export type {
   ContainerStatus,
   InspectedNamespace,

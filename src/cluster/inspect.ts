@@ -8,6 +8,7 @@ import type { ClusterConnection } from './connection.ts';
 import {
   accessReview,
   configMapObject,
+  eventObject,
   type InspectedNamespace,
   type InspectedPod,
   type InspectedWebhooks,
@@ -60,6 +61,12 @@ export interface InspectedSecret {
   readonly annotations: Readonly<Record<string, string>>;
 }
 
+/** A pod that a controller could not create: whose it would be, and why, in the API server's words. */
+export interface FailedCreate {
+  readonly of: { readonly kind: string; readonly name: string };
+  readonly message: string;
+}
+
 export interface InspectedCluster {
   readonly server: string;
   /** As `v1.36.3`, and its numbers. */
@@ -77,6 +84,8 @@ export interface InspectedCluster {
     name: string,
   ) => Promise<InspectedWorkload | undefined>;
   readonly pods: (namespace: string, labelSelector?: string) => Promise<readonly InspectedPod[]>;
+  /** From Events, the latest last. */
+  readonly failedCreates: (namespace: string) => Promise<readonly FailedCreate[]>;
   readonly configMap: (
     namespace: string,
     name: string,
@@ -111,13 +120,19 @@ export function inspectCluster(connection: ClusterConnection): InspectedCluster 
     return found;
   }
 
-  async function all<T>(resource: Resource, item: z.ZodType<T>, labelSelector = ''): Promise<readonly T[]> {
+  async function all<T>(
+    resource: Resource,
+    item: z.ZodType<T>,
+    labelSelector = '',
+    fieldSelector = '',
+  ): Promise<readonly T[]> {
     const found: T[] = [];
     let next: string | undefined;
     do {
       const query = {
         limit: pageSize,
         ...(labelSelector === '' ? {} : { labelSelector }),
+        ...(fieldSelector === '' ? {} : { fieldSelector }),
         ...(next === undefined ? {} : { continue: next }),
       };
       const page = await one({ verb: 'list', resource, query }, listOf(item), 'list');
@@ -166,6 +181,13 @@ export function inspectCluster(connection: ClusterConnection): InspectedCluster 
         { schema: workloadObject, kind, absent: 404 },
       ),
     pods: (namespace, labelSelector) => all(core('pods', namespace), podObject, labelSelector),
+    failedCreates: async (namespace) => {
+      const events = await all(core('events', namespace), eventObject, '', 'reason=FailedCreate');
+      return events.map(({ involvedObject: { kind = '', name = '' }, message }) => ({
+        of: { kind, name },
+        message: message ?? '',
+      }));
+    },
     configMap: async (namespace, name) => {
       const found = await readObject(
         connection,

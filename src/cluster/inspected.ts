@@ -9,6 +9,14 @@ const metadata = z.looseObject({
   namespace: z.string().optional(),
   labels: texts.optional(),
   annotations: texts.optional(),
+  generation: z.number().optional(),
+});
+
+const condition = z.looseObject({
+  type: z.string(),
+  status: z.string(),
+  reason: z.string().nullish(),
+  message: z.string().nullish(),
 });
 
 export const namespaceObject = z.looseObject({ metadata });
@@ -48,7 +56,7 @@ export const podObject = z.looseObject({
   status: z
     .looseObject({
       phase: z.string().optional(),
-      conditions: z.array(z.looseObject({ type: z.string(), status: z.string() })).nullish(),
+      conditions: z.array(condition).nullish(),
       initContainerStatuses: z.array(containerStatus).nullish(),
       containerStatuses: z.array(containerStatus).nullish(),
     })
@@ -58,7 +66,17 @@ export const podObject = z.looseObject({
 export const workloadObject = z.looseObject({
   metadata,
   spec: z.looseObject({ replicas: z.number().nullish(), template }),
-  status: z.looseObject({ readyReplicas: z.number().nullish() }).nullish(),
+  status: z
+    .looseObject({
+      observedGeneration: z.number().nullish(),
+      replicas: z.number().nullish(),
+      readyReplicas: z.number().nullish(),
+      updatedReplicas: z.number().nullish(),
+      desiredNumberScheduled: z.number().nullish(),
+      currentNumberScheduled: z.number().nullish(),
+      conditions: z.array(condition).nullish(),
+    })
+    .nullish(),
 });
 
 /** Selectors and conditions are compared as a whole, so their insides are not described. */
@@ -94,6 +112,11 @@ export const inspectedWebhooks = z.looseObject({
       }),
     )
     .nullish(),
+});
+
+export const eventObject = z.looseObject({
+  involvedObject: z.looseObject({ kind: z.string().optional(), name: z.string().optional() }),
+  message: z.string().nullish(),
 });
 
 export const configMapObject = z.looseObject({ metadata, data: texts.optional() });

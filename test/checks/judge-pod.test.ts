@@ -46,7 +46,7 @@ describe('how a pod stands', () => {
     assert.equal(judged({ ...falco, spec: { containers: [{ name: 'web', image: 'web:1' }] } }), undefined);
   });
 
-  test('failing: a container of ours, in the words of the kubelet; others do not count', () => {
+  test('failing: a container of ours, in the words of the kubelet; those of others too', () => {
     const waiting = (name: string, reason: string) => ({
       ...injected(falco),
       status: {
@@ -60,7 +60,10 @@ describe('how a pod stands', () => {
       'falco-federation-tag-rules: ImagePullBackOff',
     ]);
     assert.deepEqual(judged(waiting('falco-federation-tag-rules', 'PodInitializing')), ['federated', '']);
-    assert.deepEqual(judged(waiting('git-sync', 'CrashLoopBackOff')), ['federated', '']);
+    assert.deepEqual(judged(waiting('git-sync', 'CrashLoopBackOff')), [
+      'failing',
+      'git-sync: CrashLoopBackOff',
+    ]);
   });
 
   test("failing too: Falco's own crash loop, with its last words; not one that has ended", () => {

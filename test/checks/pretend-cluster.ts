@@ -2,8 +2,8 @@
 
 import { viewOf } from '../../src/checks/view.ts';
 import type { InspectedPod } from '../../src/cluster/index.ts';
-import type { InspectedCluster } from '../../src/cluster/inspect.ts';
-import { inspectedWebhooks, podObject } from '../../src/cluster/inspected.ts';
+import type { FailedCreate, InspectedCluster, WorkloadKind } from '../../src/cluster/inspect.ts';
+import { inspectedWebhooks, podObject, workloadObject } from '../../src/cluster/inspected.ts';
 import { documentsOf } from '../manifests/files.ts';
 
 export interface Pretended {
@@ -16,11 +16,26 @@ export interface Pretended {
   /** By `pod port/path`. */
   readonly pages?: Readonly<Record<string, string>>;
   readonly dryRun?: InspectedCluster['dryRun'];
+  /** By kind. */
+  readonly workloads?: Readonly<Partial<Record<WorkloadKind, readonly object[]>>>;
+  readonly failedCreates?: readonly FailedCreate[];
+  /** By name of the Service. */
+  readonly endpoints?: Readonly<Record<string, number>>;
 }
 
 const configuration = () => inspectedWebhooks.parse(documentsOf('base/webhook-configuration.yaml')[0]);
 
-export function pretendCluster({ settings, pods = [], ours = [], pages = {}, dryRun }: Pretended) {
+export function pretendCluster({
+  settings,
+  pods = [],
+  ours = [],
+  pages = {},
+  dryRun,
+  workloads = {},
+  failedCreates = [],
+  endpoints = {},
+}: Pretended) {
+  const workloadsOf = (kind: WorkloadKind) => (workloads[kind] ?? []).map((one) => workloadObject.parse(one));
   const parsed = (all: readonly object[]): readonly InspectedPod[] => all.map((pod) => podObject.parse(pod));
   const cluster: InspectedCluster = {
     server: 'https://pretended',
@@ -31,8 +46,9 @@ export function pretendCluster({ settings, pods = [], ours = [], pages = {}, dry
     namespaces: async () => [
       { metadata: { name: 'falco', labels: { 'falco-federation.io/inject': 'enabled' } } },
     ],
-    workloads: async () => [],
-    workload: async () => undefined,
+    workloads: async (kind) => workloadsOf(kind),
+    workload: async (kind, _, name) => workloadsOf(kind).find(({ metadata }) => metadata.name === name),
+    failedCreates: async () => failedCreates,
     pods: async (namespace, selector = '') => {
       if (namespace === 'falco') return parsed(pods);
       const [, name] = selector.split('=');
@@ -40,7 +56,7 @@ export function pretendCluster({ settings, pods = [], ours = [], pages = {}, dry
     },
     configMap: async () => ({ 'federation.yaml': settings }),
     secret: async () => undefined,
-    readyEndpoints: async () => undefined,
+    readyEndpoints: async (_, service) => endpoints[service],
     getFromPod: async (_, pod, port, path) => {
       const text = pages[`${pod} ${port}/${path}`];
       if (text === undefined) throw new Error(`${pod} has no ${port}/${path}`);
