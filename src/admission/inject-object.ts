@@ -1,7 +1,7 @@
 import type { Operation } from 'fast-json-patch';
 import { type Annotations, effectiveSettings } from '../federation/effective-settings.ts';
 import { type InjectOptions, inject } from '../injection/inject.ts';
-import { readPodTemplate, templatePath } from '../injection/pod-template.ts';
+import { malformedPlace, readPodTemplate, templatePath } from '../injection/pod-template.ts';
 import type { Finding } from '../reasons/reasons.ts';
 import type { Settings } from '../settings/schema.ts';
 
@@ -30,8 +30,14 @@ export function injectObject(
   const path = templatePath(kind);
   if (path === undefined) return { reason: { code: 'kind_without_pod' }, findings: [], patch: [] };
   const template = readPodTemplate(object, path);
-  if (template === undefined)
-    return { reason: { code: 'pod_malformed', detail: kind }, findings: [], patch: [] };
+  if (template === undefined) {
+    const place = malformedPlace(object, path);
+    return {
+      reason: { code: 'pod_malformed', detail: place ? `${kind}: ${place}` : kind },
+      findings: [],
+      patch: [],
+    };
+  }
   const { effective, findings } = effectiveSettings(
     settings,
     namespaceAnnotations,

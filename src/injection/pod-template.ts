@@ -22,6 +22,10 @@ const templatePaths: Readonly<Record<string, readonly string[]>> = {
   ReplicaSet: ['spec', 'template'],
   Job: ['spec', 'template'],
   CronJob: ['spec', 'jobTemplate', 'spec', 'template'],
+  // Not at the webhook, whose configuration names the kinds above; in files.
+  ReplicationController: ['spec', 'template'],
+  PodTemplate: ['template'],
+  Rollout: ['spec', 'template'],
 };
 
 /** The path to the pod template in objects of a kind; `undefined` for kinds that have none. */
@@ -29,37 +33,78 @@ export function templatePath(kind: string): readonly string[] | undefined {
   return Object.hasOwn(templatePaths, kind) ? templatePaths[kind] : undefined;
 }
 
-function isOptional(value: unknown, check: (value: unknown) => boolean): boolean {
-  return value === undefined || value === null || check(value);
+/** Where a value is not as Kubernetes defines it: the rest of its path, `.env[0].name`; `undefined` if it is. */
+type Check = (value: unknown) => string | undefined;
+
+const absentOr =
+  (check: Check): Check =>
+  (value) =>
+    value === undefined || value === null ? undefined : check(value);
+
+const isText: Check = (value) => (typeof value === 'string' ? undefined : '');
+const optionalText = absentOr(isText);
+
+const listOf =
+  (check: Check): Check =>
+  (value) => {
+    if (!Array.isArray(value)) return '';
+    for (let at = 0; at < value.length; at++) {
+      const wrong = check(value[at]);
+      if (wrong !== undefined) return `[${at}]${wrong}`;
+    }
+    return undefined;
+  };
+
+/** A mapping that has these fields; others are whatever they are. */
+function mappingWith(fields: Readonly<Record<string, Check>>): Check {
+  const checks = Object.entries(fields);
+  return (value) => {
+    if (!isRecord(value)) return '';
+    for (const [key, check] of checks) {
+      const wrong = check(value[key]);
+      if (wrong !== undefined) return `.${key}${wrong}`;
+    }
+    return undefined;
+  };
 }
 
-const isText = (value: unknown): boolean => typeof value === 'string';
-const isTextList = (value: unknown): boolean => Array.isArray(value) && value.every(isText);
+const mapping = mappingWith({});
 
-function isNamedList(
-  value: unknown,
-  check: (item: Record<string, unknown>) => boolean = () => true,
-): boolean {
-  return Array.isArray(value) && value.every((item) => isRecord(item) && isText(item.name) && check(item));
-}
+const textMap: Check = (value) => {
+  if (!isRecord(value)) return '';
+  const key = Object.keys(value).find((one) => typeof value[one] !== 'string');
+  return key === undefined ? undefined : `[${JSON.stringify(key)}]`;
+};
 
-function isContainer(container: Record<string, unknown>): boolean {
-  return (
-    isOptional(container.image, isText) &&
-    isOptional(container.command, isTextList) &&
-    isOptional(container.args, isTextList) &&
-    isOptional(container.env, (env) => isNamedList(env, (entry) => isOptional(entry.value, isText))) &&
-    isOptional(container.envFrom, (list) => Array.isArray(list) && list.every(isRecord)) &&
-    isOptional(container.volumeMounts, (mounts) =>
-      isNamedList(mounts, (mount) => isText(mount.mountPath) && isOptional(mount.subPath, isText)),
-    ) &&
-    isOptional(container.securityContext, isRecord) &&
-    isOptional(container.resources, isRecord)
-  );
-}
+const named = listOf(mappingWith({ name: isText }));
 
-function isTextMap(value: unknown): boolean {
-  return isRecord(value) && Object.values(value).every(isText);
+const containers = listOf(
+  mappingWith({
+    name: isText,
+    image: optionalText,
+    command: absentOr(listOf(isText)),
+    args: absentOr(listOf(isText)),
+    env: absentOr(listOf(mappingWith({ name: isText, value: optionalText }))),
+    envFrom: absentOr(listOf(mapping)),
+    volumeMounts: absentOr(listOf(mappingWith({ name: isText, mountPath: isText, subPath: optionalText }))),
+    securityContext: absentOr(mapping),
+    resources: absentOr(mapping),
+  }),
+);
+
+const template = mappingWith({
+  metadata: absentOr(mappingWith({ labels: absentOr(textMap), annotations: absentOr(textMap) })),
+  spec: mappingWith({
+    containers,
+    initContainers: absentOr(containers),
+    volumes: absentOr(named),
+    imagePullSecrets: absentOr(listOf(mapping)),
+    securityContext: absentOr(mapping),
+  }),
+});
+
+function at(object: unknown, path: readonly string[]): unknown {
+  return path.reduce<unknown>((value, key) => (isRecord(value) ? value[key] : undefined), object);
 }
 
 /**
@@ -72,23 +117,15 @@ function isTextMap(value: unknown): boolean {
  * @returns the template (the very object, not a copy), or `undefined` if it is not shaped as Kubernetes says
  */
 export function readPodTemplate(object: unknown, path: readonly string[]): PodTemplate | undefined {
-  let value: unknown = object;
-  for (const key of path) {
-    if (!isRecord(value)) return undefined;
-    value = value[key];
-  }
-  if (!isRecord(value) || !isRecord(value.spec)) return undefined;
-  const { metadata, spec } = value;
-  const wellShaped =
-    isOptional(metadata, isRecord) &&
-    (!isRecord(metadata) ||
-      (isOptional(metadata.labels, isTextMap) && isOptional(metadata.annotations, isTextMap))) &&
-    isNamedList(spec.containers, isContainer) &&
-    isOptional(spec.initContainers, (list) => isNamedList(list, isContainer)) &&
-    isOptional(spec.volumes, isNamedList) &&
-    isOptional(spec.securityContext, isRecord);
-  // Safe: every field that injection touches was checked above.
-  return wellShaped ? (value as unknown as PodTemplate) : undefined;
+  const value = at(object, path);
+  // Safe: every field that injection touches is checked.
+  return template(value) === undefined ? (value as PodTemplate) : undefined;
+}
+
+/** The place of what keeps an object's pod template from being read: `spec.template.spec.containers[0].name`. */
+export function malformedPlace(object: unknown, path: readonly string[]): string | undefined {
+  const rest = template(at(object, path));
+  return rest === undefined ? undefined : `${path.join('.')}${rest}`.replace(/^\./, '');
 }
 
 /** All containers that take part in the pod's life, in the order they start. */
