@@ -16,8 +16,8 @@ const defaultSettings = 'federation.yaml';
 const help = `Usage: falco-federation inject [-f FILE|-] [--settings FILE] [--namespace NS]
 
 Reads a stream of Kubernetes YAML or JSON, makes every Falco and falcosidekick in it part of the federation, and
-writes the same stream: documents that need no change stay byte for byte, and in the others all that is not added keeps
-its spelling. YAML is read as kubectl reads it. An AdmissionReview is answered with an AdmissionReview. A ResourceList, as
+writes the same stream: documents that need no change stay byte for byte; the others keep their comments and what they
+mean. YAML is read as kubectl reads it. An AdmissionReview is answered with an AdmissionReview. A ResourceList, as
 kustomize and kpt send it to a function, may bring its settings as functionConfig, and gets results.
 
   -f, --filename FILE  what to read; - is standard input (default)
@@ -30,13 +30,29 @@ As Helm's post-renderer, with further flags as further --post-renderer-args:
   Helm 4:  helm plugin install docs/helm/falco-federation
            helm install … --post-renderer falco-federation
 
-A line for each object goes to standard error. What cannot be read is passed on as it is, with a line that says so.
+Standard error gets a line for each object that was changed or needs attention, and one that counts the others. What
+cannot be read is passed on as it is, with a line that says so.
 Exit status: 0 done; 1 could not read the settings, or something that may be Falco was not injected; 2 wrong use.
 `;
 
 function describe({ about, reason, findings }: ObjectReport): string {
   const warnings = findings.map((finding) => `  ${reasons[finding.code].severity}: ${sentenceOf(finding)}\n`);
   return `${about}: ${sentenceOf(reason)}\n${warnings.join('')}`;
+}
+
+/** Whether somebody may want to do something about it, or to see that it was changed. */
+function matters({ reason, findings }: ObjectReport): boolean {
+  return reasons[reason.code].severity !== 'skipped' || findings.length > 0;
+}
+
+/** `1499 other objects unchanged (1200 kind_without_pod, 299 not_falco)` */
+function countOf(others: readonly ObjectReport[]): string {
+  const counts = new Map<string, number>();
+  for (const { reason } of others) counts.set(reason.code, (counts.get(reason.code) ?? 0) + 1);
+  const byReason = [...counts].map(([code, count]) => `${count} ${code}`).join(', ');
+  return others.length === 0
+    ? ''
+    : `${others.length} other ${others.length === 1 ? 'object' : 'objects'} unchanged (${byReason})\n`;
 }
 
 function readFlags(argv: readonly string[]) {
@@ -80,7 +96,8 @@ async function run(flags: Flags, io: CommandIo): Promise<number> {
     namespace: flags.namespace,
   });
   io.stdout.write(output, encoding);
-  for (const report of reports) io.stderr.write(describe(report));
+  for (const report of reports.filter(matters)) io.stderr.write(describe(report));
+  io.stderr.write(countOf(reports.filter((report) => !matters(report))));
   for (const problem of problems) {
     io.stderr.write(`falco-federation inject: ${flags.filename}: ${problem}; it was passed on as it is\n`);
   }

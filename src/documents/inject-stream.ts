@@ -1,6 +1,7 @@
 import type { Operation } from 'fast-json-patch';
 import { decide } from '../admission/decide.ts';
 import { injectObject, type ObjectInjection } from '../admission/inject-object.ts';
+import type { Annotations } from '../federation/effective-settings.ts';
 import { templatePath } from '../injection/pod-template.ts';
 import { isRecord } from '../injection/record.ts';
 import { messageOf } from '../reasons/message-of.ts';
@@ -71,7 +72,7 @@ function yamlPiece(text: string, line: number): Piece {
   if (isWithoutObject(text)) return piece;
   const json = jsonIn(text);
   if (json !== undefined) return { ...piece, ...json };
-  const read = readYaml(text, false);
+  const read = readYaml(text);
   if (read.is === 'read') return { ...piece, object: read.object };
   const where = read.line === 1 ? '' : `line ${line + read.line - 1}: `;
   return { ...piece, problem: `document at line ${line}: ${where}${read.why}` };
@@ -116,6 +117,47 @@ function injectSafely(inject: () => ObjectInjection): ObjectInjection {
   }
 }
 
+/** Groups whose workloads have their pod template where Kubernetes has it, or are malformed. */
+const ownGroups: ReadonlySet<string> = new Set(['v1', 'apps', 'batch', 'extensions']);
+
+/** Whether an object of another group has no template there: a Rollout with a workloadRef, a Volcano Job. */
+function isWithoutTemplate({ apiVersion, kind, spec }: Record<string, unknown>): boolean {
+  const group = typeof apiVersion === 'string' ? (apiVersion.split('/', 1)[0] ?? '') : '';
+  const [isOwn, isRollout] = [ownGroups.has(group) || group === '', kind === 'Rollout'];
+  return (!isOwn || isRollout) && isRecord(spec) && spec.template === undefined;
+}
+
+/** How deep an object is searched; no API nests pod templates deeper. */
+const deepest = 50;
+
+/** Whatever in an object looks like a pod template: its `spec` has `containers`. */
+function* templatesIn(value: unknown, depth = 0): Generator<unknown> {
+  if (typeof value !== 'object' || value === null || depth > deepest) return;
+  if (isRecord(value) && isRecord(value.spec) && Array.isArray(value.spec.containers)) yield value;
+  for (const inner of Object.values(value)) yield* templatesIn(inner, depth + 1);
+}
+
+/** Whether Falco or falcosidekick is in a template inside an object of a kind that is not known. */
+function holdsFalco(object: unknown, settings: Settings): boolean {
+  return templatesIn(object).some((template) => {
+    const { reason } = injectObject(template, 'Pod', settings, undefined);
+    return !['not_falco', 'pod_malformed', 'falco_only_looks', 'opted_out'].includes(reason.code);
+  });
+}
+
+function injectByKind(
+  object: Record<string, unknown>,
+  kind: string,
+  settings: Settings,
+  namespaceAnnotations: Annotations,
+  secretOf: (name: string) => ReadonlyMap<string, string> | undefined,
+): ObjectInjection {
+  const known = isWithoutTemplate(object) ? '' : kind;
+  const injection = injectObject(object, known, settings, namespaceAnnotations, { secretOf });
+  const isMissed = injection.reason.code === 'kind_without_pod' && holdsFalco(object, settings);
+  return isMissed ? { ...injection, reason: { code: 'kind_not_injected', detail: kind } } : injection;
+}
+
 function injectOne(
   object: Record<string, unknown>,
   kind: string,
@@ -126,9 +168,9 @@ function injectOne(
   const namespace = namespaceOf(object, options.namespace);
   const name = [metadata.name, metadata.generateName].find((one) => typeof one === 'string') ?? '(no name)';
   const { patch, reason, findings } = injectSafely(() =>
-    injectObject(object, kind, options.settings, surroundings.annotationsOf(namespace), {
-      secretOf: (secret) => surroundings.secretOf(namespace, secret),
-    }),
+    injectByKind(object, kind, options.settings, surroundings.annotationsOf(namespace), (secret) =>
+      surroundings.secretOf(namespace, secret),
+    ),
   );
   const about = `${kind} ${namespace === undefined ? '' : `${namespace}/`}${name}`;
   const { apiVersion } = object;
@@ -190,14 +232,15 @@ function injectPiece(piece: Piece, options: StreamOptions, surroundings: Surroun
   if (patch.length === 0) return { text, reports, failed };
   const patched = json === undefined ? patchedYaml(text, patch) : patchedJson(text.slice(json), patch);
   if (patched !== undefined) return { text: text.slice(0, json ?? 0) + patched, reports, failed };
-  const why = 'Falco is in it, but there is no way to write the change that all readers would read alike';
+  const why =
+    'the change cannot be written so that kubectl reads it as meant; write its anchors and tags out';
   return { text, reports: [], problem: `document at line ${line}: ${why}`, failed: true };
 }
 
 /**
  * Injects every pod template in a stream of Kubernetes YAML or JSON.
  *
- * Documents that get no patch are in the output byte for byte; in others, what does not change keeps its spelling.
+ * Documents that get no patch are in the output byte for byte; others keep what they mean, as `patchedYaml` says.
  * Nothing is ever lost: what cannot be read is passed on as it is and named in `problems`. An AdmissionReview is
  * replaced by the AdmissionReview that answers it. What fails and what does not, since Helm throws a whole
  * installation away when its post-renderer fails (FACTS 4.14):

@@ -39,6 +39,15 @@ export function readPlain(text: string): unknown {
   ] as const;
   const [digits, base] = bases.find(([found]) => found !== undefined) ?? ['', 10];
   const size = base === 10 ? Number(digits) : Number.parseInt(digits ?? '', base);
+  // A float would be another number, and be printed as one.
+  if (!Number.isSafeInteger(size)) return bigOf(sign, digits, base);
+  return sign === '-' ? -size : size;
+}
+
+const prefixes: Readonly<Record<number, string>> = { 2: '0b', 8: '0o', 10: '', 16: '0x' };
+
+function bigOf(sign: string | undefined, digits: string | undefined, base: number): bigint {
+  const size = BigInt(`${prefixes[base]}${digits}`);
   return sign === '-' ? -size : size;
 }
 
@@ -50,10 +59,19 @@ const taken = [
   // Dates.
   /^[0-9]{4}-[0-9]/,
   // Numbers, with a lenient eye: without digits, with `_` and `,` anywhere.
-  /^[-+]?[0-9_,]*\.?[0-9_,]*(?:e[-+]?[0-9_]+)?$/i,
+  /^[-+]?[0-9_,]*(?:\.[0-9_,]*)?(?:e[-+]?[0-9_]+)?$/i,
 ];
+
+/** Line breaks and whatever is not to be seen. */
+const invisible = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/u;
+
+/** Neither may stand plain in brackets for libyaml and go-yaml, though YAML 1.2 lets it. */
+const refused = /^:|\?/;
 
 /** Whether a text of ours must be quoted, so that every reader takes it for a text. */
 export function needsQuotes(text: string): boolean {
-  return typeof readPlain(text) !== 'string' || taken.some((pattern) => pattern.test(text));
+  return (
+    typeof readPlain(text) !== 'string' ||
+    [invisible, refused, ...taken].some((pattern) => pattern.test(text))
+  );
 }

@@ -39,7 +39,7 @@ function settingsText(configuration: unknown): string | undefined {
 export function settingsInResourceList(text: string): SettingsResult | undefined {
   // Cheaper than to parse whatever comes.
   if (!/\bResourceList\b/.test(text) || !/\bfunctionConfig\b/.test(text)) return undefined;
-  const read = readYaml(text, false);
+  const read = readYaml(text);
   if (read.is !== 'read' || !isResourceList(read.object)) return undefined;
   const settings = settingsText(read.object.functionConfig);
   return settings === undefined ? undefined : parseSettings(settings);

@@ -19,12 +19,20 @@ export function splitDocuments(text: string): string[] {
   return pieces;
 }
 
+/** A line of nothing but a comment, a directive or a mark. */
+const filler = /^(?:%|[ \t]*#|(?:---|\.\.\.)(?:$|[ \t]+#))/;
+
 /** Whether a piece holds nothing but comments, directives and marks. */
 export function isWithoutObject(piece: string): boolean {
-  return /^(?:(?:%.*|[ \t]*#.*|---|\.\.\.|)[ \t]*(?:\r?\n|$))*$/.test(piece);
+  // Line by line: one expression over all of them tries each way to share their blanks.
+  return piece.split(/[\r\n]/).every((line) => {
+    const text = line.trimEnd();
+    return text === '' || filler.test(text);
+  });
 }
 
-const jsonToken = /"(?:[^"\\]|\\[\s\S])*"|[{}[\]]/g;
+// What is left of a text with an open quote is one token: else each quote in it would be tried to the end.
+const jsonToken = /"(?:[^"\\]|\\[\s\S])*(?:"|\\?$)|[{}[\]]/g;
 
 /**
  * Splits a stream of JSON objects, with anything or nothing between them, into pieces that joined again are the very

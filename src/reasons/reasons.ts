@@ -50,7 +50,12 @@ const table = {
   },
   kind_without_pod: {
     severity: 'skipped',
-    sentence: 'Objects of this kind have no pod template.',
+    sentence: 'No pod template is known in objects of this kind.',
+  },
+  kind_not_injected: {
+    severity: 'warning',
+    sentence: 'Falco or falcosidekick is inside an object of a kind that `inject` does not change.',
+    remedy: 'The webhook injects the pods that are made of it.',
   },
   operation_not_handled: {
     severity: 'skipped',

@@ -104,8 +104,7 @@ describe('inject', () => {
     const { status, stdout, stderr } = await inject(others);
     assert.equal(stdout, others);
     assert.equal(status, 0);
-    assert.match(stderr, /^Pod web: not_falco: /m);
-    assert.match(stderr, /^ConfigMap a: kind_without_pod: /m);
+    assert.equal(stderr, '3 other objects unchanged (2 kind_without_pod, 1 not_falco)\n');
   });
 
   test('Falco among others is injected, its comments kept', async () => {
@@ -197,6 +196,20 @@ describe('inject', () => {
     const falco = Buffer.from(pod('falco'), 'utf16le');
     const failed = await inject(falco);
     assert.deepEqual([failed.status, failed.bytes], [1, falco]);
+  });
+
+  test('a report has a line for each object that matters, and counts the others', async () => {
+    const items = Array.from({ length: 1500 }, (_, at) => ({
+      kind: 'Pod',
+      metadata: { name: `web-${at}` },
+      spec: { containers: [{ name: 'web', image: 'w' }] },
+    }));
+    const others = JSON.stringify({ kind: 'List', items });
+    assert.equal((await inject(others)).stderr, '1500 other objects unchanged (1500 not_falco)\n');
+    const { stdout, stderr } = await inject(`${others}\n---\n${pod('falco')}`);
+    assert.match(stderr, /^Pod falco: injected: .*\n1500 other objects unchanged \(1500 not_falco\)\n$/);
+    const again = await inject(stdout);
+    assert.equal(again.stderr, '1501 other objects unchanged (1500 not_falco, 1 already_injected)\n');
   });
 
   test('nothing in, nothing out', async () => {

@@ -74,7 +74,7 @@ Every outcome has a code. Who sees it:
 | metrics | \`falco_federation_admission_decisions_total{reason}\`, \`…_findings_total{code}\` |
 | the API server's audit log | the same codes as audit annotations |
 | warnings that \`kubectl\` and \`helm\` print | only for what they create themselves: a bare pod, or a workload with \`injectAt: workload\`. Pods come from controllers, which print nothing: \`helm install\` says nothing of them |
-| \`falco-federation inject\` | a line for each object, on standard error |
+| \`falco-federation inject\` | a line for each object that was changed or needs attention, on standard error |
 | \`tag-rules\` | its summary: the containers' logs and termination messages |
 
 ${reasonsTables()}`;

@@ -8,6 +8,7 @@ import { injectStream } from '../../src/documents/inject-stream.ts';
 import { splitDocuments } from '../../src/documents/split.ts';
 import { settingsFrom } from '../injection/pods.ts';
 import { upstream } from '../injection/reviews.ts';
+import { rounds } from '../rounds.ts';
 
 const options = {
   settings: settingsFrom('cluster: staging\nhub: {address: "https://hub.example"}\n'),
@@ -36,6 +37,7 @@ describe('a stream of documents', () => {
         const text = cut ? whole.trimEnd() : whole;
         assert.equal(splitDocuments(text).join(''), text);
       }),
+      rounds(100),
     );
   });
 
@@ -67,4 +69,41 @@ describe('a stream of documents', () => {
       assert.equal(injectStream(output, options).output, output, name);
     }
   });
+});
+
+/** Processor time of the fastest of some runs, in milliseconds: others on the machine only add to it. */
+function fastest(run: () => void): number {
+  const times = Array.from({ length: 3 }, () => {
+    const start = process.cpuUsage();
+    run();
+    const { user, system } = process.cpuUsage(start);
+    return (user + system) / 1000;
+  });
+  return Math.min(...times);
+}
+
+describe('the work grows as the input does', () => {
+  const pod = 'kind: Pod\nspec: {containers: [{name: falco, args: [/usr/bin/falco]}]}\n';
+  /** Each with a size that takes some milliseconds. */
+  const inputs: Readonly<Record<string, readonly [number, (size: number) => string]>> = {
+    'comments with blanks behind them': [3000, (size) => `${'# a \n'.repeat(size)}${pod}`],
+    'lines of blanks': [2000, (size) => `${`${' '.repeat(60)}\n`.repeat(size)}a: b\n`],
+    'one line of blanks': [100_000, (size) => `# ${' '.repeat(size)}x\n${pod}`],
+    'JSON with an open quote': [100_000, (size) => `{"a": "${'\\"'.repeat(size)}`],
+    'JSON with blanks in it': [100_000, (size) => `{"kind": "Pod",${' '.repeat(size)}"spec": {}}`],
+    brackets: [20_000, (size) => '['.repeat(size)],
+    aliases: [1000, (size) => `a: &a x\nb: [${'*a, '.repeat(size)}]\n`],
+    'keys twice': [1000, (size) => `${'a: b\n'.repeat(size)}${pod}`],
+    'documents of nothing': [5000, (size) => '---\n# a\n'.repeat(size)],
+  };
+  for (const [name, [size, input]] of Object.entries(inputs)) {
+    test(name, () => {
+      const [small, large] = [size, 2 * size].map((one) => {
+        const text = input(one);
+        return fastest(() => injectStream(text, options));
+      });
+      // Twice as long, and what the processor's caches and the collector of garbage add.
+      assert.ok((large ?? 0) < 3 * (small ?? 0) + 20, `${small} ms became ${large} ms`);
+    });
+  }
 });

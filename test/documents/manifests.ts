@@ -5,7 +5,7 @@ import fc from 'fast-check';
 const oddScalars = fc.constantFrom(
   '0644',
   '0400',
-  '1e9',
+  '1.5e+9',
   '.5',
   '0x1F',
   '9223372036854775807',
