@@ -20,7 +20,7 @@ export interface ForwardingPlan {
 const longestDrain = 60_000;
 
 /** As long as Falco's events are, some 700 bytes; it lacks labels and tags, as most do. */
-const body = JSON.stringify({
+export const body = JSON.stringify({
   hostname: 'node-1',
   output: `17:35:48.518937838: Notice Unexpected connection (command=curl ${'x'.repeat(250)})`,
   output_fields: {
@@ -83,7 +83,7 @@ interface Forwarder extends Target {
   readonly spool: string;
 }
 
-async function startForwarder(
+export async function startForwarder(
   place: Place,
   hub: string,
   spool = newFolder(place, 'spool-'),
@@ -107,7 +107,7 @@ async function startForwarder(
   return { ...started, port: Number(match[1]), metricsPort: Number(match[2]), spool };
 }
 
-function newFolder(place: Place, prefix: string): string {
+export function newFolder(place: Place, prefix: string): string {
   return mkdtempSync(join(place.folder, prefix));
 }
 

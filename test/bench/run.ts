@@ -2,7 +2,7 @@
  * `npm run bench`: one command, one run, ratios beside absolute figures. Options:
  *
  *     --quick             few and short rounds: to try it, not to believe it
- *     --only a,b          of admission, memory, tagging, image, forwarding
+ *     --only a,b          of admission, memory, tagging, image, forwarding, shipping
  *     --json FILE         where everything measured goes (.cache/bench/result.json)
  *
  * The client runs on the second core and the servers on the first. What is measured is the built program, as the image
@@ -19,13 +19,14 @@ import { forwarding } from './forwarding.ts';
 import { image } from './image.ts';
 import { memoryAndStart } from './memory.ts';
 import { canPin } from './processes.ts';
+import { shipping } from './shipping.ts';
 import { tagging } from './tagging.ts';
 import { build, makePlace, type Place, root } from './webhook.ts';
 
 const { values } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
-    only: { type: 'string', default: 'admission,memory,tagging,image,forwarding' },
+    only: { type: 'string', default: 'admission,memory,tagging,image,forwarding,shipping' },
     json: { type: 'string', default: join(root, '.cache/bench/result.json') },
   },
 });
@@ -42,6 +43,13 @@ const parts: Readonly<Record<string, (place: Place) => Section | Promise<Section
   image: () => image(),
   forwarding: (place) =>
     forwarding(place, quick ? { seconds: 1, waiting: 20_000 } : { seconds: 5, waiting: 1_000_000 }),
+  shipping: (place) =>
+    shipping(
+      place,
+      quick
+        ? { alerts: 3_000, single: 20, idleSeconds: 10 }
+        : { alerts: 3_000, single: 200, idleSeconds: 120 },
+    ),
 };
 
 const unknown = only.split(',').filter((name) => !Object.hasOwn(parts, name));
