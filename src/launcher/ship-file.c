@@ -263,9 +263,7 @@ static int is_full(const struct source *source)
 unsigned make_room(struct source *source)
 {
     unsigned lines = 0;
-    int was_full = 0;
     while (is_full(source)) {
-        was_full = 1;
         off_t end = end_of_line(source, source->at + DROP_BYTES, &lines);
         if (end > source->at)
             pass(source, end);
@@ -277,9 +275,6 @@ unsigned make_room(struct source *source)
                 break;
         }
     }
-    /* It may have been full, so that its last line was cut: what Falco writes next is not to stand behind that. */
-    if (was_full)
-        end_line(source);
     return lines;
 }
 

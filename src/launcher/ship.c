@@ -167,7 +167,7 @@ static void taken(struct shipping *it, int64_t now)
     it->most_lines = it->most_lines * 2 > MOST_LINES ? MOST_LINES : it->most_lines * 2;
 }
 
-/* Done with a batch. It may have been dropped meanwhile. */
+/* Done with a batch. It may have been dropped meanwhile: then it was counted as that, too. */
 static void pass_batch(struct shipping *it)
 {
     it->counts.unreadable += it->batch.unreadable;
@@ -176,8 +176,6 @@ static void pass_batch(struct shipping *it)
         return;
     if (it->batch.end > it->source.at)
         pass(&it->source, it->batch.end);
-    else
-        it->counts.dropped -= it->batch.lines < it->counts.dropped ? it->batch.lines : it->counts.dropped;
 }
 
 static void settle(struct shipping *it, int64_t now)

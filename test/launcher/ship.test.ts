@@ -80,7 +80,7 @@ describe('ship-alerts', { skip: cannotCompile }, () => {
     const cut = (text: string, by: number): string => text.slice(0, -by);
     // A full volume: the line ends anywhere, and the next one stands right behind, once there is room again.
     const whole = alert('cut', '{}{"a":1}');
-    for (let by = 2; by < whole.length; by++) write(cut(whole, by) + alert(`behind ${by}`));
+    for (let by = 2; by < whole.length; by++) write(cut(whole, by) + alert(`behind ${by}`, '}'));
     // Only its line break is missing.
     write(cut(alert('first'), 1) + alert('second'));
     write('12:00:01.1: Notice text, as without json_output {"a":1}\n\n[]\n');
