@@ -1,7 +1,7 @@
 /** What one look at a cluster came to. */
 export type Mark = 'ok' | 'warning' | 'error';
 
-/** One line of the result: what was looked at, what is wrong, and what mends it. */
+/** One line of the result: what was looked at, what is wrong, and what fixes it. */
 export interface Line {
   /** Name of what was looked at, snake_case: it does not change between versions. */
   readonly check: string;
@@ -10,7 +10,7 @@ export interface Line {
   readonly text: string;
   /** What is wrong. Never holds anything of a Secret. */
   readonly why?: string;
-  /** The command that mends it, or that shows more. */
+  /** The command that fixes it, or that shows more. */
   readonly fix?: string;
 }
 

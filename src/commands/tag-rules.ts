@@ -2,7 +2,6 @@
 
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { messageOf } from '../reasons/message-of.ts';
 import { reasons } from '../reasons/reasons.ts';
 import type { AlertsQuestion } from '../rules/configuration/alerts.ts';
 import { readFalcoVersion } from '../rules/configuration/falco-version.ts';
@@ -13,6 +12,7 @@ import { publishingDisk } from '../rules/publishing/publish.ts';
 import { type TagAndPublish, tagAndPublish } from '../rules/publishing/tag-and-publish.ts';
 import { linesForPeople, logLine, terminationMessage } from '../rules/publishing/tell-report.ts';
 import { type CommandIo, couldNot, done, wrongUse } from './command.ts';
+import { wrongFlags } from './unknown.ts';
 
 const help = `Usage: falco-federation tag-rules [--tag TAG…] --output FOLDER [options] [-- FALCO ARGUMENTS…]
 
@@ -170,7 +170,7 @@ function readSettings(argv: readonly string[]): Read {
     };
   } catch (error) {
     // parseArgs throws for unknown flags and missing values, and names the flag.
-    return { is: 'wrong', why: messageOf(error), ignored };
+    return { is: 'wrong', why: wrongFlags(error, help), ignored };
   }
 }
 
