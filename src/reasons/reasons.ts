@@ -380,6 +380,12 @@ const table = {
       'A path in rules_files contains "$", which cannot be escaped in Falco\'s configuration, so nothing was tagged.',
     remedy: 'Use a path without "$".',
   },
+  rules_tag_selected: {
+    severity: 'warning',
+    sentence:
+      "Falco's configuration enables or disables rules by one of our tags, so it was not added to rules; the forwarder adds it to events.",
+    remedy: "Select rules by another tag (Falco's key rules, -t, -T), or use another tag in the settings.",
+  },
   rules_no_tags: {
     severity: 'skipped',
     sentence: 'There are no tags to add, so rules stay as they are.',

@@ -325,3 +325,53 @@ test('with tags and details as long as they come, the counts are still there', (
     ['rules_tagging_failed', 123_456, 7, 1],
   );
 });
+
+test("a tag by which Falco's own configuration selects rules is not added", () => {
+  const both = ['staging', 'more'];
+  const selecting: readonly (readonly [main: string, args: readonly string[], left: string])[] = [
+    ['rules: [{disable: {rule: "*"}}, {enable: {tag: staging}}]\n', [], 'staging'],
+    ['', ['-o', 'rules[].disable.tag=staging'], 'staging'],
+    ['', ['-o', 'rules[]={"enable": {"tag": "more"}}'], 'more'],
+    ['', ['-T', 'staging', '-t', 'more'], 'staging, more'],
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: it is Falco that expands it.
+    ['rules: [{enable: {tag: "${TAG}"}}]\n', [], 'staging, more'],
+    ['rules: [{enable: {tag: own}}, {disable: {rule: staging}}]\n', [], ''],
+  ];
+  for (const [main, args, left] of selecting) {
+    const root = plant({ 'falco.yaml': listing('a.yaml') + main, 'a.yaml': rule('A') });
+    const falcoArguments = [...ourArguments, ...args];
+    const { outcome, findings } = tagAndPublish(
+      runIn(root, { falcoArguments, tags: both, lookup: () => undefined }),
+    );
+    const told = [outcome, ...findings].find(({ code }) => code === 'rules_tag_selected');
+    assert.equal(told?.detail ?? '', left);
+    const added = both.filter((tag) => !left.split(', ').includes(tag));
+    assert.deepEqual(falcoIn(root).rules, [{ name: 'A', tags: ['own', ...added].sort() }]);
+  }
+});
+
+test('a variable whose value names itself, or others that do: an end, and the entry stays', () => {
+  const values: Record<string, string> = { A: `$${'{A}'}`, B: `$${'{C}'}$${'{C}'}`, C: `$${'{B}'}$${'{B}'}` };
+  for (const name of ['A', 'B']) {
+    const root = plant({
+      'falco.yaml': `rules_files: [/etc/falco/a.yaml, "\${${name}}/x"]\n`,
+      'a.yaml': rule('A'),
+    });
+    const { outcome, kept } = tagAndPublish(runIn(root, { lookup: (one) => values[one] }));
+    assert.equal(outcome.code, 'rules_tagged_in_part');
+    assert.deepEqual(
+      kept.map(({ code }) => code),
+      ['rules_entry_variable_unknown'],
+    );
+  }
+});
+
+test('more than a hundred copies of what an option adds keep their order', () => {
+  const names = Array.from({ length: 103 }, (_, at) => `x${String(at).padStart(3, '0')}.yaml`);
+  const files = Object.fromEntries(names.map((name, at) => [`x/${name}`, rule('X', `t${at}`)]));
+  const root = plant({ 'falco.yaml': listing('a.yaml'), 'a.yaml': rule('A'), ...files });
+  const falcoArguments = optionsOf('rules_files[]=/etc/falco/x', `rules_files[]=${output}/last`);
+  tagAndPublish(runIn(root, { falcoArguments }));
+  const { rules } = falcoIn(root, falcoArguments);
+  assert.deepEqual(rules.find(({ name }) => name === 'X')?.tags, ['staging', 't102']);
+});

@@ -10,7 +10,7 @@ import {
   TooLarge,
   unicodeText,
 } from '../../yaml/falco-yaml.ts';
-import type { FalcoOption } from './falco-arguments.ts';
+import { type FalcoOption, unexpandedIn } from './falco-arguments.ts';
 import { escapeVariables, expandVariables, type Lookup } from './variables.ts';
 
 export interface ConfigScalar {
@@ -47,14 +47,15 @@ export interface ConfigRefusal {
 
 export const absent: ConfigNode = { kind: 'absent' };
 
-/** A text that came by an option: no variable in it is replaced (FACTS 1.13). */
+/** A text that came by an option: no variable of a config file in it is replaced (FACTS 1.13), and one of an argument was before. */
 export function literalScalar(text: string): ConfigScalar {
-  return { kind: 'scalar', text, written: escapeVariables(text), unknown: [] };
+  const unknown = unexpandedIn(text);
+  return { kind: 'scalar', text, written: unknown.length > 0 ? undefined : escapeVariables(text), unknown };
 }
 
 /** Only these keys of a config file matter here; the rest is not even converted. */
 export const keysThatMatter: ReadonlySet<string> = new Set([
-  ...['config_files', 'rules_files', 'rules_file', 'watch_config_files'],
+  ...['config_files', 'rules_files', 'rules_file', 'rules', 'watch_config_files'],
   ...['json_output', 'file_output', 'program_output', 'syslog_output', 'http_output', 'grpc_output'],
 ]);
 

@@ -12,8 +12,8 @@ import { isTurnedOff, watchKey } from './watch-config-files.ts';
 /** One item of rules_files. */
 export interface RulesFilesEntry {
   readonly path: string;
-  /** What a config file must say for Falco to read back `path`, variables included. */
-  readonly written: string;
+  /** What a config file must say for Falco to read back `path`, variables included; undefined where nothing does. */
+  readonly written: string | undefined;
   /** Variables in it that are not known here; `path` is then only a guess. */
   readonly unknown: readonly string[];
 }
@@ -51,8 +51,6 @@ function refusalByArguments({ given, question }: FalcoConfiguration): LeftAlone 
   if (!question.version.readsDropIns) return leftAlone('rules_falco_too_old');
   if (given.rulesArgument !== undefined)
     return leftAlone('rules_left_to_argument', `-r ${given.rulesArgument}`);
-  const unexpanded = given.unexpanded[0];
-  if (unexpanded !== undefined) return leftAlone('rules_argument_not_expanded', unexpanded);
   const whole = given.options.find(({ key, path }) => /^rules_files?$/.test(key) && path === '');
   return whole === undefined ? undefined : leftAlone('rules_left_to_option', whole.text);
 }
@@ -93,10 +91,6 @@ class Comparison {
     const theirs = (nodes: readonly ConfigNode[]) => nodes.filter((node) => !isLast(node));
     const all = theirs(final);
     if (all.length === 0) return leftAlone('rules_none_listed', this.main);
-    const unwritable = [...listed, ...all].find(
-      (node) => node.kind === 'scalar' && node.written === undefined,
-    );
-    if (unwritable?.kind === 'scalar') return leftAlone('rules_path_not_escapable', unwritable.text);
     return {
       is: 'list',
       key,
@@ -131,5 +125,5 @@ function listOf(node: ConfigNode): { readonly items: readonly ConfigNode[] } | C
 function toEntry(node: ConfigNode): RulesFilesEntry {
   // Falco takes an item that is null for the text "null".
   if (node.kind !== 'scalar') return { path: 'null', written: 'null', unknown: [] };
-  return { path: node.text, written: node.written ?? node.text, unknown: node.unknown };
+  return { path: node.text, written: node.written, unknown: node.unknown };
 }

@@ -10,7 +10,7 @@ export interface FalcoArguments {
   readonly selectedTags: readonly string[];
   /** The option with which Falco prints or checks something and ends, as it is written: `-V`; undefined where it runs. */
   readonly looks: string | undefined;
-  /** Arguments that matter here and still hold a `$(NAME)` that Kubernetes did not expand. */
+  /** Arguments that decide what the configuration is, and still hold a `$(NAME)` that Kubernetes did not expand. */
   readonly unexpanded: readonly string[];
 }
 
@@ -32,7 +32,6 @@ const longOptionsWithValue: ReadonlySet<string> = new Set([
 ]);
 
 const unexpandedVariable = /\$\([A-Za-z_.-][\w.-]*\)/;
-const keysThatMatter = /^\s*(?:rules_files?|config_files)/;
 
 /**
  * Options with which Falco prints or checks something and ends (userspace/falco/app/options.cpp and app/actions of
@@ -90,10 +89,15 @@ function lookingOption(given: readonly Given[]): string | undefined {
   return one && (one.name.length === 1 ? `-${one.name}` : `--${one.name}`);
 }
 
-/** An option of ours or of any other key may hold whatever it likes. */
+/** Values of other keys may hold whatever they like: which config files there are is what everything hangs on. */
 function hasUnexpandedKeyOrValue(option: string): boolean {
   const [key = ''] = option.split('=', 1);
-  return unexpandedVariable.test(key) || (keysThatMatter.test(key) && unexpandedVariable.test(option));
+  return unexpandedVariable.test(key) || (/^\s*config_files/.test(key) && unexpandedVariable.test(option));
+}
+
+/** The `$(NAME)` in a text that Kubernetes has not expanded here, and may have for Falco. */
+export function unexpandedIn(text: string): readonly string[] {
+  return text.match(new RegExp(unexpandedVariable, 'g')) ?? [];
 }
 
 /** Every option in Falco's arguments, in order. */

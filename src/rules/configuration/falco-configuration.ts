@@ -88,7 +88,7 @@ export class FalcoConfiguration {
    * @param ours keys of a drop-in of ours
    */
   read(ours: Keys = new Map()): ReadConfiguration | LeftAlone {
-    const unexpanded = this.given.unexpanded.find((one) => !/^\s*rules_files?\b/.test(one));
+    const [unexpanded] = this.given.unexpanded;
     if (unexpanded !== undefined) return leftAlone('rules_argument_not_expanded', unexpanded);
     return new Reading(this, ours).answer();
   }

@@ -27,9 +27,8 @@ export function rulesFilesOf(
   entry: RulesFilesEntry,
   version: FalcoVersion,
 ): EntryContent {
-  const { path, unknown } = entry;
-  if (unknown.length > 0)
-    return kept('rules_entry_variable_unknown', `${entry.written}: ${unknown.join(', ')}`);
+  const { path, written = path, unknown } = entry;
+  if (unknown.length > 0) return kept('rules_entry_variable_unknown', `${written}: ${unknown.join(', ')}`);
   if (!path.startsWith('/')) return kept('rules_entry_relative', path);
   const look = fileSystem.look(path);
   if (look.is === 'missing') return kept('rules_entry_missing', path);

@@ -11,30 +11,46 @@ export interface Expanded {
 /** A variable's value; undefined when it is not known. An unset one that is known to be unset is ''. */
 export type Lookup = (name: string) => string | undefined;
 
+/** More than any value has, and few enough where a variable's value names itself: Falco would never end with that one. */
+const mostExpanded = 100;
+
+/** Longer than any path; values that name each other twice would double it each time. */
+const longest = 65_536;
+
 /**
  * Expands as Falco does: a value put in is read again; `$${NAME}` stands for `${NAME}`; from the first `$` that
  * begins neither, the rest is left as it is.
  */
 export function expandVariables(value: string, lookup: Lookup): Expanded {
   const unknown: string[] = [];
-  let text = value;
-  let at = text.indexOf('$');
-  // A variable whose value names itself would expand for ever, in Falco too: stop at a length no path has.
-  while (at !== -1 && text.length < 65_536) {
-    const end = text.indexOf('}', at);
-    if (end === -1) break;
-    if (text.startsWith('${', at)) {
-      const name = text.slice(at + 2, end);
-      const found = lookup(name);
-      if (found === undefined) unknown.push(name);
-      text = text.slice(0, at) + (found ?? '') + text.slice(end + 1);
-      at = text.indexOf('$', at);
-    } else if (text.startsWith('$${', at)) {
-      text = text.slice(0, at) + text.slice(at + 1);
-      at = text.indexOf('$', at + 1);
-    } else break;
+  let now = { text: value, at: value.indexOf('$') };
+  for (let times = 0; now.at !== -1; times++) {
+    const begins = /^\$?\$\{/.exec(now.text.slice(now.at, now.at + 3))?.[0];
+    const end = now.text.indexOf('}', now.at);
+    if (begins === undefined || end === -1) break;
+    const name = now.text.slice(now.at + 2, end);
+    if (times === mostExpanded || now.text.length > longest)
+      return { text: value, unknown: [name.slice(0, 100)] };
+    if (begins === '${' && lookup(name) === undefined) unknown.push(name);
+    now = begins === '${' ? withValue(now, end, lookup(name) ?? '') : withoutDollar(now);
   }
-  return { text, unknown };
+  return { text: now.text, unknown };
+}
+
+interface Place {
+  readonly text: string;
+  readonly at: number;
+}
+
+function withValue({ text, at }: Place, end: number, value: string): Place {
+  const expanded = text.slice(0, at) + value + text.slice(end + 1);
+  return { text: expanded, at: expanded.indexOf('$', at) };
+}
+
+/** `$${` becomes `${`, which is not read again. */
+function withoutDollar({ text, at }: Place): Place {
+  const expanded = text.slice(0, at) + text.slice(at + 1);
+  return { text: expanded, at: expanded.indexOf('$', at + 1) };
 }
 
 /** What to write in a config file so that Falco reads back `value`; undefined when nothing does. */

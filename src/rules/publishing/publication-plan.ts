@@ -10,6 +10,7 @@ import {
 } from '../configuration/effective-rules-files.ts';
 import { type ConfigurationQuestion, FalcoConfiguration } from '../configuration/falco-configuration.ts';
 import { type EntryContent, type RulesFile, rulesFilesOf } from '../configuration/rules-entry.ts';
+import { selectedTags } from '../configuration/selected-tags.ts';
 import { outcomeOf } from './outcome.ts';
 import { type Copies, CopyMaker, type TaggedCopy } from './tagged-copies.ts';
 
@@ -28,7 +29,8 @@ export type PlannedItem =
       readonly name: string;
       readonly files: readonly PlannedFile[];
     }
-  | { readonly is: 'kept'; readonly written: string };
+  /** `written`: what stands in the list for it; nothing can where it loads nothing. */
+  | { readonly is: 'kept'; readonly written: string | undefined };
 
 export interface PlannedDropIn {
   readonly key: EffectiveRulesFiles['key'];
@@ -110,9 +112,14 @@ function planRules(question: PlanQuestion, configuration: FalcoConfiguration): P
   if (question.tags.length === 0) return { plan: nothing, report: emptyReport({ code: 'rules_no_tags' }) };
   const planned = reportingErrors(() => {
     const effective = effectiveRulesFiles(configuration);
-    return effective.is === 'left_alone'
-      ? emptyReport(effective.finding)
-      : new Planning(question, effective).planned();
+    if (effective.is === 'left_alone') return emptyReport(effective.finding);
+    const isSelected = selectedTags(configuration);
+    const tags = question.tags.filter((tag) => !isSelected(tag));
+    if (tags.length === question.tags.length) return new Planning(question, effective).planned();
+    const left: Finding = { code: 'rules_tag_selected', detail: question.tags.filter(isSelected).join(', ') };
+    if (tags.length === 0) return emptyReport(left);
+    const { plan, report } = new Planning({ ...question, tags }, effective).planned();
+    return { plan, report: { ...report, findings: [...report.findings, left] } };
   });
   return 'plan' in planned ? planned : { plan: nothing, report: planned };
 }
@@ -133,6 +140,8 @@ class Planning {
   private readonly copies: TaggedCopy[] = [];
   private readonly kept: Finding[] = [];
   private readonly findings: Finding[] = [];
+  /** An entry that has to stay in the list, and that no text in it stands for. */
+  private notEscapable: RulesFilesEntry | undefined;
   /** What would be copies of files that Falco reads as they are, because an option adds them. */
   private readonly beside: TaggedCopy[] = [];
 
@@ -143,7 +152,12 @@ class Planning {
   }
 
   planned(): Planned {
-    const items = this.effective.entries.map((entry, index) => this.itemFor(entry, index));
+    const all = this.effective.entries.map((entry, index) => this.itemFor(entry, index));
+    if (this.notEscapable !== undefined) {
+      const outcome: Finding = { code: 'rules_path_not_escapable', detail: this.notEscapable.path };
+      return { plan: nothing, report: emptyReport(outcome) };
+    }
+    const items = all.filter((item) => item.is === 'folder' || item.written !== undefined);
     const folders = items.filter((item) => item.is === 'folder').length;
     const last = this.lastFiles();
     const report = this.report(folders, last.length);
@@ -157,6 +171,7 @@ class Planning {
     const copies: Copies = content.is === 'kept' ? content : this.maker.copiesOf(content.files);
     if (copies.is === 'kept') {
       this.kept.push(copies.finding);
+      if (entry.written === undefined && !loadsNothing(content)) this.notEscapable ??= entry;
       return { is: 'kept', written: entry.written };
     }
     this.copies.push(...copies.copies);
@@ -176,7 +191,9 @@ class Planning {
     const tail = this.safeTail(uncopied);
     this.copies.push(...tail);
     for (const entry of uncopied) this.tellUntagged(entry);
-    return tail.map((copy, index) => ({ ...copy, name: `${numbered(index, copy.name)}.yaml` }));
+    // Falco loads them by name.
+    const width = String(tail.length).length;
+    return tail.map((copy, index) => ({ ...copy, name: `${numbered(index, copy.name, width)}.yaml` }));
   }
 
   /** Counts the rules of an entry that Falco reads as it is, and tells of it unless they carry the tags. */
@@ -262,7 +279,7 @@ function loadsNothing(content: EntryContent): boolean {
 
 /** An outcome about paths names them. */
 function detailed(code: Finding['code'], entries: readonly RulesFilesEntry[]): Finding {
-  const paths = entries.map(({ written }) => written).join(', ');
+  const paths = entries.map(({ path, written = path }) => written).join(', ');
   return ['rules_none_visible', 'rules_none_defined', 'rules_none_tagged'].includes(code)
     ? { code, detail: paths }
     : { code };
@@ -272,10 +289,10 @@ function detailed(code: Finding['code'], entries: readonly RulesFilesEntry[]): F
  * `02-rules.d`: no character that a path or a reader could stumble over, no longer than a name may be, and nothing in
  * it that would keep Falco from loading a file below it (FACTS 1.17).
  */
-function numbered(index: number, name: string): string {
+function numbered(index: number, name: string, width = 2): string {
   const plain = name
     .replace(/\.ya?ml$/, '')
     .replace(/[^A-Za-z0-9._-]|\.(?=ya?ml)/g, '_')
     .slice(0, 100);
-  return `${String(index).padStart(2, '0')}-${plain === '' ? 'rules' : plain}`;
+  return `${String(index).padStart(Math.max(width, 2), '0')}-${plain === '' ? 'rules' : plain}`;
 }

@@ -164,7 +164,9 @@ class Publishing {
     }
     if (plan.dropIn !== undefined) {
       const written = plan.dropIn.items.map((item) =>
-        item.is === 'kept' ? item.written : writtenPath(`${this.rules}/${listed.get(item) ?? item.name}`),
+        item.is === 'kept'
+          ? (item.written ?? '')
+          : writtenPath(`${this.rules}/${listed.get(item) ?? item.name}`),
       );
       this.publishDropIn(dropIn, dropInText(plan.dropIn.key, written, plan.dropIn.alerts), isNew);
     }
