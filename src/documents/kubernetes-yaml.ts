@@ -2,7 +2,7 @@
  * A YAML document as kubectl reads it (go-yaml behind sigs.k8s.io/yaml, FACTS 4.13): YAML 1.1, the last of two equal
  * keys counts, dates and numbers of base 60 are texts.
  */
-import { type Document, isScalar, parseDocument, Scalar, type ScalarTag, visit } from 'yaml';
+import { type Document, isMap, isScalar, parseDocument, Scalar, type ScalarTag, visit } from 'yaml';
 import { stringifyNumber, stringifyString } from 'yaml/util';
 import { isRecord } from '../injection/record.ts';
 import { messageOf } from '../reasons/message-of.ts';
@@ -73,6 +73,18 @@ function writtenOut(object: unknown): unknown {
   return copy(object);
 }
 
+/** Whether it is a template that was not rendered: to YAML `{{ .x }}` is a mapping with a mapping as its key. */
+function isTemplate(document: Document.Parsed): boolean {
+  let found = false;
+  visit(document, {
+    Pair: (_, { key }) => {
+      found ||= isMap(key);
+      return found ? visit.BREAK : undefined;
+    },
+  });
+  return found;
+}
+
 function whyOf(error: unknown): string {
   const message = messageOf(error);
   // The parser recurses: nesting deep enough overflows the stack.
@@ -95,6 +107,8 @@ export function readYaml(text: string): YamlReading {
       const line = text.slice(0, error.pos[0]).split('\n').length;
       return { is: 'broken', why: whyOf(error), line };
     }
+    if (text.includes('{{') && isTemplate(document))
+      return { is: 'broken', why: 'a mapping as a key: is it a template that was not rendered?', line: 1 };
     const { contents } = document;
     // A document of comments only is none.
     if (contents === null || (isScalar(contents) && contents.source === ''))
