@@ -22,10 +22,10 @@ function jittered(ms: number): number {
  * Keeps this replica's serving certificate and the caBundle up to date, with the other replicas, until stopped.
  * Whatever fails is tried again; what was served goes on being served.
  *
- * @param every milliseconds between two looks where nothing calls for one
+ * @param every milliseconds between two looks where nothing calls for one: watches tell of changes, and may miss some
  */
 export function keepCertificates({
-  every = 15_000,
+  every = 5 * 60_000,
   ...keeping
 }: Keeping & { readonly every?: number }): KeptCertificates {
   let stopped = false;
@@ -46,10 +46,10 @@ export function keepCertificates({
   async function run(): Promise<void> {
     looking = true;
     calledFor = false;
-    const { next, failed } = await look();
+    const { next, failed, asked } = await look();
     looking = false;
     failures = failed ? failures + 1 : 0;
-    const pause = failed ? pauseAfter(failures - 1) : jittered(every);
+    const pause = failed ? Math.max(pauseAfter(failures - 1), asked) : jittered(every);
     // Set while the look ran, which may have read before the change.
     lookIn(calledFor ? gather : Math.min(pause, next));
   }

@@ -1,3 +1,4 @@
+import { askedPause } from '../background/pause-after.ts';
 import { messageOf } from '../reasons/message-of.ts';
 import { agreement } from './agreement.ts';
 import { carryOut } from './carry-out.ts';
@@ -55,6 +56,8 @@ export interface Look {
   /** Milliseconds until there is something to do by the clock. */
   readonly next: number;
   readonly failed: boolean;
+  /** Milliseconds for which the API server asked to be left alone; 0: it did not. */
+  readonly asked: number;
 }
 
 /** How often one look reads again, after a step or after someone was faster. */
@@ -233,6 +236,7 @@ export function certificateLooks(keeping: Keeping): {
   async function look(): Promise<Look> {
     const problems: string[] = [];
     let next = Number.POSITIVE_INFINITY;
+    let asked = 0;
     try {
       let last = again;
       for (let at = 0; at < rounds && last.is === 'again'; at++) last = await round(problems);
@@ -240,9 +244,10 @@ export function certificateLooks(keeping: Keeping): {
       else problems.push('the Secret or the caBundle keeps being changed by others');
     } catch (error) {
       problems.push(messageOf(error));
+      asked = askedPause(error);
     }
     note(problems.length === 0 ? undefined : problems.join('; '));
-    return { next, failed: problems.length > 0 };
+    return { next, failed: problems.length > 0, asked };
   }
 
   function note(found: string | undefined): void {

@@ -196,7 +196,8 @@ function advance(situation: Situation, whole: Whole): Step {
     return renew('renewed', why, situation, whole);
   }
   if (older.length === 0) return keep(Number.POSITIVE_INFINITY);
-  if (agreedFor === undefined) return keep(...older.map((one) => one.validToDate.getTime() - now));
+  // Which replicas are ready is not watched.
+  if (agreedFor === undefined) return keep(settling, ...older.map((one) => one.validToDate.getTime() - now));
   if (agreedFor < settling) return keep(settling - agreedFor);
   return replace('pruned', older.map(shortly).join(', '), { ...whole, authorities: [newest] });
 }

@@ -80,7 +80,7 @@ function spoolLine(name: string, metrics: Metrics, namespace: string): readonly 
   return [ok('forwarder_spool', text)];
 }
 
-function certificateLine(
+export function certificateLine(
   name: string,
   metrics: Metrics,
   { cluster, namespace, now }: About,

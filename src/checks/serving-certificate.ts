@@ -56,7 +56,7 @@ interface Looked {
 }
 
 /** A certificate's own life. */
-function lifeOf(certificate: X509Certificate, what: string, { secretName, fix, now }: Looked): Line {
+export function lifeOf(certificate: X509Certificate, what: string, { secretName, fix, now }: Looked): Line {
   const text = `${what} (Secret ${secretName}) is valid until ${until(certificate)}`;
   if (isExpired(certificate, now)) {
     const why = `it expired at ${certificate.validToDate.toISOString()}: the API server calls the webhook no more, and pods are not federated`;
@@ -139,9 +139,12 @@ async function look(view: View): Promise<readonly Line[]> {
   const secret = await view.secret(namespace, found.name);
   if (secret === undefined) {
     const why = found.own
-      ? 'it is not there: the replicas make it as soon as one runs'
-      : 'it is not there: the replicas cannot start, and pods are not federated';
-    return [error('certificate', `the webhook's certificate: Secret ${secretName}`, why, fix)];
+      ? 'not found: a replica that runs creates it within seconds, or logs why it cannot'
+      : 'not found: the replicas cannot start, and pods are not federated';
+    const logs = `kubectl --namespace ${namespace} logs deployment/${webhookName} --tail 20`;
+    return [
+      error('certificate', `the webhook's certificate: Secret ${secretName}`, why, found.own ? logs : fix),
+    ];
   }
   const [leaf] = certificatesIn(secret.data.get('tls.crt') ?? '');
   if (leaf === undefined) {

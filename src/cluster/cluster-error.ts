@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import type { ClusterConnection } from './connection.ts';
 import { type ClusterRequest, describeResource, pluralOf } from './resource.ts';
 
@@ -5,16 +6,20 @@ import { type ClusterRequest, describeResource, pluralOf } from './resource.ts';
 export class ClusterError extends Error {
   /** HTTP status of the answer; undefined where there was none. */
   readonly status: number | undefined;
+  /** Milliseconds for which the API server asked to be left alone; 0: it did not. */
+  readonly retryAfter: number;
 
   constructor(
     { server }: ClusterConnection,
     { verb, resource }: ClusterRequest,
     why: string,
     status?: number,
+    retryAfter = 0,
   ) {
     super(`${verb} ${describeResource(resource)} at ${server}: ${why}`);
     this.name = 'ClusterError';
     this.status = status;
+    this.retryAfter = retryAfter;
   }
 }
 
@@ -45,15 +50,30 @@ function remedy({ verb, resource }: ClusterRequest, status: number): string {
   }
 }
 
-/** The error for an answer that is no success. @param body the Status object that should have come with it */
+/** Milliseconds of a Retry-After header; the API server gives seconds. */
+function millisecondsOf(retryAfter: string | undefined): number {
+  return /^\d+$/.test(retryAfter ?? '') ? Number(retryAfter) * 1_000 : 0;
+}
+
+/**
+ * The error for an answer that is no success.
+ *
+ * @param body the Status object that should have come with it
+ */
 export function refusal(
   connection: ClusterConnection,
   request: ClusterRequest,
-  status: number,
+  { statusCode: status = 0, headers }: Pick<IncomingMessage, 'statusCode' | 'headers'>,
   body: unknown,
 ): ClusterError {
   const said = [String(status), textOf(body, 'reason'), textOf(body, 'message')].filter(
     (text) => text !== '',
   );
-  return new ClusterError(connection, request, said.join(' ') + remedy(request, status), status);
+  return new ClusterError(
+    connection,
+    request,
+    said.join(' ') + remedy(request, status),
+    status,
+    millisecondsOf(headers['retry-after']),
+  );
 }

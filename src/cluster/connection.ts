@@ -14,4 +14,6 @@ export interface ClusterConnection {
   readonly namespace: string | undefined;
   /** Made anew for each request: tokens and authorities are rotated while we run. */
   readonly access: () => Promise<Access>;
+  /** Ends all requests, those under way too: who goes away does not wait for an API server that hangs. */
+  readonly closed?: AbortSignal;
 }

@@ -24,8 +24,7 @@ export interface EventToTell {
 const leastCount = 2;
 
 /**
- * Tells it by an Event, or that it still holds by the Event's series. Takes create and patch on events; the count is
- * written, not added to, so that several replicas come to the same.
+ * Tells it by an Event. Takes create on events; one that is there already says the same, until the cluster forgets it.
  *
  * @param instance which replica tells it
  * @throws ClusterError
@@ -55,7 +54,5 @@ export async function tellEvent(
     await requestJson(connection, { verb: 'create', resource, query, body });
   } catch (error) {
     if (!hasStatus(error, 409)) throw error;
-    const contentType = 'application/merge-patch+json';
-    await requestJson(connection, { verb: 'patch', resource, query, contentType, body: { series } });
   }
 }

@@ -27,9 +27,6 @@ export interface WatchedPods<T> {
 /** A pod is some 18 KB as it is sent (FACTS 4.7): what the API server has to make at once. */
 const pageSize = 200;
 
-/** A permission that is missing is rarely given within minutes; to ask all the time fills audit logs. */
-const deniedFor = 5 * 60_000;
-
 interface Followed<T> {
   readonly pods: ReadonlyMap<string, T>;
   readonly synced: boolean;
@@ -51,7 +48,7 @@ function oneAtATime(): <R>(work: () => Promise<R>) => Promise<R> {
 
 /**
  * Follows pods, and keeps of each what `keep` makes of it. A watch for each namespace: most pods of a cluster are
- * none of ours. Takes list and watch on pods; where that is missing, it asks again from time to time.
+ * none of ours. Takes list and watch on pods; where that is missing, it asks again, less and less often.
  *
  * @param keep `undefined` for a pod that concerns nobody
  */
@@ -107,25 +104,15 @@ function followNamespace<T extends Reflected>(source: ReflectorSource<T>): Follo
   let denied: string | undefined;
   let problem: string | undefined;
   let running = new AbortController();
-  let later: NodeJS.Timeout | undefined;
-
-  const refused = (why: string): void => {
-    denied = why;
-    problem = undefined;
-    pods = new Map();
-    running.abort();
-    later = setTimeout(begin, deniedFor).unref();
-  };
 
   function begin(): void {
-    const mine = new AbortController();
-    running = mine;
+    running = new AbortController();
     const watched: ReflectorSource<T> = {
       list: async (next, signal) => {
         try {
           return await source.list(next, signal);
         } catch (error) {
-          if (hasStatus(error, 403) && !mine.signal.aborted) refused(messageOf(error));
+          if (hasStatus(error, 403) && !signal.aborted) denied = messageOf(error);
           throw error;
         }
       },
@@ -143,13 +130,10 @@ function followNamespace<T extends Reflected>(source: ReflectorSource<T>): Follo
         problem = next;
       },
     };
-    void reflect(watched, target, mine.signal);
+    void reflect(watched, target, running.signal);
   }
 
-  const stop = (): void => {
-    running.abort();
-    clearTimeout(later);
-  };
+  const stop = (): void => running.abort();
   begin();
   return {
     get pods() {
@@ -162,7 +146,7 @@ function followNamespace<T extends Reflected>(source: ReflectorSource<T>): Follo
       return denied;
     },
     get problem() {
-      return problem;
+      return denied === undefined ? problem : undefined;
     },
     again: () => {
       stop();

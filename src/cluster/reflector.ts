@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { pauseAfter } from '../background/pause-after.ts';
+import { askedPause, pauseAfter } from '../background/pause-after.ts';
 import { messageOf } from '../reasons/message-of.ts';
+import { hasStatus } from './cluster-error.ts';
 import { deadline } from './deadline.ts';
 
 /** What a reflector has to know of an object; sources keep of it whatever else is needed. */
@@ -67,6 +68,12 @@ const realPace: ReflectorPace = {
 
 /** A watch that lived so many milliseconds was well. */
 const healthyAfter = 10_000;
+
+/**
+ * The longest pause, milliseconds, after what may not be done: while an API server starts it refuses for a moment what
+ * it allows, and to ask often for a permission that is missing fills audit logs.
+ */
+const longestRefused = 5 * 60_000;
 
 /** How one round of listing and watching went. */
 interface Round {
@@ -139,7 +146,9 @@ export async function reflect<T extends Reflected>(
     if (step.from === 'a list') version = undefined;
     if (!step.wait) continue;
     if (last.error !== undefined) tell(messageOf(last.error));
-    await pace.wait(pauseAfter(failures++, pace.random), signal).catch(() => {});
+    const longest = hasStatus(last.error, 401, 403) ? longestRefused : undefined;
+    const pause = Math.max(pauseAfter(failures++, pace.random, longest), askedPause(last.error));
+    await pace.wait(pause, signal).catch(() => {});
   }
 }
 
@@ -184,7 +193,11 @@ async function* watch<T extends Reflected>(
 ): AsyncGenerator<string> {
   const seconds = Math.round(pace.watchSeconds * (0.9 + 0.2 * pace.random()));
   // A connection whose other end is gone without a word would otherwise be waited for without end.
-  const watchdog = deadline(signal, seconds * 1000 + pace.grace, `the watch did not end after ${seconds} s`);
+  const watchdog = deadline(
+    [signal],
+    seconds * 1000 + pace.grace,
+    `the watch did not end after ${seconds} s`,
+  );
   try {
     const events = await source.watch(version, seconds, watchdog.signal);
     onBegin();

@@ -82,8 +82,12 @@ function whyFailed(error: unknown, signal: AbortSignal): string {
   return messageOf(error);
 }
 
-function answerDeadline(signal: AbortSignal | undefined, time = answerTime): Deadline {
-  return deadline(signal, time, `no answer within ${time / 1000} s`);
+function answerDeadline(
+  { closed }: ClusterConnection,
+  signal: AbortSignal | undefined,
+  time = answerTime,
+): Deadline {
+  return deadline([signal, closed], time, `no answer within ${time / 1000} s`);
 }
 
 /** Any answer, its body yet to come. */
@@ -105,7 +109,7 @@ async function open(
   const response = await ask(connection, request, signal);
   const status = response.statusCode ?? 0;
   if (status >= 200 && status < 300) return response;
-  throw refusal(connection, request, status, parsed(await bodyOf(response)));
+  throw refusal(connection, request, response, parsed(await bodyOf(response)));
 }
 
 /**
@@ -118,7 +122,7 @@ export async function requestJson(
   request: ClusterRequest,
   signal?: AbortSignal,
 ): Promise<unknown> {
-  const limit = answerDeadline(signal);
+  const limit = answerDeadline(connection, signal);
   try {
     return JSON.parse(await bodyOf(await open(connection, request, limit.signal)));
   } catch (error) {
@@ -140,7 +144,7 @@ export async function requestList(
   onItem: (item: unknown) => void,
   signal?: AbortSignal,
 ): Promise<unknown> {
-  const limit = answerDeadline(signal);
+  const limit = answerDeadline(connection, signal);
   const items = new ListItems();
   try {
     const response = await open(connection, request, limit.signal);
@@ -173,13 +177,13 @@ export async function requestProxied(
   connection: ClusterConnection,
   request: ClusterRequest,
 ): Promise<ProxiedAnswer> {
-  const limit = answerDeadline(undefined, proxiedTime);
+  const limit = answerDeadline(connection, undefined, proxiedTime);
   try {
     const response = await ask(connection, request, limit.signal);
     const status = response.statusCode ?? 0;
     const text = await bodyOf(response);
     const body = status >= 400 ? parsed(text) : undefined;
-    if (isStatus(body)) throw refusal(connection, request, status, body);
+    if (isStatus(body)) throw refusal(connection, request, response, body);
     return { status, text };
   } catch (error) {
     throw asClusterError(error, connection, request, limit.signal);
@@ -199,7 +203,7 @@ export async function requestJsonLines(
   request: ClusterRequest,
   signal: AbortSignal,
 ): Promise<AsyncIterable<unknown>> {
-  const limit = answerDeadline(signal);
+  const limit = answerDeadline(connection, signal);
   try {
     const response = await open(connection, request, limit.signal);
     limit.met();

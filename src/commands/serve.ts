@@ -42,7 +42,9 @@ async function run(flags: ServeFlags, first: Settings, io: CommandIo): Promise<n
   const stopped = stopSignal();
   // On a workstation the settings alone count, unless a cluster is named.
   const isAlone = flags.local && flags.kubeconfig === undefined;
-  const connection = isAlone ? undefined : await connect({ kubeconfig: flags.kubeconfig, env: io.env });
+  const found = isAlone ? undefined : await connect({ kubeconfig: flags.kubeconfig, env: io.env });
+  const closing = new AbortController();
+  const connection = found && { ...found, closed: closing.signal };
   const certificate = await servingCertificate(flags.certificate, connection, logger);
   const namespaces = knownNamespaces(connection, logger);
   const file = followSettings(flags.settings, first, logger);
@@ -125,6 +127,7 @@ async function run(flags: ServeFlags, first: Settings, io: CommandIo): Promise<n
   // At a keyboard nobody's calls are on their way.
   await drain(webhook, flags.local || signal === 'SIGINT' ? { delay: 0, grace: 2_000 } : flags.drain);
   for (const stop of [file.stop, image.stop, namespaces.stop, stopCertificate]) stop();
+  closing.abort(new Error('the webhook is stopping'));
   await Promise.all([coverage.stop(), health.close(), metricsServer.close()]);
   logger.info('stopped');
   return done;

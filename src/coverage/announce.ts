@@ -53,8 +53,8 @@ export function announcementsOf(workloads: ReadonlyMap<string, WorkloadSurvey>):
 
 /** Until what is new is told, milliseconds: what is over by then was the way to something else. */
 const settles = 20_000;
-/** A cluster forgets an Event after an hour; one that still holds is told again before that. */
-const repeats = 30 * 60_000;
+/** A cluster forgets an Event after an hour: one that still holds is told again within so long. */
+const repeats = 10 * 60_000;
 /** After it could not be told. */
 const retries = 60_000;
 

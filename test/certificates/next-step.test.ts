@@ -198,7 +198,8 @@ describe('introduced', () => {
 describe('switched', () => {
   test('is pruned when all agreed for the settling time, not before, and never on no knowledge', async () => {
     const now = later;
-    assert.equal((await after(switched, { now })).step, 'keep');
+    const unknown = await after(switched, { now });
+    assert.deepEqual([unknown.step, unknown.until], ['keep', now + settling], 'who is ready is asked again');
     const early = await after(switched, { now, agreedFor: settling - 7 });
     assert.deepEqual([early.step, early.until], ['keep', now + 7]);
     const { step, files } = await after(switched, { now, agreedFor: settling });

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
+import { refusal } from '../../src/cluster/cluster-error.ts';
 import { Expired, reflect } from '../../src/cluster/reflector.ts';
+import { namespaces } from '../../src/cluster/resource.ts';
 import { bookmark, page, reflection, removed, set } from './reflection.ts';
 
 const long = 290_000;
@@ -252,4 +254,25 @@ test('events that are already here when it is stopped are not passed on', async 
     stopped.signal,
   );
   assert.deepEqual(seen, ['a']);
+});
+
+test('what may not be done is tried again soon, and less and less often; Retry-After is obeyed', async () => {
+  const connection = { server: 'https://api', namespace: undefined, access: async () => ({}) };
+  const request = { verb: 'list', resource: namespaces } as const;
+  const error = (statusCode: number, headers = {}) =>
+    refusal(connection, request, { statusCode, headers }, {});
+  const waits = async (errors: readonly Error[]) =>
+    (await reflection(errors, [])).filter((line) => line.startsWith('wait'));
+  const denied = await waits(Array.from({ length: 12 }, () => error(403)));
+  assert.deepEqual(denied.slice(0, 3), ['wait 250', 'wait 500', 'wait 1000']);
+  assert.equal(denied.at(-1), 'wait 150000');
+  const broken = await waits(Array.from({ length: 12 }, () => error(500)));
+  assert.equal(broken.at(-1), 'wait 15000');
+  const busy = { 'retry-after': '7' };
+  assert.deepEqual(await waits([error(429, busy), error(503, busy), error(429)]), [
+    'wait 7000',
+    'wait 7000',
+    'wait 1000',
+  ]);
+  assert.deepEqual(await waits([error(429, { 'retry-after': '86400' })]), ['wait 300000']);
 });

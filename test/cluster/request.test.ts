@@ -10,6 +10,7 @@ import {
   secret,
 } from '../../src/cluster/resource.ts';
 import { apiServer, refused } from './api-server.ts';
+import { until } from './until.ts';
 
 test('a refusal says what was asked for, of whom, and which permission is missing', async (t) => {
   const { connection } = await apiServer(t, () => refused(403, 'Forbidden', 'no'));
@@ -85,3 +86,15 @@ for (const [when, begin] of [
     await assert.rejects(answer, /no answer within 10 s/);
   });
 }
+
+test('who goes away does not wait for an API server that hangs', async (t) => {
+  const { connection, received } = await apiServer(t, () => () => {});
+  const closing = new AbortController();
+  const closed = { ...connection, closed: closing.signal };
+  const waiting = requestJson(closed, { verb: 'list', resource: namespaces });
+  waiting.catch(() => {});
+  await until(() => received.length === 1);
+  closing.abort(new Error('stopping'));
+  await assert.rejects(waiting, /: stopping$/);
+  await assert.rejects(requestJson(closed, { verb: 'list', resource: namespaces }), /: stopping$/);
+});

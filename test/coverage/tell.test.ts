@@ -92,7 +92,7 @@ test('what is new is told after a while, what holds again before it is forgotten
   assert.deepEqual(names(20), ['PodStale']);
   for (const one of announcements) told(one, 20_000, true);
   assert.deepEqual(names(25), []);
-  assert.deepEqual(names(20 + 30 * 60), ['PodStale']);
+  assert.deepEqual(names(20 + 10 * 60), ['PodStale']);
   for (const one of announcements) told(one, 20_000, false);
   assert.deepEqual(names(81), ['PodStale'], 'what could not be told is tried again');
   assert.deepEqual(names(100, []), []);
@@ -102,7 +102,7 @@ test('what is new is told after a while, what holds again before it is forgotten
 test('a mistake that strikes every workload is told a few at a time, each in turn', () => {
   const many = Array.from({ length: 25 }, (_, at) => ({ owner: { kind: 'DaemonSet', name: `falco-${at}` } }));
   const announcements = announcementsOf(surveyed(...many));
-  const { due, told } = telling(10);
+  const { due, told } = telling();
   due(announcements, 0);
   const all = new Set<string>();
   for (const [at, count] of [10, 10, 5, 0].entries()) {

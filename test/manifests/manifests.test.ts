@@ -306,8 +306,8 @@ describe('permissions', () => {
   test('to know which pods are federated are these, and a component leaves all of them out', () => {
     const role = objectOf<Written<V1ClusterRole>>('base/coverage-roles.yaml', 'ClusterRole');
     assert.deepEqual(role.rules, [
-      { apiGroups: [''], resources: ['pods'], verbs: ['get', 'list', 'watch'] },
-      { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
+      { apiGroups: [''], resources: ['pods'], verbs: ['list', 'watch'] },
+      { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create'] },
     ]);
     const removed = documentsOf('components/no-coverage/no-roles.yaml');
     // Safe: the assertions show it.

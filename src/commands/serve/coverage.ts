@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { askedPause } from '../../background/pause-after.ts';
 import {
   type ClusterConnection,
   hasStatus,
@@ -32,7 +33,7 @@ export interface KnownCoverage {
 interface Sources {
   readonly connection: ClusterConnection | undefined;
   readonly settings: () => Settings;
-  readonly namespaces: Pick<KnownNamespaces, 'annotations' | 'names' | 'state'>;
+  readonly namespaces: Pick<KnownNamespaces, 'annotations' | 'names' | 'isListed'>;
   /** Whether what the settings leave open is known: before, no pod would seem to have today's. */
   readonly isSettled: () => boolean;
 }
@@ -85,7 +86,7 @@ export function knownCoverage(sources: Sources, instance: string, logger: Logger
   const isListed = () => isBegun && pods.synced();
   const look = async (): Promise<void> => {
     // Before namespaces are known it would look like none with pods.
-    if (namespaces.state()?.synced !== true || !sources.isSettled()) return;
+    if (!namespaces.isListed() || !sources.isSettled()) return;
     pods.follow(new Set(namespaces.names()));
     isBegun = true;
     refresh();
@@ -105,7 +106,8 @@ export function knownCoverage(sources: Sources, instance: string, logger: Logger
 
   const isBlind = () => pods.followed() > 0 && pods.denied().size === pods.followed();
   return {
-    counts: () => (isBlind() ? undefined : { synced: isListed(), ...countsOf(surveyed()) }),
+    counts: () =>
+      isBlind() ? undefined : { synced: isListed() && pods.problem() === undefined, ...countsOf(surveyed()) },
     check: () => ({
       ready: true,
       detail: [
@@ -174,7 +176,7 @@ function eventTeller(connection: ClusterConnection, instance: string, logger: Lo
   const tellOne = async (announcement: Announcement): Promise<void> => {
     const { name, workload, reason, note, pods: count } = announcement;
     const { apiVersion, kind, namespace, name: of, uid } = workload;
-    const regarding = { apiVersion, kind, namespace, name: of, ...(uid === undefined ? {} : { uid }) };
+    const regarding = { apiVersion, kind, namespace, name: of, uid };
     try {
       await tellEvent(connection, instance, { name, regarding, reason, note, count });
       tellings.told(announcement, performance.now(), true);
@@ -182,10 +184,11 @@ function eventTeller(connection: ClusterConnection, instance: string, logger: Lo
       problem = undefined;
     } catch (error) {
       tellings.told(announcement, performance.now(), false);
+      if (connection.closed?.aborted) return;
       const why = messageOf(error);
       // What one workload's namespace refuses (it is going away, it has a quota) another's may take.
       const isForbidden = hasStatus(error, 403) && !/terminat|quota/.test(why);
-      if (isForbidden) silentUntil = performance.now() + deniedFor;
+      silentUntil = performance.now() + (isForbidden ? deniedFor : askedPause(error));
       if (problem === undefined) logger.warn({ why }, 'an event cannot be written');
       problem = why;
     }

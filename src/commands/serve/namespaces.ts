@@ -10,7 +10,9 @@ export interface KnownNamespaces {
   /** Those that are known. */
   readonly names: () => Iterable<string>;
   readonly check: () => Condition;
-  /** For the metrics; `undefined` without a cluster. */
+  /** Whether all were seen once. */
+  readonly isListed: () => boolean;
+  /** For the metrics, with whether they are watched now; `undefined` without a cluster. */
   readonly state: () => { readonly known: number; readonly synced: boolean } | undefined;
   readonly stop: () => void;
 }
@@ -22,6 +24,7 @@ const withoutCluster: KnownNamespaces = {
   annotations: () => undefined,
   names: () => [],
   check: () => ({ ready: true, detail: 'no cluster; the settings alone count' }),
+  isListed: () => false,
   state: () => undefined,
   stop: () => {},
 };
@@ -44,7 +47,11 @@ export function knownNamespaces(connection: ClusterConnection | undefined, logge
         ? { ready: true, detail: problem === undefined ? 'ok' : `watch interrupted${told}` }
         : { ready: performance.now() > until, detail: `not listed yet, the settings alone count${told}` };
     },
-    state: () => ({ known: namespaces.known(), synced: namespaces.synced() }),
+    isListed: namespaces.synced,
+    state: () => ({
+      known: namespaces.known(),
+      synced: namespaces.synced() && namespaces.problem() === undefined,
+    }),
     stop: namespaces.stop,
   };
 }

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { pauseAfter } from '../../background/pause-after.ts';
+import { askedPause, pauseAfter } from '../../background/pause-after.ts';
 import { type ClusterConnection, imageOfPod } from '../../cluster/index.ts';
 import { webhookContainer } from '../../federation/names.ts';
 import { messageOf } from '../../reasons/message-of.ts';
@@ -51,7 +51,8 @@ export function ownImage(
         const why = messageOf(error);
         if (why !== problem) logger.warn({ problem: why }, 'own image not known: rules stay untagged');
         problem = why;
-        await wait(pauseAfter(failures), undefined, { signal: stopped.signal, ref: false }).catch(() => {});
+        const pause = Math.max(pauseAfter(failures), askedPause(error));
+        await wait(pause, undefined, { signal: stopped.signal, ref: false }).catch(() => {});
       }
     }
   };
