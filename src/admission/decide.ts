@@ -20,14 +20,30 @@ export interface Decision {
   readonly findings: readonly Finding[];
 }
 
-/** Longest warning that clients are sure to show whole: Kubernetes asks for 256 characters at most. */
-const warningLength = 256;
+/** What the API server hands on whole of all warnings together; and of each once they are more (FACTS 4.19). */
+const allWarnings = 4096;
+const oneWarning = 256;
 
+/** Findings that need attention, as the API server hands it on: it drops one with a control character (FACTS 4.19). */
 function warningsOf(findings: readonly Finding[]): string[] {
-  return findings
-    .filter(({ code }) => reasons[code].severity === 'warning' || reasons[code].severity === 'error')
-    .map((finding) => `falco-federation: ${sentenceOf(finding)}`)
-    .map((text) => (text.length > warningLength ? `${text.slice(0, warningLength - 1)}…` : text));
+  const grave = findings.filter(({ code }) => /^(warning|error)$/.test(reasons[code].severity));
+  const texts = grave
+    .slice(0, allWarnings / 64)
+    .map((finding) => `falco-federation: ${sentenceOf(finding).replace(/\p{Cc}+/gu, ' ')}`);
+  const bytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+  if (bytes <= allWarnings) return texts;
+  const kept = texts.slice(0, allWarnings / oneWarning - 1).map((text) => shortened(text, oneWarning));
+  const more = grave.length - kept.length;
+  return more === 0 ? kept : [...kept, `falco-federation: ${more} more warnings are in the webhook's log`];
+}
+
+/** At most so many bytes. */
+function shortened(text: string, bytes: number): string {
+  if (Buffer.byteLength(text) <= bytes) return text;
+  const cut = Buffer.from(text)
+    .subarray(0, bytes - 6)
+    .toString();
+  return `${cut.replace(/\uFFFD+$/, '')}…`;
 }
 
 function answerTo(uid: string, apiVersion: string, result: ObjectInjection): AdmissionReview {
@@ -45,7 +61,9 @@ function answerTo(uid: string, apiVersion: string, result: ObjectInjection): Adm
       ...(warnings.length === 0 ? {} : { warnings }),
       auditAnnotations: {
         reason: reason.code,
-        ...(findings.length === 0 ? {} : { findings: findings.map(({ code }) => code).join(',') }),
+        ...(findings.length === 0
+          ? {}
+          : { findings: [...new Set(findings.map(({ code }) => code))].join(',') }),
       },
     },
   };

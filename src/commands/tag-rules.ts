@@ -2,6 +2,7 @@
 
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { falcoVariablePrefix } from '../federation/names.ts';
 import { reasons } from '../reasons/reasons.ts';
 import type { AlertsQuestion } from '../rules/configuration/alerts.ts';
 import { readFalcoVersion } from '../rules/configuration/falco-version.ts';
@@ -88,7 +89,7 @@ function asRun(settings: Settings, io: CommandIo): TagAndPublish {
     version: readFalcoVersion(settings.falcoVersion),
     falcoArguments: settings.falcoArguments,
     configFile: settings.config,
-    lookup: (name) => settings.falcoEnv.get(name) ?? io.env[name],
+    lookup: (name) => io.env[`${falcoVariablePrefix}${name}`] ?? settings.falcoEnv.get(name) ?? io.env[name],
     output: settings.output,
     tags: settings.tags,
     following: settings.follow,

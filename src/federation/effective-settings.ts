@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { Finding } from '../reasons/reasons.ts';
 import {
+  type Alerts,
   carriesFields,
+  defaultAlerts,
   defaultForwarderAddress,
   labelProblems,
   type Settings,
@@ -27,8 +29,11 @@ export interface EffectiveSettings {
   /** Tags on every rule. */
   readonly tags: readonly string[];
   readonly rules: Settings['rules'];
-  /** Where a spoke's forwarder takes events. The hub behind it is no pod's business, so that it can change. */
-  readonly forwarder: string | undefined;
+  /**
+   * How alerts are shipped, and to which forwarder: on a spoke with a hub. The hub behind it is no pod's business, so that
+   * it can change.
+   */
+  readonly alerts: (Alerts & { readonly to: string }) | undefined;
   /** Version of Falco where an annotation says it: `0.44.1`; it counts before the image's tag. */
   readonly falcoVersion?: string;
   /** Twelve hexadecimal digits that change when anything above does. */
@@ -156,7 +161,10 @@ function effectiveFrom(settings: Settings, overrides: Overrides): Omit<Effective
     labels: overrides.labels ?? settings.labels ?? { env: cluster },
     tags: overrides.tags ?? settings.tags ?? (tag.safeParse(cluster).success ? [cluster] : []),
     rules: settings.rules,
-    forwarder: settings.hub && (settings.forwarder?.address ?? defaultForwarderAddress),
+    alerts: settings.hub && {
+      ...(settings.alerts ?? defaultAlerts),
+      to: settings.forwarder?.address ?? defaultForwarderAddress,
+    },
     ...(overrides.falcoVersion === undefined ? {} : { falcoVersion: overrides.falcoVersion }),
   };
 }

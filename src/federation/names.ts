@@ -41,10 +41,16 @@ export const toolsVolumePath = '/falco-federation-tools';
 export const noTokenVolumeName = 'falco-federation-no-token';
 export const tokenPath = '/var/run/secrets/kubernetes.io/serviceaccount';
 
+/** Volume in memory that Falco writes its alerts into, where Falco and what ships them see it, and the file in it. */
+export const alertsVolumeName = 'falco-federation-alerts';
+export const alertsPath = '/var/lib/falco-federation-alerts';
+export const alertsFile = `${alertsPath}/live/alerts.jsonl`;
+
 export const placeCopierContainer = 'falco-federation-place-copier';
 export const copyRulesContainer = 'falco-federation-copy-rules';
 export const tagRulesContainer = 'falco-federation-tag-rules';
 export const followRulesContainer = 'falco-federation-follow-rules';
+export const shipAlertsContainer = 'falco-federation-ship-alerts';
 
 /** All that we may put into a Falco pod. */
 export const ownContainers: ReadonlySet<string> = new Set([
@@ -52,7 +58,11 @@ export const ownContainers: ReadonlySet<string> = new Set([
   copyRulesContainer,
   tagRulesContainer,
   followRulesContainer,
+  shipAlertsContainer,
 ]);
+
+/** Falco's variables in our containers: under names of their own, so that none of them changes what ours do. */
+export const falcoVariablePrefix = 'FALCO_ENV_';
 
 /** The webhook's container in its own pod, whose image is put into others. */
 export const webhookContainer = 'webhook';

@@ -69,7 +69,7 @@ export function bring(pod: ReadPod, additions: Additions): PodTemplate {
   const { spec } = template;
   const { changed, init, side, volumes } = additions;
   const goneVolumes = gone(status, 'volume', volumes);
-  const containers = reconcileList(
+  const containers = reconcileInOrder(
     without(
       users.map((one, at) => changed.get(at) ?? one),
       gone(status, kinds.containers, side),

@@ -35,7 +35,8 @@ function collectElements(
 ): void {
   const gone = goneFrom(before, after);
   for (const at of gone.toReversed()) into.push({ op: 'remove', path: `${path}/${at}` });
-  const kept = gone.length === 0 ? before : before.filter((_, at) => !gone.includes(at));
+  const out = new Set(gone);
+  const kept = gone.length === 0 ? before : before.filter((_, at) => !out.has(at));
   for (let at = 0; at < kept.length; at++) collect(kept[at], after[at], `${path}/${at}`, into);
   for (let at = kept.length; at < after.length; at++)
     into.push({ op: 'add', path: `${path}/${at}`, value: after[at] });
@@ -56,7 +57,8 @@ function goneFrom(before: readonly unknown[], after: readonly unknown[]): number
   const surplus = before.length - gone.length - after.length;
   if (surplus <= 0) return gone;
   // Texts, and elements of one name: those before the end that both lists have.
-  const places = before.map((_, at) => at).filter((at) => !gone.includes(at));
+  const out = new Set(gone);
+  const places = before.map((_, at) => at).filter((at) => !out.has(at));
   let end = places.length;
   while (end > surplus && keyOf(before[places[end - 1] ?? 0]) === keyOf(after[end - 1 - surplus])) end--;
   return [...gone, ...places.slice(end - surplus, end)].sort((a, b) => a - b);

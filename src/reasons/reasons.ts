@@ -111,7 +111,8 @@ const table = {
   },
   falco_too_old: {
     severity: 'warning',
-    sentence: 'Falco before 0.38 does not support additional configuration files, so it was not changed.',
+    sentence:
+      'Falco before 0.38 does not support additional configuration files, so its rules are not tagged.',
     remedy:
       "Upgrade Falco to 0.41 or later. If the image has a version of its own, set Falco's with the annotation falco-federation.io/falco-version.",
   },
@@ -152,7 +153,8 @@ const table = {
   },
   image_unknown: {
     severity: 'warning',
-    sentence: "The webhook's own image is not known, so no container that tags rules was added.",
+    sentence:
+      "The webhook's own image is not known, so no container was added: rules are not tagged, and alerts are not shipped.",
     remedy:
       'Allow the webhook to read its own pod (Role falco-federation-webhook: get pods), or set rules.image. /readyz says why it cannot.',
   },
@@ -181,11 +183,30 @@ const table = {
     remedy: 'Rename that volume, or mount it at another path.',
   },
 
+  alerts_pod_ends: {
+    severity: 'warning',
+    sentence:
+      'The pod ends by itself, which a container that ships alerts would prevent, so its alerts are not shipped to the hub.',
+    remedy: 'On Kubernetes 1.29 or later set alerts.nativeSidecar: true.',
+  },
+  alerts_volume_in_the_way: {
+    severity: 'error',
+    sentence:
+      'The pod has a volume or mount of its own where the one for alerts would go, so they are not shipped to the hub.',
+    remedy: 'Give that volume or mount another name or path.',
+  },
+  alerts_memory_small: {
+    severity: 'warning',
+    sentence:
+      "Alerts wait in memory that counts against Falco's limit, which is less than eight times their volume; Falco may be killed while the forwarder is away.",
+    remedy: "Raise the memory limit of Falco's container, or lower alerts.volumeSize.",
+  },
+
   // falcosidekick.
   forwarder_not_resolvable: {
     severity: 'warning',
     sentence:
-      "The pod is on the host's network and resolves no Services, so it does not find the forwarder by its name.",
+      "The pod is on the host's network and resolves no Services, so its alerts do not find the forwarder by its name.",
     remedy: 'Set dnsPolicy: ClusterFirstWithHostNet in the pod, or an IP address as forwarder.address.',
   },
   custom_field_removed: {
@@ -283,8 +304,8 @@ const table = {
   alerts_not_json: {
     severity: 'error',
     sentence:
-      "Falco's json_output is off and must not be changed (--json-output leave), so its alerts do not reach the forwarder.",
-    remedy: "Set json_output: true in Falco's configuration, or allow it to be set.",
+      "Falco's json_output is off and must not be changed (alerts.jsonOutput: leave), so its alerts do not reach the forwarder.",
+    remedy: "Set json_output: true in Falco's configuration or arguments, or alerts.jsonOutput: set.",
   },
   alerts_option_conflict: {
     severity: 'error',

@@ -274,10 +274,9 @@ export const defaultForwarderAddress = 'http://falco-federation-forwarder.falco-
 const forwarder = z
   .strictObject({
     address: address
+      .regex(/^http:\/\/[^/]+$/, 'must be http://HOST:PORT without a path: it is a Service of this cluster')
       .default(defaultForwarderAddress)
-      .describe(
-        'Where falcosidekick and Falco find the forwarder: its Service, another one in another namespace.',
-      ),
+      .describe('Where Falco pods find the forwarder: its Service, another one in another namespace.'),
     spoolSize: size
       .default('1Gi')
       .describe(
@@ -290,6 +289,45 @@ const forwarder = z
       ),
   })
   .describe('The forwarder. Spokes with `hub` only.');
+
+const alerts = z
+  .strictObject({
+    volumeSize: z
+      .string('a size must be text, as in "16Mi"')
+      .regex(/^[0-9]+(Ki|Mi|Gi|k|M|G)$/, 'must be a size such as 16Mi')
+      .refine((text) => bytesOf(text) >= 4 * 2 ** 20, 'must be at least 4Mi')
+      .refine((text) => bytesOf(text) <= 2 ** 30, 'must be at most 1Gi: it is memory of the Falco container')
+      .default('16Mi')
+      .describe(
+        "Size of the volume in memory that alerts wait in until the forwarder has them. What is in it counts against the memory limit of Falco's container. When it is nearly full, the oldest alerts go first.",
+      ),
+    resources: resources
+      .default({
+        requests: { cpu: '10m', memory: '16Mi' },
+        limits: { cpu: '200m', memory: '32Mi' },
+      })
+      .describe(
+        'Resources of the container that ships alerts. Keep both parts: quotas and limit ranges ask for them.',
+      ),
+    jsonOutput: z
+      .enum(['set', 'leave'])
+      .default('set')
+      .describe(
+        "Falco has one `json_output` for all its outputs. `set`: it is switched on, so the lines on Falco's standard output become JSON too. `leave`: it stays as it is; a Falco that writes text is not shipped, which is reported.",
+      ),
+    nativeSidecar: z
+      .boolean()
+      .default(false)
+      .describe(
+        'In pods that end by themselves (Jobs): ship alerts from a native sidecar, which needs Kubernetes 1.29 or later (on an older one the pod would never start). When off, the alerts of such pods are not shipped, which is reported.',
+      ),
+  })
+  .describe("How Falco's alerts reach the forwarder. Spokes with `hub` only.");
+
+export type Alerts = z.output<typeof alerts>;
+
+/** What holds where the section is absent. */
+export const defaultAlerts: Alerts = alerts.parse({});
 
 const receiver = z
   .strictObject({
@@ -336,19 +374,14 @@ export const settingsSchema = z
     rules: rules.prefault({}),
     hub: hub.optional(),
     forwarder: forwarder.optional(),
+    alerts: alerts.optional(),
     receiver: receiver.optional(),
   })
   .superRefine((settings, context) => {
     const refuse = (path: string[], message: string): void =>
       context.addIssue({ code: 'custom', path, message, input: undefined });
-    if (settings.role === 'hub' && settings.hub !== undefined)
-      refuse(
-        ['hub'],
-        'is for spokes only: with role "hub" events arrive here and are not forwarded; remove it',
-      );
-    for (const [path, message] of wrongReceiver(settings)) refuse(path, message);
-    if (settings.forwarder !== undefined && settings.hub === undefined)
-      refuse(['forwarder'], 'is for spokes with "hub" only; remove it, or set hub');
+    for (const [path, message] of [...wrongForRole(settings), ...wrongReceiver(settings)])
+      refuse(path, message);
     if (carriesFields(settings)) {
       // What holds for all labels has been told already.
       const told = labelProblems(settings.labels ?? {}, { asFields: false });
@@ -367,6 +400,24 @@ export const settingsSchema = z
 /** Whether labels become falcosidekick's fields, which carry less than Falco and the forwarder do. */
 export function carriesFields({ role }: { readonly role: 'spoke' | 'hub' }): boolean {
   return role === 'hub';
+}
+
+function wrongForRole(sections: {
+  readonly role: string;
+  readonly hub?: unknown;
+  readonly forwarder?: unknown;
+  readonly alerts?: unknown;
+}): [path: string[], message: string][] {
+  const wrong: [string[], string][] = [];
+  if (sections.role === 'hub' && sections.hub !== undefined) {
+    const why = 'is for spokes only: with role "hub" events arrive here and are not forwarded; remove it';
+    wrong.push([['hub'], why]);
+  }
+  for (const key of ['forwarder', 'alerts'] as const) {
+    if (sections[key] === undefined || sections.hub !== undefined) continue;
+    wrong.push([[key], 'is for spokes with "hub" only; remove it, or set hub']);
+  }
+  return wrong;
 }
 
 function wrongReceiver({

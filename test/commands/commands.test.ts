@@ -82,7 +82,7 @@ describe('falco-federation', () => {
       ['serve', '--tls-cert', 'x', '--tls-key', 'y', '--drain-delay', 'soon'],
       /--drain-delay must be a duration/,
     ],
-    [['tag-rules'], /--tag/],
+    [['tag-rules'], /--output is missing/],
   ] as const) {
     test(`wrong use is 2, told on stderr: ${args.join(' ')}`, async () => {
       const { status, stdout, stderr } = await runCommand(args);

@@ -122,6 +122,29 @@ describe('an injection with other settings', () => {
     ]);
   });
 
+  test('on a second call what others changed in our containers stays, and what is missing comes back', () => {
+    const spoke = settingsFrom('cluster: staging\nhub: {address: "https://hub.example"}\n');
+    const falco = { name: 'falco', image: 'falcosecurity/falco:0.44.1', args: ['/usr/bin/falco'] };
+    const first = structuredClone(injected({ spec: { containers: [falco] } }, spoke));
+    const ours = [...(first.spec.initContainers ?? []), ...first.spec.containers.slice(1)];
+    assert.ok(ours.length > 3);
+    for (const one of ours) {
+      // As a policy, the VPA and a registry's mirror do (FACTS 4.17).
+      one.image = `mirror.example/${one.image}`;
+      one.resources = { requests: { cpu: '500m' } };
+      one.securityContext = {
+        runAsUser: 1000650000,
+        seccompProfile: { type: 'Localhost', localhostProfile: 'p.json' },
+      };
+    }
+    assert.deepEqual(injected(first, spoke), first);
+    const lost = first.spec.containers.pop();
+    assert.deepEqual(
+      injected(first, spoke).spec.containers.map(({ name }) => name),
+      ['falco', lost?.name],
+    );
+  });
+
   test('a template that opts out gives back everything', () => {
     fc.assert(
       fc.property(podTemplates, settings, settings, (template, first, second) => {

@@ -152,7 +152,7 @@ describe('what must always hold', () => {
         // the mesh goes.
         const { patch } = injected(frozen(meshed), settings);
         const ours =
-          /^\/(?:spec\/(?:initContainers|containers)\/\d+\/args\/|metadata\/annotations\/falco-federation\.io~1status$)/;
+          /^\/(?:spec\/(?:initContainers|containers)\/\d+\/(?:args\/|env(?:\/|$))|metadata\/annotations\/falco-federation\.io~1status$)/;
         for (const { path } of patch) assert.match(path, ours);
         const settled = applied(meshed, patch);
         for (const one of settled.spec.containers.slice(0, -1)) {

@@ -43,7 +43,7 @@ for (const file of readdirSync(folder)) {
         assert.match(stdout, /rules_tagged/);
         const dropIn = parse(readFileSync(at('out/federation.yaml'), 'utf8'));
         assert.equal(dropIn.rules_files.length, 1);
-        assert.equal(dropIn.http_output.url, 'http://falco-federation-forwarder.falco-federation:2801');
+        assert.equal(dropIn.file_output.filename, '/var/lib/falco-federation-alerts/live/alerts.jsonl');
       } finally {
         rmSync(place, { recursive: true });
       }

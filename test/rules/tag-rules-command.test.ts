@@ -15,12 +15,16 @@ import {
 import { rule, temporaryFolder } from './temporary-tree.ts';
 
 async function run(...argv: string[]) {
+  return runWith({}, ...argv);
+}
+
+async function runWith(env: NodeJS.ProcessEnv, ...argv: string[]) {
   const out = { stdout: '', stderr: '' };
   const status = await tagRules(argv, {
     stdin: Readable.from([]),
     stdout: { write: (text) => (out.stdout += text) },
     stderr: { write: (text) => (out.stderr += text) },
-    env: {},
+    env,
   });
   return { status, ...out };
 }
@@ -119,6 +123,8 @@ test('variables come from --falco-env, then from the own environment; others lea
   const unknown = await run(...flags);
   assert.equal(JSON.parse(unknown.stdout).code, 'rules_none_tagged');
   assert(!existsSync(at('out/federation.yaml')));
+  const injected = await runWith({ FALCO_ENV_HERE: at('.'), HERE: '/elsewhere' }, ...flags);
+  assert.equal(JSON.parse(injected.stdout).code, 'rules_tagged');
 });
 
 test('a termination message that cannot be written is no one’s concern', async () => {

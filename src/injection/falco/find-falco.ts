@@ -38,7 +38,7 @@ function candidate(container: V1Container, index: number): Candidate {
 
 /** The candidates that show the most signs. */
 function foremost(candidates: readonly Candidate[]): readonly Candidate[] {
-  const rank = Math.max(...candidates.map(rankOf));
+  const rank = candidates.reduce((most, one) => Math.max(most, rankOf(one)), 0);
   return candidates.filter((candidate) => rankOf(candidate) === rank);
 }
 
@@ -55,8 +55,9 @@ export function findFalco(spec: V1PodSpec): FalcoContainer | Finding | undefined
   const [first, ...others] = foremost(running);
   if (first === undefined) return looksOnly(candidates);
   if (others.length > 0) {
-    const names = [first, ...others].map(({ container }) => container.name).join(', ');
-    return { code: 'falco_ambiguous', detail: names };
+    const names = [first, ...others].slice(0, 5).map(({ container }) => container.name);
+    const more = others.length < 5 ? '' : ` and ${others.length - 4} more`;
+    return { code: 'falco_ambiguous', detail: `${names.join(', ')}${more}` };
   }
   const { index, container, program, given } = first;
   if (program.kind !== 'falco' || given === undefined) {

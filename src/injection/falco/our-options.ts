@@ -1,5 +1,5 @@
 import type { V1Container } from '@kubernetes/client-node';
-import { volumePath } from '../../federation/names.ts';
+import { alertsFile, volumePath } from '../../federation/names.ts';
 import { type FalcoOption, readFalcoOption } from '../../rules/configuration/falco-arguments.ts';
 import { lastFolder } from '../../rules/configuration/paths.ts';
 import { type ChangeRecords, hashOfText, type Status } from '../status.ts';
@@ -12,14 +12,29 @@ const ourConfigFilesItem = new RegExp(`^\\{\\s*"path":\\s*"${volumePath}"[,}]`);
 
 /** `-o` values that we add, in this order. */
 export interface OurOptions {
-  readonly configFiles?: string;
-  readonly rulesFilesLast?: string;
-  readonly appendOutput?: string;
+  readonly configFiles?: string | undefined;
+  readonly rulesFilesLast?: string | undefined;
+  readonly appendOutput?: string | undefined;
+  /** Where Falco reads no drop-in: its alerts into our file, as JSON. */
+  readonly fileOutput?: string | undefined;
+  readonly fileKept?: string | undefined;
+  readonly fileName?: string | undefined;
+  readonly jsonOutput?: string | undefined;
 }
+
+/** FACTS 1.21. */
+export const fileOptions = {
+  fileOutput: 'file_output.enabled=true',
+  fileKept: 'file_output.keep_alive=false',
+  fileName: `file_output.filename=${alertsFile}`,
+} as const;
+export const jsonOption = { jsonOutput: 'json_output=true' } as const;
 
 /** Names of ours in the status annotation: alert fields, and arguments that were made up where the image's command ran. */
 export const fieldsAdded = 'falco/append_output';
 export const argumentsAdded = 'falco/args';
+export const fileAdded = 'falco/file_output';
+export const jsonAdded = 'falco/json_output';
 
 /** Whether a `-o` value is our drop-in folder, in this or another version's spelling. */
 function isOurConfigFiles({ key, path, value = '' }: FalcoOption): boolean {
@@ -66,12 +81,22 @@ function findFields(status: Status | undefined): Finder {
   return (args) => args.findLastIndex((arg, at) => args[at - 1] === '-o' && isOurs(arg));
 }
 
+/** A user may have the very same: ours are those that the status annotation knows, and the last. */
+function findText(status: Status | undefined, added: string, text: string): Finder {
+  if (status?.added.includes(added) !== true) return () => -1;
+  return (args) => args.findLastIndex((arg, at) => args[at - 1] === '-o' && arg === text);
+}
+
 /** One for each of our options, in the order in which we add them. */
 function finders(status: Status | undefined): readonly (readonly [keyof OurOptions, Finder])[] {
   return [
     ['configFiles', findOption(isOurConfigFiles)],
     ['rulesFilesLast', findOption(isOurLast)],
     ['appendOutput', findFields(status)],
+    ['fileOutput', findText(status, fileAdded, fileOptions.fileOutput)],
+    ['fileKept', findText(status, fileAdded, fileOptions.fileKept)],
+    ['fileName', findText(status, fileAdded, fileOptions.fileName)],
+    ['jsonOutput', findText(status, jsonAdded, jsonOption.jsonOutput)],
   ];
 }
 

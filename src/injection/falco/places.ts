@@ -9,6 +9,33 @@ export function placeOf({ mountPath }: V1VolumeMount): string {
   return /\/[./]|\/$|^[^/]/.test(mountPath) ? path.posix.resolve('/', mountPath) : mountPath;
 }
 
+/** Places, to ask many times what lies at or below another one: in the order of their paths the answer stands beside it. */
+export class Places {
+  readonly #sorted: readonly string[];
+
+  constructor(places: readonly string[]) {
+    this.#sorted = places.map((place) => (place === '/' ? place : `${place}/`)).sort();
+  }
+
+  /** How many, two at the most. */
+  atOrBelow(folder: string): number {
+    const start = folder === '/' ? folder : `${folder}/`;
+    const first = this.#firstFrom(start);
+    const [one, other] = this.#sorted.slice(first, first + 2);
+    return Number(one?.startsWith(start) === true) + Number(other?.startsWith(start) === true);
+  }
+
+  #firstFrom(text: string): number {
+    let [low, high] = [0, this.#sorted.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#sorted[middle] ?? '') < text) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
 export function isAtOrBelow(place: string, folder: string): boolean {
   if (!place.startsWith(folder)) return false;
   return place.length === folder.length || folder === '/' || place.charAt(folder.length) === '/';

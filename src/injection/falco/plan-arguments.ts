@@ -1,15 +1,20 @@
 import type { EffectiveSettings } from '../../federation/effective-settings.ts';
 import { volumePath } from '../../federation/names.ts';
-import type { Finding } from '../../reasons/reasons.ts';
+import type { Finding, ReasonCode } from '../../reasons/reasons.ts';
 import type { FalcoOption } from '../../rules/configuration/falco-arguments.ts';
 import type { FalcoVersion } from '../../rules/configuration/falco-version.ts';
 import type { FalcoInPod } from '../read-pod.ts';
-import { type OurOptions, ourLast } from './our-options.ts';
+import { ourLast } from './our-options.ts';
 
+/** What can be added to Falco's arguments without stopping it. */
 export interface FalcoArgumentsPlan {
+  /** The option that makes Falco read our drop-in; undefined where that cannot be. */
+  readonly configFiles: string | undefined;
   /** Whether the rules may be tagged: nothing in the arguments speaks against it. */
   readonly tagRules: boolean;
-  readonly options: OurOptions;
+  /** Where rules files are added by options, which Falco reads after our list. */
+  readonly rulesFilesLast: string | undefined;
+  readonly appendOutput: string | undefined;
   readonly findings: readonly Finding[];
 }
 
@@ -27,64 +32,66 @@ function appendOutputOption(labels: EffectiveSettings['labels']): string {
   return `append_output[]={"extra_fields": [${fields.join(', ')}]}`;
 }
 
-function planRules(
-  rulesArgument: string | undefined,
-  users: readonly FalcoOption[],
-  version: FalcoVersion,
-): { tagRules: boolean; lastKey?: string; findings: Finding[] } {
-  if (rulesArgument !== undefined) {
-    return {
-      tagRules: false,
-      findings: [{ code: 'rules_given_by_argument', detail: `-r ${rulesArgument}` }],
-    };
-  }
-  const ruled = users.filter(({ key }) => /^(rules_files?|config_files)$/.test(key));
-  // FACTS 1.13: where the key is no list at that moment, our `[]` stops Falco.
-  const whole = ruled.find(({ path }) => !path.startsWith('['));
-  if (whole !== undefined) {
-    return {
-      tagRules: false,
-      findings: [{ code: 'rules_option_conflict', detail: `-o ${whole.key}${whole.path}=…` }],
-    };
-  }
+interface TagsPlan {
+  readonly tagRules: boolean;
+  readonly lastKey?: string;
+  readonly findings: readonly Finding[];
+}
+
+function untagged(code: ReasonCode, detail: string): TagsPlan {
+  return { tagRules: false, findings: [{ code, detail }] };
+}
+
+/** FACTS 1.13: where the key is no list at that moment, our `[]` stops Falco. */
+function setAsAWhole(users: readonly FalcoOption[], keys: RegExp): FalcoOption | undefined {
+  return users.find(({ key, path }) => keys.test(key) && !path.startsWith('['));
+}
+
+function planTags({ given: { options, rulesArgument }, version }: FalcoInPod): TagsPlan {
+  if (rulesArgument !== undefined) return untagged('rules_given_by_argument', `-r ${rulesArgument}`);
+  const whole = setAsAWhole(options, /^(rules_files?|config_files)$/);
+  if (whole !== undefined) return untagged('rules_option_conflict', `-o ${whole.key}${whole.path}=…`);
   // Up to 0.40 options apply before drop-ins: tag-rules takes them into our list (FACTS 1.13).
   if (!version.optionsAfterDropIns) return { tagRules: true, findings: [] };
-  const files = ruled.filter(({ key }) => key !== 'config_files');
-  const indexed = files.filter(({ path }) => path !== '[]');
+  const files = options.filter(({ key }) => /^rules_files?$/.test(key));
   const appended = files.find(({ path }) => path === '[]');
   return {
     tagRules: true,
     ...(appended === undefined ? {} : { lastKey: appended.key }),
-    findings: indexed.map(({ text }) => ({ code: 'rules_option_untagged', detail: `-o ${text}` })),
+    findings: files
+      .filter(({ path }) => path !== '[]')
+      .map(({ text }) => ({ code: 'rules_option_untagged', detail: `-o ${text}` })),
   };
 }
 
-/** What can be added to Falco's arguments without stopping it. */
-export function planArguments(
+function planFields(
   { given, version }: FalcoInPod,
-  effective: EffectiveSettings,
-): FalcoArgumentsPlan {
-  const users = given.options;
-  const findings: Finding[] = [];
+  { labels }: EffectiveSettings,
+): string | Finding | undefined {
+  if (Object.keys(labels).length === 0) return undefined;
+  if (!version.objectOptions) return { code: 'falco_without_extra_fields' };
+  return setAsAWhole(given.options, /^append_output$/)
+    ? { code: 'fields_option_conflict' }
+    : appendOutputOption(labels);
+}
 
+export function planArguments(falco: FalcoInPod, effective: EffectiveSettings): FalcoArgumentsPlan {
+  const { given, version, container } = falco;
+  if (!version.readsDropIns) {
+    return {
+      ...{ configFiles: undefined, tagRules: false, rulesFilesLast: undefined, appendOutput: undefined },
+      findings: [{ code: 'falco_too_old', detail: container.image ?? 'no image' }],
+    };
+  }
   const wanted = effective.rules.enabled && effective.tags.length > 0;
-  const rules = wanted ? planRules(given.rulesArgument, users, version) : { tagRules: false, findings: [] };
-  findings.push(...rules.findings);
-
-  let appendOutput: string | undefined;
-  const wholeAppendOutput = users.some(({ key, path }) => key === 'append_output' && !path.startsWith('['));
-  if (Object.keys(effective.labels).length === 0) appendOutput = undefined;
-  else if (!version.objectOptions) findings.push({ code: 'falco_without_extra_fields' });
-  else if (wholeAppendOutput) findings.push({ code: 'fields_option_conflict' });
-  else appendOutput = appendOutputOption(effective.labels);
-
+  const tags: TagsPlan = wanted ? planTags(falco) : { tagRules: false, findings: [] };
+  const fields = planFields(falco, effective);
+  const readsOurs = setAsAWhole(given.options, /^config_files$/) === undefined;
   return {
-    tagRules: rules.tagRules,
-    options: {
-      ...(rules.tagRules ? { configFiles: configFilesOption(version) } : {}),
-      ...(rules.lastKey === undefined ? {} : { rulesFilesLast: `${rules.lastKey}[]=${ourLast}` }),
-      ...(appendOutput === undefined ? {} : { appendOutput }),
-    },
-    findings,
+    configFiles: readsOurs ? configFilesOption(version) : undefined,
+    tagRules: tags.tagRules,
+    rulesFilesLast: tags.lastKey && `${tags.lastKey}[]=${ourLast}`,
+    appendOutput: typeof fields === 'string' ? fields : undefined,
+    findings: [...tags.findings, ...(typeof fields === 'object' ? [fields] : [])],
   };
 }

@@ -1,21 +1,82 @@
 import type { V1Container, V1VolumeMount } from '@kubernetes/client-node';
 import type { EffectiveSettings } from '../../federation/effective-settings.ts';
 import type { Finding } from '../../reasons/reasons.ts';
-import { type Additions, onlyFindings } from '../additions.ts';
+import type { Additions } from '../additions.ts';
 import type { SeenAs } from '../pod-template.ts';
 import { planPullSecrets, pullSecret } from '../pull-secrets.ts';
 import type { FalcoInPod, ReadPod } from '../read-pod.ts';
-import { asWanted, reconcileList } from '../reconcile.ts';
+import { asWanted, reconcileInOrder } from '../reconcile.ts';
 import { addedNames } from '../status.ts';
-import { argumentsAdded, fieldsAdded, type OurOptions, recordsOf, withOurOptions } from './our-options.ts';
-import { planArguments } from './plan-arguments.ts';
+import { type AlertsPart, noAlertsPart, planAlertsPart } from './alerts-part.ts';
+import {
+  argumentsAdded,
+  fieldsAdded,
+  fileAdded,
+  fileOptions,
+  jsonAdded,
+  jsonOption,
+  type OurOptions,
+  recordsOf,
+  withOurOptions,
+} from './our-options.ts';
+import { type FalcoArgumentsPlan, planArguments } from './plan-arguments.ts';
 import { noRulesPart, planRulesPart, type RulesPart } from './rules-part.ts';
 
+/** What our containers would bring, where there may be any. */
+interface Parts {
+  readonly rules: RulesPart;
+  readonly alerts: AlertsPart;
+  readonly options: OurOptions;
+}
+
+function planParts(
+  pod: ReadPod,
+  falco: FalcoInPod,
+  effective: EffectiveSettings,
+  plan: FalcoArgumentsPlan,
+): Parts {
+  const { image } = effective.rules;
+  const tags = plan.tagRules ? effective.tags : [];
+  // An image that nobody can pull would keep Falco from starting (FACTS 4.9): without one all stays as it is.
+  if (image === undefined) {
+    const findings: Finding[] = tags.length > 0 || effective.alerts ? [{ code: 'image_unknown' }] : [];
+    return { rules: noRulesPart(findings), alerts: noAlertsPart([]), options: {} };
+  }
+  const alerts = effective.alerts
+    ? planAlertsPart(pod, falco, effective, effective.alerts, image)
+    : noAlertsPart([]);
+  const ships = alerts.volumes.length > 0;
+  const { configFiles, rulesFilesLast } = plan;
+  const falcoArgs = [...falco.args, ...(rulesFilesLast === undefined ? [] : ['-o', rulesFilesLast])];
+  const dropIn = { tags, writesAlerts: ships, falcoArgs };
+  const rules =
+    configFiles === undefined || (tags.length === 0 && !ships)
+      ? noRulesPart([])
+      : planRulesPart(pod, falco, effective, image, dropIn);
+  const ofRules = rules.volumes.length === 0 ? {} : { configFiles, rulesFilesLast };
+  if (!ships || rules.writesAlerts) return { rules, alerts, options: ofRules };
+  const ofAlerts = withoutDropIn(falco, effective);
+  if ('code' in ofAlerts) return { rules, alerts: noAlertsPart([ofAlerts]), options: ofRules };
+  return { rules, alerts, options: { ...ofRules, ...ofAlerts } };
+}
+
+/** Where Falco reads no drop-in of ours, or nobody sees its configuration: options do the same, or nothing does. */
+function withoutDropIn(
+  { given, container }: FalcoInPod,
+  { alerts }: EffectiveSettings,
+): OurOptions | Finding {
+  if (given.options.some(({ key }) => key === 'json_output')) return fileOptions;
+  return alerts?.jsonOutput === 'leave'
+    ? { code: 'alerts_not_json', detail: `container ${container.name}` }
+    : { ...fileOptions, ...jsonOption };
+}
+
 /**
- * What makes a Falco pod part of the federation: our volume, the containers that tag the rules, and the arguments that make
- * Falco read the tagged rules and add fields to its alerts.
+ * What makes a Falco pod part of the federation: the containers that tag the rules and write the drop-in, the one that ships
+ * alerts, and the arguments that make Falco read the drop-in and add fields to its alerts.
  *
- * If nothing of ours ever runs, the volume stays empty and Falco reads its own rules (FACTS 1.4).
+ * If nothing of ours ever runs, there is no drop-in and Falco reads its own rules (FACTS 1.4); and no folder for its
+ * alerts, so none are written (FACTS 1.21).
  */
 export function planFalco(
   pod: ReadPod,
@@ -23,45 +84,54 @@ export function planFalco(
   effective: EffectiveSettings,
   seenAs: SeenAs,
 ): Additions {
-  const { container, version, args: users } = falco;
-  if (!version.readsDropIns)
-    return onlyFindings([{ code: 'falco_too_old', detail: container.image ?? 'no image' }]);
   const plan = planArguments(falco, effective);
-  const { appendOutput, ...rulesOptions } = plan.options;
+  const { rules, alerts, options: ofParts } = planParts(pod, falco, effective, plan);
+  const { appendOutput } = plan;
   // The very same option of a user's is there already, and stays the user's.
-  const fields = appendOutput === undefined || users.includes(appendOutput) ? {} : { appendOutput };
-  const { rulesFilesLast } = rulesOptions;
-  const falcoArgs = [...users, ...(rulesFilesLast === undefined ? [] : ['-o', rulesFilesLast])];
-  const rules = plan.tagRules ? planRulesPart(pod, falco, effective, falcoArgs) : noRulesPart([]);
-  const isTagged = rules.volumes.length > 0;
-  const options: OurOptions = { ...(isTagged ? rulesOptions : {}), ...fields };
-  const pulling = isTagged ? planPullSecrets(pod, effective, seenAs) : { names: [], findings: [] };
-  const isMadeUp = falco.byImage && Object.keys(options).length > 0;
-  return {
-    volumes: rules.volumes,
-    init: rules.init,
-    side: rules.side,
+  const fields = appendOutput === undefined || falco.args.includes(appendOutput) ? {} : { appendOutput };
+  const options: OurOptions = { ...ofParts, ...fields };
+  const volumes = [...new Map([...rules.volumes, ...alerts.volumes].map((one) => [one.name, one])).values()];
+  const pulling = volumes.length > 0 ? planPullSecrets(pod, effective, seenAs) : { names: [], findings: [] };
+  const additions = {
+    volumes,
+    init: [...rules.init, ...alerts.init],
+    side: [...rules.side, ...alerts.side],
     pullSecrets: pulling.names,
-    changed: new Map([[falco.index, withOurs(pod, falco, options, rules.mounts)]]),
-    added: [
-      ...partsAdded(rules, options),
-      ...pulling.names.map((one) => `${pullSecret}/${one}`),
-      ...(isMadeUp ? [argumentsAdded] : []),
+  };
+  const isMadeUp = falco.byImage && Object.values(options).some((one) => one !== undefined);
+  return {
+    ...additions,
+    changed: new Map([[falco.index, withOurs(pod, falco, options, [...rules.mounts, ...alerts.mounts])]]),
+    added: [...namesOf(additions), ...optionsAdded(options), ...(isMadeUp ? [argumentsAdded] : [])],
+    records: recordsOf(options, falco.args),
+    findings: [
+      ...versionUnknown(falco),
+      ...[plan, rules, alerts, pulling].flatMap(({ findings }) => findings),
     ],
-    records: recordsOf(options, users),
-    findings: [...versionUnknown(falco), ...plan.findings, ...rules.findings, ...pulling.findings],
   };
 }
 
-/** What is ours in the pod, but for arguments that were made up. */
-function partsAdded(rules: RulesPart, options: OurOptions): string[] {
+function namesOf({
+  volumes,
+  init,
+  side,
+  pullSecrets,
+}: Pick<Additions, 'volumes' | 'init' | 'side' | 'pullSecrets'>) {
   return [
-    ...rules.volumes.map(({ name }) => `volume/${name}`),
+    ...volumes.map(({ name }) => `volume/${name}`),
+    ...init.map(({ name }) => `initContainer/${name}`),
+    ...side.map(({ name }) => `container/${name}`),
+    ...pullSecrets.map((one) => `${pullSecret}/${one}`),
+  ];
+}
+
+function optionsAdded(options: OurOptions): string[] {
+  return [
     ...(options.configFiles === undefined ? [] : ['falco/config_files']),
-    ...rules.init.map(({ name }) => `initContainer/${name}`),
-    ...rules.side.map(({ name }) => `container/${name}`),
     ...(options.rulesFilesLast === undefined ? [] : ['falco/rules_files']),
     ...(options.appendOutput === undefined ? [] : [fieldsAdded]),
+    ...(options.fileOutput === undefined ? [] : [fileAdded]),
+    ...(options.jsonOutput === undefined ? [] : [jsonAdded]),
   ];
 }
 
@@ -84,7 +154,7 @@ function withOurs(
   const kept = (present.volumeMounts ?? []).filter(
     ({ name, mountPath }) => !volumes.has(name) || paths.has(mountPath),
   );
-  const volumeMounts = reconcileList(kept, mounts, 'mountPath', asWanted);
+  const volumeMounts = reconcileInOrder(kept, mounts, 'mountPath', asWanted);
   const hasArgs = byImage ? args !== words : args.length > 0 || present.args;
   const { args: _, volumeMounts: __, ...rest } = container;
   return {

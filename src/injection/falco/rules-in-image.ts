@@ -1,4 +1,4 @@
-import type { V1Container, V1Volume, V1VolumeMount } from '@kubernetes/client-node';
+import type { V1Container, V1PodSpec, V1Volume, V1VolumeMount } from '@kubernetes/client-node';
 import {
   copyRulesContainer,
   placeCopierContainer,
@@ -8,9 +8,10 @@ import {
   volumePath,
 } from '../../federation/names.ts';
 import type { Finding } from '../../reasons/reasons.ts';
+import { imageName } from '../image.ts';
+import { type ContainerInputs, falcoctlUser, ownContainer } from './own-container.ts';
 import { configFolder } from './places.ts';
 import type { RulesMounts } from './rules-mounts.ts';
-import { type ContainerInputs, ownContainer } from './tagging-containers.ts';
 
 /**
  * Rules that lie in Falco's own image, where no other container sees them (FACTS 2.5): an init container with that
@@ -35,6 +36,14 @@ const toolsVolume: V1Volume = { name: toolsVolumeName, emptyDir: { medium: 'Memo
 /** Folder of the copy in our volume: Falco reads no folder there but those that the drop-in lists (FACTS 1.12). */
 const copyName = 'image';
 
+/** Whether falco-operator's native sidecar is there, whose rules come at any time. */
+function bringsRulesBeside(spec: V1PodSpec): boolean {
+  return (spec.initContainers ?? []).some(
+    (container) =>
+      container.name === 'artifact-operator' || imageName(container.image) === 'artifact-operator',
+  );
+}
+
 /**
  * Plans the copy of the rules in Falco's image.
  *
@@ -42,6 +51,7 @@ const copyName = 'image';
  */
 export function planCopying(inputs: ContainerInputs, seen: RulesMounts): CopyPart | Finding {
   const { effective, spec, falco } = inputs;
+  if (!seen.rulesInImage || bringsRulesBeside(spec)) return nothingToCopy;
   const left = (why = ''): Finding => ({ code: 'rules_in_image', detail: `container ${falco.name}${why}` });
   const { startup, inImage } = effective.rules;
   if (startup !== 'init' || inImage !== 'copy') return left();
@@ -70,6 +80,7 @@ function placeCopier(inputs: ContainerInputs): V1Container {
     image: inputs.image,
     args: ['place', toolsVolumePath],
     resources: inputs.effective.rules.resources,
+    user: falcoctlUser(inputs.spec),
     volumeMounts: [toolsMount],
   });
 }
@@ -84,6 +95,7 @@ function copyRules(inputs: ContainerInputs, falcoImage: string): V1Container {
     // The image's own may be a folder that our user may not enter: the container would not start.
     workingDir: '/',
     resources: inputs.effective.rules.resources,
+    user: falcoctlUser(inputs.spec),
     volumeMounts: [
       { ...toolsMount, readOnly: true },
       { name: volumeName, mountPath: volumePath },

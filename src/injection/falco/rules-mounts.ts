@@ -4,7 +4,7 @@ import { tokenPath, volumeName, volumePath } from '../../federation/names.ts';
 import type { Finding } from '../../reasons/reasons.ts';
 import type { FalcoArguments } from '../../rules/configuration/falco-arguments.ts';
 import { hintOf, isNeverRules, isRulesPlace } from './mount-hints.ts';
-import { configFolder, isAtOrBelow, placeOf } from './places.ts';
+import { configFolder, isAtOrBelow, Places, placeOf } from './places.ts';
 import { canChange, kindOf, writtenBeside } from './volume-kinds.ts';
 
 /** Which of Falco's mounts the tagging containers get, so that they see Falco's rules where Falco sees them. */
@@ -12,6 +12,8 @@ export interface RulesMounts {
   readonly mounts: readonly V1VolumeMount[];
   /** Whether any of them can hold rules: without one there is nothing to tag. */
   readonly anyRules: boolean;
+  /** Whether Falco's configuration file is among them. */
+  readonly seesConfiguration: boolean;
   /** Whether /etc/falco itself is Falco's image, so that rules there can only be seen in a copy. */
   readonly rulesInImage: boolean;
   /** Falco's mount below /etc/falco that ours lack, if any: a copy of the image would show other files there. */
@@ -30,12 +32,16 @@ function pathsInArguments({ configFile, options }: FalcoArguments): readonly str
   );
 }
 
+/** Paths that arguments name. */
+interface Named {
+  readonly paths: ReadonlySet<string>;
+  readonly places: Places;
+}
+
 /** Whether a named path is in the mount, or the mount is a file in a named folder. */
-function isNamed(mount: V1VolumeMount, named: readonly string[]): boolean {
+function isNamed(mount: V1VolumeMount, { paths, places }: Named): boolean {
   const place = placeOf(mount);
-  return named.some(
-    (one) => isAtOrBelow(one, place) || (isRulesPlace(mount) && path.posix.dirname(place) === one),
-  );
+  return places.atOrBelow(place) > 0 || (isRulesPlace(mount) && paths.has(path.posix.dirname(place)));
 }
 
 /** Both names of the place: /var/run is a link to /run in most images. */
@@ -59,7 +65,7 @@ type Fate = 'mounted' | 'left_out' | 'not_rules';
  * | elsewhere, says system           | mounted | mounted | –        | –        |
  * | says keys                        | mounted | –       | –        | –        |
  */
-function fateOf(mount: V1VolumeMount, volume: V1Volume | undefined, named: readonly string[]): Fate {
+function fateOf(mount: V1VolumeMount, volume: V1Volume | undefined, named: Named): Fate {
   const place = placeOf(mount);
   if (isAtOrBelow(place, volumePath) || mount.name === volumeName) return 'not_rules';
   const isOfArguments = isNamed(mount, named);
@@ -100,10 +106,8 @@ const ourPlaces = [volumePath, tokenPath];
  * (FACTS 4.8). `mountPropagation` and `recursiveReadOnly` are left out: the first asks for a privileged container, the
  * second for a read-only mount.
  */
-function copyOf(mount: V1VolumeMount, all: readonly V1VolumeMount[]): V1VolumeMount {
-  const place = placeOf(mount);
-  const others = all.filter((other) => other !== mount).map(placeOf);
-  const parent = [...others, ...ourPlaces].some((other) => isAtOrBelow(other, place));
+function copyOf(mount: V1VolumeMount, all: Places): V1VolumeMount {
+  const parent = all.atOrBelow(placeOf(mount)) > 1;
   return {
     name: mount.name,
     mountPath: mount.mountPath,
@@ -115,17 +119,22 @@ function copyOf(mount: V1VolumeMount, all: readonly V1VolumeMount[]): V1VolumeMo
 /** Works out the mounts of the tagging containers from those of Falco. */
 export function rulesMounts(spec: V1PodSpec, falco: V1Container, given: FalcoArguments): RulesMounts {
   const volumes = new Map((spec.volumes ?? []).map((volume) => [volume.name, volume]));
-  const named = pathsInArguments(given);
+  const paths = pathsInArguments(given);
+  const named: Named = { paths: new Set(paths), places: new Places(paths) };
+  const configuration = given.configFile ?? `${configFolder}/falco.yaml`;
   const all = falco.volumeMounts ?? [];
   const fates = new Map(all.map((mount) => [mount, fateOf(mount, volumes.get(mount.name), named)]));
   // subPathExpr takes variables from the container's own environment, which ours does not share: a variable
   // that is missing would keep the container, and with it Falco, from being created.
   const visible = all.filter((mount) => fates.get(mount) === 'mounted' && !mount.subPathExpr);
-  const leftOut = all.filter((mount) => fates.get(mount) !== 'not_rules' && !visible.includes(mount));
+  const seen = new Set(visible);
+  const leftOut = all.filter((mount) => fates.get(mount) !== 'not_rules' && !seen.has(mount));
+  const places = new Places([...visible.map(placeOf), ...ourPlaces]);
   const written = writtenBeside(spec, falco);
   return {
-    mounts: visible.map((mount) => copyOf(mount, visible)),
+    mounts: visible.map((mount) => copyOf(mount, places)),
     anyRules: visible.some(canHoldRules),
+    seesConfiguration: visible.some((mount) => isAtOrBelow(configuration, placeOf(mount))),
     rulesInImage: !all.some((mount) => isAtOrBelow(configFolder, placeOf(mount))),
     unseenBelow: leftOut.find((mount) => isAtOrBelow(placeOf(mount), configFolder))?.mountPath,
     canChange: visible.some((mount) => canChange(mount, kindOf(volumes.get(mount.name)), written)),
