@@ -37,9 +37,8 @@ enum { MOST_TIMES_UNSEEN = 2 };
 /* A list of paths; more than this is not one. */
 static const size_t largest_drop_in = 16 << 20;
 
-/* The name of a file beside the draft that Node makes and that goes when the drop-in was read: while it is there, Node
-   leaves what Falco may be reading, and renews the drop-in when this program was killed and starts again
-   (src/rules/publishing/publish.ts). */
+/* The name of a file beside the draft that is there from before the rename until the drop-in was read: it makes Node
+   renew the drop-in when this program was killed and starts again (src/rules/publishing/publish.ts). */
 static const char unread[] = "unread";
 
 static int read_whole(int from, struct publication *it)
@@ -93,13 +92,21 @@ static void watch_opening(struct publication *it, const char *path)
     stop_looking(it);
 }
 
-static void unmark(const struct publication *it)
+/* Makes the mark, or takes it away. Where it cannot be made there is no room for the draft either. */
+static void set_mark(const struct publication *it, int is_unread)
 {
     char mark[PATH_MAX];
     const char *slash = strrchr(it->draft, '/');
     int folder = slash == NULL ? 0 : (int)(slash - it->draft) + 1;
-    if (snprintf(mark, sizeof mark, "%.*s%s", folder, it->draft, unread) < PATH_MAX)
+    if (snprintf(mark, sizeof mark, "%.*s%s", folder, it->draft, unread) >= PATH_MAX)
+        return;
+    if (!is_unread) {
         unlink(mark);
+        return;
+    }
+    int made = open(mark, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+    if (made >= 0)
+        close(made);
 }
 
 /* Milliseconds from now until it is renamed again, if it is. */
@@ -133,6 +140,7 @@ int put_in_force(struct publication *it, const char *draft, const char *path)
         return 0;
     }
     watch_opening(it, draft);
+    set_mark(it, 1);
     if (!rename_draft(it)) {
         fail("rename the new list to", path, errno);
         forget(it);
@@ -252,7 +260,7 @@ static void give_up(struct publication *it)
                 : "falco-federation: giving up; Falco is not running or does not watch its files (watch_config_files), "
                   "and reads the list when it starts\n");
     if (it->inotify < 0) {
-        unmark(it);
+        set_mark(it, 0);
         forget(it);
     }
 }
@@ -264,7 +272,7 @@ void attend(struct publication *it)
     if (is_opened(it)) {
         fprintf(stderr, "falco-federation: Falco read it after %lld s\n",
                 (long long)(now_ms() - it->since) / 1000);
-        unmark(it);
+        set_mark(it, 0);
         forget(it);
         return;
     }

@@ -401,6 +401,12 @@ const table = {
       'A path in rules_files contains "$", which cannot be escaped in Falco\'s configuration, so nothing was tagged.',
     remedy: 'Use a path without "$".',
   },
+  rules_withdrawn: {
+    severity: 'warning',
+    sentence: 'The tagged rules could not be renewed and were withdrawn: Falco runs its own rules, untagged.',
+    remedy:
+      'Make room in the volume falco-federation; rules are tagged again as soon as they can be written.',
+  },
   rules_tag_selected: {
     severity: 'warning',
     sentence:

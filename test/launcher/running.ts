@@ -76,7 +76,7 @@ export function recordingNode() {
     `exec 4< ${list}
     echo "$FALCO_FEDERATION_WOKEN $*" >> ${log}
     cat ${dropIn} > /dev/null 2>&1
-    if [ -f ${folder}/next ]; then echo > ${folder}/work/unread; mv ${folder}/next ${draft}; fi
+    if [ -f ${folder}/next ]; then mv ${folder}/next ${draft}; fi
     cat <&4 >&3`,
   );
   type Pairs = readonly (readonly [string, string])[];

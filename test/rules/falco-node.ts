@@ -20,6 +20,8 @@ export interface Layout {
   readonly folders: readonly string[];
   readonly version: string;
   readonly args: readonly string[];
+  /** Of these, the user's. */
+  readonly own?: readonly string[];
 }
 
 const oldArguments = ['-o', `config_files[]=${output}`];
@@ -41,6 +43,16 @@ export const layouts = {
     rulesFiles: ['/etc/falco/a.yaml', '/etc/falco/rules.d'],
     ...{ folders: ['/etc/falco/rules.d'], version: '0.40.0', args: oldArguments },
   },
+  options: {
+    rulesFiles: ['/etc/falco/a.yaml'],
+    folders: ['/etc/falco/rules.d'],
+    version: '0.44.1',
+    own: ['-o', 'rules_files[]=/etc/falco/rules.d'],
+    args: [
+      ...['-o', 'rules_files[]=/etc/falco/rules.d', ...ourArguments],
+      ...['-o', `rules_files[]=${output}/last`],
+    ],
+  },
 } as const satisfies Readonly<Record<string, Layout>>;
 
 /** Stands for a tagger that is killed. */
@@ -53,6 +65,9 @@ export class FalcoNode {
   published: readonly string[] | undefined;
   /** Those of them in files that the follower could not read, and left in the list as they are. */
   publishedUnseen: readonly string[] = [];
+  /** Milliseconds, by a clock that goes only when it is told to. */
+  now = 0;
+  private changedAt = 0;
   /** How often the drop-in was replaced, made or taken away; and how often by the same again. */
   publications = 0;
   renewals = 0;
@@ -82,7 +97,8 @@ export class FalcoNode {
 
   /** What Falco would run now without us. */
   own(): FalcoAnswer {
-    return runFalco({ root: this.root, args: [], env: {}, old: this.layout.version.startsWith('0.40') });
+    const { own = [], version } = this.layout;
+    return runFalco({ root: this.root, args: own, env: {}, old: version.startsWith('0.40') });
   }
 
   /** In place, as falcoctl writes: the same file with other content. */
@@ -171,7 +187,10 @@ export class FalcoNode {
     const run = this.asRun(watched, own);
     const step = followStep(run, (path) => this.signature(path), woken);
     if (killed !== undefined) throw killed;
-    if (step.left !== undefined) run.disk.rename(step.left.draft, step.left.path);
+    if (step.left !== undefined) {
+      writeFileSync(`${this.root}${output}/work/unread`, '');
+      run.disk.rename(step.left.draft, step.left.path);
+    }
     if (step.left !== undefined || isUnread) this.unreadSince = this.falco.reads;
     this.step = step;
     return step;
@@ -266,6 +285,8 @@ export class FalcoNode {
         { path: from, is: 'gone' },
         { path: to, is: 'moved_in' },
       ]),
+      link: told(disk.link, (_, path) => [{ path, is: 'made' }]),
+      restOf: () => this.now - this.changedAt,
       remove: (path) => {
         before();
         const below = disk.kind(path) === 'folder' ? disk.names(path).map((name) => `${path}/${name}`) : [];
@@ -277,6 +298,7 @@ export class FalcoNode {
 
   private tell(change: Change): void {
     if (change.path === `${output}/federation.yaml`) this.publications += 1;
+    if (posix.dirname(change.path) === output) this.changedAt = this.now;
     this.falco.notice(change);
   }
 

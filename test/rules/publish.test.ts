@@ -15,7 +15,7 @@ import {
 import { type TestContext, test } from 'node:test';
 import { type FileSystem, signatureOf } from '../../src/rules/configuration/file-system.ts';
 import { followStep, type Step } from '../../src/rules/publishing/follow-step.ts';
-import { type PublishingDisk, publishingDisk } from '../../src/rules/publishing/publish.ts';
+import { type PublishingDisk, publishingDisk, readingTakes } from '../../src/rules/publishing/publish.ts';
 import { tagAndPublish } from '../../src/rules/publishing/tag-and-publish.ts';
 import { largestFile } from '../../src/rules/publishing/tagged-copies.ts';
 import { falcoIn, ourArguments, output, plant, rule, runIn, type Tree } from './temporary-tree.ts';
@@ -79,7 +79,7 @@ test('a second run touches nothing: each write would make Falco reload', () => {
   assert.equal(counted.done(), 0);
 });
 
-test('a changed source: only its copy is written, what is gone goes', () => {
+test('a changed source: only its copy is written, what is gone goes later', () => {
   const root = plant(first);
   tagAndPublish(runIn(root));
   const untouched = statSync(`${root}${output}/rules/01-b`).ino;
@@ -88,10 +88,12 @@ test('a changed source: only its copy is written, what is gone goes', () => {
   assert.deepEqual(names(root), ['A', 'B', 'D0', 'D2', 'Moved']);
   assert(everyRuleTagged(root));
   assert.equal(statSync(`${root}${output}/rules/01-b`).ino, untouched);
-  // Falco may still be reading the former list; what only that one names goes with the next run.
+  // Falco may still be reading the former list; what only that one names goes when there was time enough for that.
   assert.deepEqual(readdirSync(`${root}${output}/rules`), ['00-a', '00-a.1', '01-b', '02-d', '02-d.1']);
   assert.deepEqual(readdirSync(`${root}${output}/work`), []);
   tagAndPublish(runIn(root));
+  assert.equal(readdirSync(`${root}${output}/rules`).length, 5);
+  tagAndPublish(runIn(root, { disk: rested(root) }));
   assert.deepEqual(readdirSync(`${root}${output}/rules`), ['00-a.1', '01-b', '02-d.1']);
   assert.deepEqual(names(root), ['A', 'B', 'D0', 'D2', 'Moved']);
 });
@@ -106,12 +108,18 @@ test('when nothing can be tagged any more the drop-in goes, and Falco runs its o
     const report = tagAndPublish(runIn(root, change));
     assert.notEqual(report.outcome.code, 'rules_tagged');
     assert(!existsSync(`${root}${output}/federation.yaml`));
-    tagAndPublish(runIn(root, change));
+    assert.notDeepEqual(readdirSync(`${root}${output}/rules`), []);
+    tagAndPublish(runIn(root, { ...change, disk: rested(root) }));
     assert.deepEqual(published(root), ['rules', 'work']);
   }
 });
 
-test('copies in last go when their source is no longer added', () => {
+/** A disk on which nothing has changed for long. */
+function rested(root: string): PublishingDisk {
+  return { ...publishingDisk(root), restOf: () => readingTakes };
+}
+
+test('copies in last go when their source is no longer added; their names, which Falco may be about to watch, do not', () => {
   const root = plant({ ...first, 'x.yaml': rule('X') });
   const falcoArguments = [
     ...ourArguments,
@@ -124,7 +132,8 @@ test('copies in last go when their source is no longer added', () => {
   assert.deepEqual(readdirSync(`${root}${output}/last`), ['00-x.yaml']);
   assert.deepEqual(falcoIn(root, falcoArguments).rules.at(-1), { name: 'X', tags: ['own', 'staging'] });
   tagAndPublish(runIn(root));
-  assert(!existsSync(`${root}${output}/last`));
+  assert.equal(readFileSync(`${root}${output}/last/00-x.yaml`, 'utf8'), '');
+  assert.deepEqual(falcoIn(root, falcoArguments).rules.at(-1), { name: 'X', tags: ['own'] });
 });
 
 /** A step of the follower of the image, which leaves the last rename to the launcher. */
@@ -144,7 +153,7 @@ test('copies in last that are new: the list is published again though it is the 
   assert.deepEqual(readdirSync(`${root}${output}/last`), ['00-x.yaml']);
 });
 
-test('a list that is left: the one before is in force until it is renamed, and its folders stay until it is read', () => {
+test('a list that is left: the one before is in force until it is renamed', () => {
   const root = plant(first);
   tagAndPublish(runIn(root));
   const before = names(root);
@@ -153,50 +162,14 @@ test('a list that is left: the one before is in force until it is renamed, and i
   const { left } = stepOf(root);
   assert(left !== undefined);
   assert.deepEqual([names(root), readFileSync(root + dropIn)], [before, list]);
-  assert.deepEqual(readFileSync(`${root}${output}/work/unread`), list, 'what Falco has read last');
   renameSync(root + left.draft, root + left.path);
-  const now = names(root);
   assert.deepEqual(
-    now,
+    names(root),
     falcoIn(root, [])
-      .rules.map((one) => one.name)
+      .rules.map(({ name }) => name)
       .sort(),
   );
-  const folders = readdirSync(`${root}${output}/rules`);
   assert.equal(stepOf(root).left, undefined, 'nothing has changed');
-  assert.deepEqual(readdirSync(`${root}${output}/rules`), folders);
-  rmSync(`${root}${output}/work/unread`);
-  stepOf(root);
-  assert.deepEqual(readdirSync(`${root}${output}/rules`), ['00-a.1', '01-b', '02-d.1']);
-  assert.deepEqual([names(root), everyRuleTagged(root)], [now, true]);
-});
-
-test('a list that nobody was seen to read, but that Falco may have read at a start: its folders stay beside a newer one', () => {
-  const root = plant(first);
-  tagAndPublish(runIn(root));
-  const take = (): void => {
-    const { left } = stepOf(root);
-    assert(left !== undefined);
-    renameSync(root + left.draft, root + left.path);
-  };
-  plant(second, root);
-  take();
-  const loadedFrom = names(root);
-  const folders = readdirSync(`${root}${output}/rules`);
-  // Falco starts, and is blind while this comes.
-  plant({ ...second, 'a.yaml': rule('Newest') }, root);
-  take();
-  stepOf(root);
-  const there = readdirSync(`${root}${output}/rules`);
-  assert.deepEqual(
-    folders.filter((folder) => !there.includes(folder)),
-    [],
-  );
-  assert.notDeepEqual(names(root), loadedFrom);
-  // Read at last: what is not in force goes.
-  rmSync(`${root}${output}/work/unread`);
-  stepOf(root);
-  assert.equal(readdirSync(`${root}${output}/rules`).length, 3);
 });
 
 // --- failures ---------------------------------------------------------------------------------------------
@@ -222,6 +195,7 @@ function breakingDisk(root: string, after: number): { disk: PublishingDisk; done
       },
       rename: (from, to) => [step(), real.rename(from, to)],
       remove: (path) => [step(), real.remove(path)],
+      link: (target, path) => [step(), real.link(target, path)],
     },
   };
 }
@@ -315,6 +289,31 @@ test('a run that ends while copies in last change never leaves a part of them', 
       ?.tags.filter((tag) => tag !== 'staging');
     assert(['y-before', 'y-now'].includes(String(tags)), `step ${step}: ${tags}`);
     assert(step < 100);
+  }
+});
+
+test('a volume that is full when rules change: Falco runs its own rules, untagged, and its alerts still go to the file', () => {
+  const alerts = { file: '/alerts/live', jsonOutput: 'set' as const };
+  for (const isQuiteFull of [false, true]) {
+    const root = plant(first);
+    tagAndPublish(runIn(root, { alerts }));
+    plant(second, root);
+    const real = publishingDisk(root);
+    const full = () => {
+      throw Object.assign(new Error('full'), { code: 'ENOSPC' });
+    };
+    const writeFile: PublishingDisk['writeFile'] = (path, bytes) =>
+      isQuiteFull || path.includes('/folder/') ? full() : real.writeFile(path, bytes);
+    const { outcome, findings } = tagAndPublish(runIn(root, { alerts, disk: { ...real, writeFile } }));
+    assert.deepEqual(
+      [outcome.code, findings.map(({ code }) => code)],
+      ['rules_output_unwritable', ['rules_withdrawn']],
+    );
+    assert.deepEqual(falcoIn(root).rules, falcoIn(root, []).rules);
+    assert.equal(existsSync(root + dropIn), !isQuiteFull);
+    // As soon as there is room.
+    tagAndPublish(runIn(root, { alerts }));
+    assert(everyRuleTagged(root));
   }
 });
 

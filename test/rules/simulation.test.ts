@@ -13,11 +13,12 @@
  * Any of it may fall into the time in which Falco is blind (FACTS 1.7): at its start, and in each reload.
  */
 import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import fastCheck from 'fast-check';
 import type { PublishingDisk } from '../../src/rules/publishing/publish.ts';
 import { publishingDisk } from '../../src/rules/publishing/publish.ts';
-import { rounds } from '../rounds.ts';
+import { isLong, rounds } from '../rounds.ts';
 import { FalcoNode, file, Killed, layouts, namesOf } from './falco-node.ts';
 import { output } from './temporary-tree.ts';
 
@@ -91,10 +92,20 @@ const step: fastCheck.Arbitrary<Act> = fastCheck
       follow(world, killAt, new Set(falcoAt)),
     ),
   );
-/** What happens while Falco is blind. */
+const minutes = (count: number): Act =>
+  act(`${count} minutes pass`, ({ node }) => {
+    node.now += count * 60_000;
+  });
+
+/** What happens while Falco is blind: it is not for as long as ten minutes. */
 const inBlindness = fastCheck.oneof(
   { arbitrary: fastCheck.constant<Act[]>([]), weight: 2 },
-  { arbitrary: fastCheck.array(fastCheck.oneof(sourceAct, step), { maxLength: 4 }), weight: 1 },
+  {
+    arbitrary: fastCheck.array(fastCheck.oneof(sourceAct, step, fastCheck.constant(minutes(2))), {
+      maxLength: 4,
+    }),
+    weight: 1,
+  },
 );
 const falcoAct: fastCheck.Arbitrary<Act> = fastCheck.oneof(
   { arbitrary: inBlindness.map((acts) => loading('reloads', acts)), weight: 2 },
@@ -119,6 +130,7 @@ function doAll(acts: readonly Act[], world: World): void {
   }
 }
 
+const time = fastCheck.constantFrom(minutes(2), minutes(10));
 const launcherAct = act('published again, if unread', ({ node }) => node.publishAgain());
 
 interface History {
@@ -137,6 +149,7 @@ const history: fastCheck.Arbitrary<History> = fastCheck.record({
       { arbitrary: step, weight: 4 },
       { arbitrary: falcoAct, weight: 3 },
       { arbitrary: fastCheck.constant(launcherAct), weight: 1 },
+      { arbitrary: time, weight: 1 },
     ),
     { minLength: 1, maxLength: 25 },
   ),
@@ -243,10 +256,71 @@ for (const layout of Object.keys(layouts) as (keyof typeof layouts)[]) {
       fastCheck.property(history, (one) => {
         live(layout, one);
       }),
-      { ...rounds(25), reporter: tellNames },
+      { ...rounds(20), reporter: tellNames },
     );
   });
 }
+
+/** One of each kind, with what is most likely to meet badly. */
+const few: readonly Act[] = [
+  act('overwrite', ({ node }) => node.overwrite(a, file('A', 'C'))),
+  act('cut off', ({ node }) => node.overwrite(a, `${file('A')}- rule: [half`)),
+  act('swap', ({ node }) => node.swap(folder, { 'map.yaml': file('D') })),
+  act('remove', ({ node }) => node.remove(a)),
+  act('follow', (world) => follow(world, never, new Set())),
+  act('follow, killed', (world) => follow(world, 7, new Set([6]))),
+  minutes(10),
+  loading('reloads', []),
+  loading('starts again', []),
+  loading('starts again', [
+    act('overwrite', ({ node }) => node.overwrite(a, file('B'))),
+    act('follow', (world) => follow(world, never, new Set())),
+    minutes(9),
+    act('follow', (world) => follow(world, never, new Set())),
+  ]),
+];
+
+/** Every history of this many acts, and none twice. */
+function* historiesOf(length: number): Generator<readonly Act[]> {
+  if (length === 0) yield [];
+  else for (const before of historiesOf(length - 1)) for (const one of few) yield [...before, one];
+}
+
+for (const layout of ['chartWithConfigMap', 'options'] as const) {
+  test(`${layout}: every short history`, () => {
+    for (const acts of historiesOf(isLong ? 4 : 2)) {
+      try {
+        live(layout, { alongside: false, acts, endsBlind: false });
+      } catch (error) {
+        throw new Error(acts.map(({ name }) => name).join('\n'), { cause: error });
+      }
+    }
+  });
+}
+
+test('what is not in force goes when it has rested for ten minutes, and only what is in force stays', () => {
+  const node = new FalcoNode(layouts.options);
+  node.overwrite(a, file('A'));
+  node.swap(folder, { 'map.yaml': file('B'), 'other.yaml': file('C') });
+  node.follow('start');
+  node.overwrite(a, file('D'));
+  node.swap(folder, { 'map.yaml': file('E') });
+  node.remove(`${folder}/other.yaml`);
+  node.follow('still');
+  const named = () => readdirSync(`${node.root}${output}/rules`);
+  assert.deepEqual(named(), ['00-a', '00-a.1', 'last', 'last.1']);
+  const last = `${node.root}${output}/last`;
+  assert.deepEqual(
+    [readdirSync(last), readFileSync(`${last}/01-other.yaml`, 'utf8')],
+    [['00-map.yaml', '01-other.yaml'], ''],
+  );
+  node.now += 599_999;
+  node.follow('changed');
+  assert.deepEqual(named(), ['00-a', '00-a.1', 'last', 'last.1']);
+  node.now += 1;
+  node.follow('changed');
+  assert.deepEqual(named(), ['00-a.1', 'last.1']);
+});
 
 /** The acts of a failure by their names: functions say nothing. */
 function tellNames(details: fastCheck.RunDetails<[History]>): void {

@@ -4,16 +4,19 @@
  *     work/               everything is written here first
  *     rules/NN-name/      a folder, renamed in whole; never changed once it is there: other content gets
  *     rules/NN-name.1/    another name, and the list below says which one counts
- *     last/               taken away whole and put back whole; without it rules are only untagged
+ *     last                a link to one of these folders, for what options add behind the list
  *     federation.yaml     the drop-in, renamed in when all that it lists is there
  *
  * A run that ends at any point leaves the old list in force or the new one, each with exactly the rules it had: also
- * when a rule went from one file to another. What a list no longer names goes only with the run after that: Falco may
- * be reading it still, and would reload once more for each file that goes from a folder that it watches (FACTS 1.7).
+ * when a rule went from one file to another.
+ *
+ * **Nothing that Falco may have read of goes before it has long set its watches**: Falco exits when something of its list
+ * is gone by then (FACTS 1.7). So folders that are not in force go in one place only (`removeFormer`), and only when
+ * nothing here was put in force, renewed or taken back for ten minutes: whoever has read a former list did so before.
+ * Names in `last`, whose path stays the same, go by the same rule; until then they are empty files.
  *
  * The follower of the image leaves the last rename to the launcher, which sees whether Falco reads the new drop-in, and
- * renames it again where it does not (src/launcher/publication.c). Until then work/unread holds the list that Falco has
- * read last, and the one that was in force before this one.
+ * renames it again where it does not (src/launcher/publication.c). Until then it keeps work/unread.
  */
 import {
   chmodSync,
@@ -21,8 +24,11 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   rmSync,
+  statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { errorCode } from '../configuration/file-system.ts';
@@ -41,6 +47,11 @@ export interface PublishingDisk {
   rename(from: string, to: string): void;
   /** Folders with all that is in them; nothing there is fine. */
   remove(path: string): void;
+  link(target: string, path: string): void;
+  /** What a link leads to; undefined for anything else. */
+  target(path: string): string | undefined;
+  /** Milliseconds since something in a folder was made, renamed or removed. */
+  restOf(folder: string): number;
 }
 
 /** The disk, every path behind `root`. Modes are set outright: a umask must not keep Falco from reading. */
@@ -59,6 +70,12 @@ export function publishingDisk(root = ''): PublishingDisk {
     },
     rename: (from, to) => renameSync(root + from, root + to),
     remove: (path) => rmSync(root + path, { recursive: true, force: true }),
+    link: (target, path) => symlinkSync(target, root + path),
+    target: (path) =>
+      lstatSync(root + path, { throwIfNoEntry: false })?.isSymbolicLink() === true
+        ? readlinkSync(root + path)
+        : undefined,
+    restOf: (folder) => Date.now() - statSync(root + folder).mtimeMs,
   };
 }
 
@@ -82,7 +99,8 @@ export interface Draft {
 
 export type Publication =
   | { readonly is: 'published'; readonly changed: boolean; readonly left: Draft | undefined }
-  | { readonly is: 'failed'; readonly why: string };
+  /** `isOutdated`: what is in force is not what was to be. */
+  | { readonly is: 'failed'; readonly why: string; readonly isOutdated: boolean };
 
 export interface Publishes {
   /** The new drop-in is left as a draft, for who calls to rename. */
@@ -91,8 +109,11 @@ export interface Publishes {
   readonly renewsUnread: boolean;
 }
 
-/** Between the two lists of a mark. */
-const meanwhile = '# In force meanwhile:\n';
+/**
+ * Milliseconds after which Falco has set its watches on what it has read, by far: with a tenth of a processor it takes
+ * three seconds (FACTS 1.7).
+ */
+export const readingTakes = 600_000;
 
 const allOfIt: Publishes = { leavesDropIn: false, renewsUnread: false };
 
@@ -111,14 +132,42 @@ export function publish(
     if (plan.dropIn === undefined && plan.last.length === 0 && disk.kind(output) === undefined) {
       return { is: 'published', changed: false, left: undefined };
     }
-    if (disk.kind(output) !== 'folder') return { is: 'failed', why: `${output} is not a folder` };
+    if (disk.kind(output) !== 'folder')
+      return { is: 'failed', why: `${output} is not a folder`, isOutdated: false };
     publishing.publish(plan);
     return { is: 'published', changed: publishing.changed, left: publishing.left };
   } catch (error) {
-    return { is: 'failed', why: `${publishing.doing}: ${errorCode(error)}` };
+    const { doing, isOutdated } = publishing;
+    return { is: 'failed', why: `${doing}: ${errorCode(error)}`, isOutdated };
   } finally {
     leaveWorkClear(publishing);
   }
+}
+
+/**
+ * Takes the published rules back, so that Falco runs its own: for a volume that is full when rules change. Removing needs
+ * no room; what the drop-in says of alerts stays where there is some. Returns whether it was done. Never throws.
+ */
+export function publishWithoutRules(disk: PublishingDisk, output: string, plan: PublicationPlan): boolean {
+  const dropIn = inFolder(output, dropInName);
+  const attempts = [
+    () => {
+      const { key, alerts } = plan.dropIn ?? {};
+      if (key === undefined || alerts === undefined) throw new Error('nothing but rules');
+      const draft = `${inFolder(output, 'work')}/file`;
+      disk.writeFile(draft, dropInText(key, [], alerts));
+      disk.rename(draft, dropIn);
+    },
+    () => disk.remove(dropIn),
+  ];
+  return attempts.some((attempt) => {
+    try {
+      attempt();
+      return true;
+    } catch {
+      return false;
+    }
+  });
 }
 
 function leaveWorkClear(publishing: Publishing): void {
@@ -129,9 +178,12 @@ function leaveWorkClear(publishing: Publishing): void {
   }
 }
 
+type FileOfFolder = Pick<PlannedFile, 'name' | 'bytes'>;
+
 class Publishing {
   changed = false;
   left: Draft | undefined;
+  isOutdated = false;
   /** What was being done when it failed. */
   doing: string;
   private readonly disk: PublishingDisk;
@@ -154,10 +206,11 @@ class Publishing {
   publish(plan: PublicationPlan): void {
     const dropIn = inFolder(this.output, dropInName);
     this.clearWork();
-    this.removeUnlisted(dropIn);
-    if (plan.dropIn === undefined) this.withdraw(dropIn);
+    const isRested = this.disk.restOf(this.output) >= readingTakes;
+    if (isRested) this.removeFormer(dropIn);
+    if (plan.dropIn === undefined) this.remove(dropIn);
     // Who reads the new drop-in has then read the new copies in last/ too.
-    const isNew = this.publishLast(plan.last) || (this.how.renewsUnread && this.isUnread());
+    const isNew = this.publishLast(plan.last, isRested) || (this.how.renewsUnread && this.isUnread());
     const listed = new Map<PlannedItem, string>();
     for (const item of plan.dropIn?.items ?? []) {
       if (item.is === 'folder') listed.set(item, this.publishFolder(item.name, item.files));
@@ -172,25 +225,12 @@ class Publishing {
     }
   }
 
-  /**
-   * Removes what the list in force does not name: it is of the list before. While nobody has seen Falco read the one in
-   * force, it may be loading from the one that it read last, and would exit when a folder is gone that it is to watch.
-   */
-  private removeUnlisted(dropIn: string): void {
-    const lists = this.isUnread() ? [dropIn, this.mark] : [dropIn];
-    const listed = lists.flatMap((path) => this.listedIn(path));
+  /** Removes the folders that are not in force: neither named by the drop-in nor behind the link. */
+  private removeFormer(dropIn: string): void {
+    const listed = this.disk.kind(dropIn) === 'file' ? listedFolders(this.disk.read(dropIn), this.rules) : [];
+    const linked = this.disk.target(lastFolder(this.output));
     for (const name of this.namesIn(this.rules))
-      if (!listed.includes(name)) this.remove(`${this.rules}/${name}`);
-  }
-
-  /** Falco may be loading from it at this moment, and nobody sees that it has read that there is none any more. */
-  private withdraw(dropIn: string): void {
-    if (this.disk.kind(dropIn) === 'file' && this.how.leavesDropIn) this.markUnread(dropIn);
-    this.remove(dropIn);
-  }
-
-  private listedIn(path: string): readonly string[] {
-    return this.disk.kind(path) === 'file' ? listedFolders(this.disk.read(path), this.rules) : [];
+      if (!listed.includes(name) && linked !== `rules/${name}`) this.remove(`${this.rules}/${name}`);
   }
 
   /** What is half done is of no use to anyone; a folder of drafts must not start with somebody's rest. */
@@ -207,7 +247,7 @@ class Publishing {
   }
 
   /** Makes sure of a folder with these files and gives its name, which may have a number behind it. */
-  private publishFolder(name: string, files: readonly PlannedFile[]): string {
+  private publishFolder(name: string, files: readonly FileOfFolder[]): string {
     const ours = this.namesIn(this.rules).filter((one) => one === name || isNumbered(one, name));
     const there = ours.find((one) => this.holds(`${this.rules}/${one}`, files));
     if (there !== undefined) return there;
@@ -219,21 +259,29 @@ class Publishing {
     return free;
   }
 
-  /** Whether that has changed anything. */
-  private publishLast(files: readonly PlannedFile[]): boolean {
+  /**
+   * Whether that has changed anything. All copies at once: a stale one would undo a newer original, which options load
+   * before it.
+   */
+  private publishLast(files: readonly PlannedFile[], isRested: boolean): boolean {
     const last = lastFolder(this.output);
-    if (files.length === 0 ? this.namesIn(last).length === 0 : this.holds(last, files)) return false;
-    const draft = files.length === 0 ? undefined : this.draftFolder(files);
-    // A stale copy would undo a newer original, which options load before it: so all of them go at once.
-    if (this.disk.kind(last) !== undefined) {
-      this.makeFolder(this.work);
-      this.rename(last, `${this.work}/last`);
-    }
-    if (draft !== undefined) this.rename(draft, last);
+    const linked = this.disk.target(last);
+    const before = linked === undefined ? [] : this.namesIn(inFolder(this.output, linked));
+    const isPlanned = (name: string) => files.some((file) => file.name === name);
+    const empty = before.filter((name) => !isPlanned(name)).map((name) => ({ name, bytes: Buffer.of() }));
+    const isThere = linked !== undefined && this.holds(inFolder(this.output, linked), [...files, ...empty]);
+    if (isThere || (linked === undefined && files.length === 0)) return false;
+    const name = this.publishFolder('last', isRested ? files : [...files, ...empty]);
+    const draft = `${this.work}/link`;
+    this.makeFolder(this.work);
+    this.did(`link ${last}`);
+    this.disk.link(`rules/${name}`, draft);
+    this.rename(draft, last);
     return true;
   }
 
-  private draftFolder(files: readonly PlannedFile[]): string {
+  private draftFolder(files: readonly FileOfFolder[]): string {
+    this.isOutdated = true;
     this.makeFolder(this.work);
     const draft = `${this.work}/folder`;
     this.makeFolder(draft);
@@ -242,7 +290,7 @@ class Publishing {
   }
 
   /** Whether a folder holds these files and nothing else. */
-  private holds(folder: string, files: readonly PlannedFile[]): boolean {
+  private holds(folder: string, files: readonly FileOfFolder[]): boolean {
     const names = this.namesIn(folder);
     return (
       this.disk.kind(folder) === 'folder' &&
@@ -258,32 +306,13 @@ class Publishing {
 
   private publishDropIn(path: string, bytes: Buffer, isNew: boolean): void {
     if (!isNew && this.fileHolds(path, bytes)) return;
+    this.isOutdated = true;
     if (this.disk.kind(path) === 'folder') this.remove(path);
     this.makeFolder(this.work);
     const draft = `${this.work}/file`;
     this.write(draft, bytes);
-    if (this.how.leavesDropIn) {
-      if (!this.isUnread() || !this.fileHolds(path, bytes)) this.markUnread(path);
-      this.left = { draft, path };
-    } else this.rename(draft, path);
-  }
-
-  /**
-   * Keeps the list in force, which Falco has read, beside the one that it is to read next. Where nobody has seen Falco read
-   * the one in force either, it may have at a start all the same, and load from it: it is kept too, beside the last one
-   * that Falco is known to have read.
-   */
-  private markUnread(inForce: string): void {
-    const draft = `${this.work}/mark`;
-    const list = this.disk.kind(inForce) === 'file' ? this.disk.read(inForce).toString() : undefined;
-    const before = this.isUnread() ? this.disk.read(this.mark).toString() : undefined;
-    // Withdrawn before: what was kept then is still all that Falco may be loading from.
-    if (before !== undefined && list === undefined) return;
-    this.makeFolder(this.work);
-    const kept = before === undefined ? [] : before.split(meanwhile, 1);
-    this.write(draft, Buffer.from([...kept, list ?? ''].join(meanwhile)));
-    if (this.disk.kind(this.mark) !== undefined) this.remove(this.mark);
-    this.rename(draft, this.mark);
+    if (this.how.leavesDropIn) this.left = { draft, path };
+    else this.rename(draft, path);
   }
 
   private namesIn(folder: string): readonly string[] {

@@ -1,4 +1,5 @@
 /** One whole run: look, plan, publish, tell. What `tag-rules` does once. */
+import type { Finding } from '../../reasons/reasons.ts';
 import type { FileSystem } from '../configuration/file-system.ts';
 import { inFolder } from '../configuration/paths.ts';
 import { dropInName } from './drop-in.ts';
@@ -10,7 +11,7 @@ import {
   type RulesReport,
   reportingErrors,
 } from './publication-plan.ts';
-import { type Draft, type Publishes, type PublishingDisk, publish } from './publish.ts';
+import { type Draft, type Publishes, type PublishingDisk, publish, publishWithoutRules } from './publish.ts';
 
 export interface TagAndPublish extends PlanQuestion {
   readonly fileSystem: FileSystem;
@@ -35,10 +36,10 @@ export interface Reported {
 export function publishPlanned(run: TagAndPublish, { plan, report }: Planned, how?: Publishes): Reported {
   const publication = publish(run.disk, run.output, plan, how);
   if (publication.is === 'published') return { report, left: publication.left };
-  return {
-    report: emptyReport({ code: 'rules_output_unwritable', detail: publication.why }),
-    left: undefined,
-  };
+  const failed = emptyReport({ code: 'rules_output_unwritable', detail: publication.why });
+  const isWithdrawn = publication.isOutdated && publishWithoutRules(run.disk, run.output, plan);
+  const findings: Finding[] = isWithdrawn ? [{ code: 'rules_withdrawn' }] : [];
+  return { report: { ...failed, findings }, left: undefined };
 }
 
 /** The report of a look after which nothing is published, with a word about what was before. */
