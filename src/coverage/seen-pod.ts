@@ -1,10 +1,9 @@
 import type { V1PodStatus } from '@kubernetes/client-node';
 import type { Annotations, EffectiveSettings } from '../federation/effective-settings.ts';
 import {
-  copyRulesContainer,
   followRulesContainer,
   injectLabel,
-  placeCopierContainer,
+  ownContainers,
   prefix,
   statusAnnotation,
   tagRulesContainer,
@@ -46,13 +45,6 @@ export interface SeenPod {
   readonly findings: readonly ReasonCode[];
   readonly trouble: Trouble | undefined;
 }
-
-const ours: ReadonlySet<string> = new Set([
-  placeCopierContainer,
-  copyRulesContainer,
-  tagRulesContainer,
-  followRulesContainer,
-]);
 
 const overrides = interned<Annotations>();
 const seals = interned<Seal>();
@@ -133,7 +125,7 @@ export function seePod(
     outcome: outcomeOf(template, injected !== undefined, identity),
     outcomeFor: identity.hash,
     findings: findingLists(findings.join(), () => findings),
-    trouble: firstTrouble(status, (name) => ours.has(name) || name === sidekick),
+    trouble: firstTrouble(status, (name) => ownContainers.has(name) || name === sidekick),
   };
 }
 
