@@ -1,10 +1,12 @@
 import type { Check } from './check.ts';
+import { installCommand } from './install-command.ts';
 import { counted, error, type Line, ok, warning } from './line.ts';
-import { forwarderName, hubSecretName, installCommand } from './names.ts';
-import { condition, isReady, type Metrics, type Replica } from './replica.ts';
-import { rolloutLines, stuckBy } from './rollout.ts';
+import { forwarderName, hubSecretName } from './names.ts';
+import { readyLine } from './ready-line.ts';
+import { condition, type Metrics, type Replica } from './replica.ts';
+import { rolloutLines } from './rollout.ts';
 import type { View } from './view.ts';
-import { cannotAsk, endpointLine, isMute, whyNotReady } from './webhook-replicas.ts';
+import { cannotAsk, endpointLine, isMute } from './webhook-replicas.ts';
 
 const day = 86_400_000;
 
@@ -26,20 +28,13 @@ async function readyOnes(view: View, namespace: string): Promise<readonly Line[]
   const statefulSet = await view.forwarder();
   if (statefulSet === undefined) {
     const why = `the settings send events through it (hub), and there is no StatefulSet ${forwarderName} in namespace ${namespace}: Falco's alerts reach nobody`;
-    return [error('forwarder_replicas', 'the forwarder', why, installCommand)];
+    return [error('forwarder_replicas', 'the forwarder', why, installCommand(await view.installed()))];
   }
-  const pods = await view.forwarderPods();
-  const wanted = statefulSet.spec.replicas ?? 1;
-  const ready = pods.filter(isReady).length;
-  const text = `${ready} of ${counted(wanted, 'replica')} of the forwarder ${wanted === 1 ? 'is' : 'are'} ready`;
-  if (ready >= wanted && wanted > 0) return [ok('forwarder_replicas', text)];
-  const why = pods.length === 0 ? 'it has no pods' : whyNotReady(pods, await view.forwarderReplicas());
-  const fix = `kubectl --namespace ${namespace} describe pod --selector app.kubernetes.io/name=${forwarderName}`;
-  return [
-    ready === 0 || pods.some((pod) => stuckBy(pod) !== undefined)
-      ? error('forwarder_replicas', text, why, fix)
-      : warning('forwarder_replicas', text, why, fix),
-  ];
+  const [pods, replicas] = await Promise.all([view.forwarderPods(), view.forwarderReplicas()]);
+  const of = { check: 'forwarder_replicas', what: 'the forwarder', name: forwarderName, namespace };
+  const consequence = "Falco's alerts reach nobody";
+  const scale = `kubectl --namespace ${namespace} scale statefulset/${forwarderName} --replicas=2`;
+  return [readyLine({ ...of, workload: statefulSet, pods, replicas, consequence }, scale)];
 }
 
 function sum(metrics: Metrics, name: string): number {
@@ -149,6 +144,15 @@ async function reachable(view: View, namespace: string): Promise<readonly Line[]
   ];
 }
 
+/** Without the Secret the forwarder has no certificate. Who may not read Secrets learns it from the hub's refusal. */
+async function secretLine(view: View, { cluster, namespace }: About): Promise<readonly Line[]> {
+  const secret = await view.secret(namespace, hubSecretName).catch(() => 'unreadable');
+  if (secret !== undefined) return [];
+  const why = "there is none: the hub's receiver lets nobody in without a certificate of the federation";
+  const fix = `falco-federation certs spoke ${cluster} && kubectl --namespace ${namespace} apply -f certs/spokes/${cluster}/secret.yaml`;
+  return [error('forwarder_credentials', `Secret ${namespace}/${hubSecretName}`, why, fix)];
+}
+
 /** What a spoke's events go through on their way. */
 export const forwarder: Check = {
   name: 'forwarder',
@@ -159,10 +163,12 @@ export const forwarder: Check = {
     const cluster = (await view.goodSettings())?.cluster ?? '';
     const replicas = await view.forwarderReplicas();
     const mute = replicas.filter(isMute);
+    const about = { cluster, namespace, now: view.now() };
     return [
       ...(await readyOnes(view, namespace)),
       ...(await reachable(view, namespace)),
-      ...replicas.flatMap((replica) => lookAt(replica, { cluster, namespace, now: view.now() })),
+      ...(await secretLine(view, about)),
+      ...replicas.flatMap((replica) => lookAt(replica, about)),
       ...(mute.length === 0 ? [] : [cannotAsk('forwarder_readiness', 'the forwarder', namespace, mute)]),
     ];
   },

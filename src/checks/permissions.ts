@@ -56,7 +56,7 @@ export const neededPermissions: readonly Needed[] = [
   {
     permission: { group: '', resource: 'pods', subresource: 'proxy', verb: 'create' },
     where: 'webhook',
-    forWhat: 'asking a replica directly where the dry run fails',
+    forWhat: 'a test event, and asking a replica directly where the dry run fails',
     optional: true,
   },
 ];

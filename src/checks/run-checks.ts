@@ -6,14 +6,17 @@ import { falcoConfiguration } from './falco-configuration.ts';
 import { falcosidekick } from './falcosidekick.ts';
 import { forwarder } from './forwarder.ts';
 import { hubItself, hubOfSpoke } from './hub.ts';
+import { hubAddress } from './hub-address.ts';
 import { apiServer } from './kubernetes.ts';
 import { error, type Group, type Line, warning } from './line.ts';
 import { optingIn } from './opting-in.ts';
 import { permissions } from './permissions.ts';
 import { pods } from './pods.ts';
 import { pullSecrets } from './pull-secrets.ts';
+import { receiver } from './receiver.ts';
 import { servingCertificate } from './serving-certificate.ts';
 import { settings } from './settings.ts';
+import { testEvent } from './test-event.ts';
 import type { View } from './view.ts';
 import { wantedPods } from './wanted-pods.ts';
 import { webhookConfiguration } from './webhook-configuration.ts';
@@ -33,8 +36,11 @@ const groups: readonly CheckGroup[] = [
     checks: [optingIn, wantedPods, pods, falcosidekick, falcoConfiguration, pullSecrets],
   },
   { name: 'forwarder', checks: [forwarder] },
-  { name: 'hub', checks: [hubOfSpoke, hubItself] },
+  { name: 'hub', checks: [hubOfSpoke, receiver, hubItself, hubAddress] },
 ];
+
+/** The proof; only where nothing is wrong, as it would say what is known already. */
+const proof: CheckGroup = { name: 'proof', checks: [testEvent] };
 
 /** What could not be checked is not healthy. */
 function couldNotLook({ name, title }: Check, failure: unknown): Line {
@@ -91,5 +97,10 @@ export async function runChecks(
     found.push(group);
     onGroup(group);
   }
-  return found;
+  if (hasErrors(found)) return found;
+  const lines = (await Promise.all(proof.checks.map((check) => look(check, view)))).flat();
+  if (lines.length === 0) return found;
+  const group = { name: proof.name, lines };
+  onGroup(group);
+  return [...found, group];
 }

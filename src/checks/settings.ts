@@ -2,8 +2,9 @@ import { describeProblem, loadSettings, type SettingsResult } from '../settings/
 import { placeholders } from '../settings/placeholders.ts';
 import { fingerprintOfSettings, type Settings } from '../settings/schema.ts';
 import type { Check } from './check.ts';
+import { installCommand } from './install-command.ts';
 import { error, type Line, ok, warning } from './line.ts';
-import { installCommand, settingsKey, webhookName } from './names.ts';
+import { settingsKey, webhookName } from './names.ts';
 import { condition, type Replica } from './replica.ts';
 
 /** What is allowed and yet hardly meant. */
@@ -67,7 +68,7 @@ export const settings: Check = {
     const edit = `kubectl --namespace ${namespace} edit configmap/${webhookName}`;
     if (read === undefined) {
       const why = `it has no ${settingsKey}, or is not there`;
-      return [error('settings', `${where} is valid`, why, installCommand)];
+      return [error('settings', `${where} is valid`, why, installCommand(await view.installed()))];
     }
     const replicas = [...(await view.webhookReplicas()), ...(await view.forwarderReplicas().catch(() => []))];
     const others = replicas.flatMap((replica) => differing(replica, read, edit));

@@ -12,16 +12,21 @@ import {
 import { injectLabel, neverInjected, webhookContainer } from '../federation/names.ts';
 import { parseSettings, type SettingsResult } from '../settings/load.ts';
 import { type Settings, withImage } from '../settings/schema.ts';
-import { defaultNamespace, forwarderName, settingsKey, webhookName } from './names.ts';
+import type { Installed } from './install-command.ts';
+import { defaultNamespace, forwarderName, receiverName, settingsKey, webhookName } from './names.ts';
 import { askReplica, type Replica } from './replica.ts';
 
 export interface ViewOptions {
   readonly cluster: InspectedCluster;
   /** Namespace of the webhook, where it is said. */
   readonly namespace: string | undefined;
-  /** Address of the hub's ingress, where it is said. */
+  /** Address of the hub, where it is said. */
   readonly hubAddress: string | undefined;
+  /** For HTTPS_PROXY, HTTP_PROXY and NO_PROXY. */
+  readonly env: NodeJS.ProcessEnv;
   readonly now: () => number;
+  /** Waits for some milliseconds; tests make it short. */
+  readonly pause: (milliseconds: number) => Promise<void>;
 }
 
 /** A namespace with pods of each workload. */
@@ -50,7 +55,7 @@ export function isOptedIn({ metadata: { name, labels } }: InspectedNamespace): b
   return labels?.[injectLabel] === 'enabled' && !neverInjected.includes(name);
 }
 
-export function viewOf({ cluster, namespace, hubAddress, now }: ViewOptions) {
+export function viewOf({ cluster, namespace, hubAddress, env, now, pause }: ViewOptions) {
   const memory = new Map<string, Promise<unknown>>();
   function once<T>(key: string, read: () => Promise<T>): Promise<T> {
     const before = memory.get(key);
@@ -105,21 +110,41 @@ export function viewOf({ cluster, namespace, hubAddress, now }: ViewOptions) {
       return text === undefined ? undefined : parseSettings(text);
     });
 
+  const deployment = () =>
+    once('deployment', async () => cluster.workload('Deployment', await place(), webhookName));
+
   return {
     cluster,
     hubAddress,
+    env,
     now,
+    pause,
     place,
     /** Webhook configurations that have a webhook of ours. */
     configurations,
-    deployment: () =>
-      once('deployment', async () => cluster.workload('Deployment', await place(), webhookName)),
+    deployment,
+    /** What is known of how we were installed; who may not read something is told so elsewhere. */
+    installed: async (): Promise<Installed> => {
+      const [namespace, role, deployed, registered] = await Promise.all([
+        place(),
+        settings().then(
+          (read) => (read?.ok === true ? read.settings.role : 'spoke'),
+          () => 'spoke' as const,
+        ),
+        deployment().catch(() => undefined),
+        configurations().catch(() => []),
+      ]);
+      return { namespace, role, objects: [...(deployed === undefined ? [] : [deployed]), ...registered] };
+    },
+    receiver: () => once('receiver', async () => cluster.workload('Deployment', await place(), receiverName)),
     forwarder: () =>
       once('forwarder', async () => cluster.workload('StatefulSet', await place(), forwarderName)),
     webhookPods: () => podsNamed(webhookName),
     forwarderPods: () => podsNamed(forwarderName),
+    receiverPods: () => podsNamed(receiverName),
     webhookReplicas: () => replicasOf(webhookName),
     forwarderReplicas: () => replicasOf(forwarderName),
+    receiverReplicas: () => replicasOf(receiverName),
     namespaces,
     optedIn: () => once('opted in', async () => (await namespaces()).filter(isOptedIn)),
     podsIn: (of: string) => once(`pods in ${of}`, async () => (await cluster.pods(of)).filter(isThere)),

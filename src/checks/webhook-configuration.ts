@@ -2,15 +2,15 @@ import { type InspectedWebhooks, ourWebhooks } from '../cluster/index.ts';
 import type { Settings } from '../settings/schema.ts';
 import type { Check } from './check.ts';
 import { type InspectedWebhook, otherwise } from './expected-selection.ts';
+import { configurationCommand, type Installed, installCommand } from './install-command.ts';
 import { error, type Line, ok, warning } from './line.ts';
-import { installCommand } from './names.ts';
 
 /** Whether a webhook selects as this version does. */
-function selection(text: string, webhook: InspectedWebhook, of: 'pods' | 'workloads'): Line {
+function selection(text: string, webhook: InspectedWebhook, of: 'pods' | 'workloads', fix: string): Line {
   const others = otherwise(webhook, of);
   if (others.length === 0) return ok('webhook_selection', text);
   const why = `not as this version does: ${others.join(', ')} ${others.length === 1 ? 'is' : 'are'} different, so ${of} may be missed, or others held up`;
-  return error('webhook_selection', text, why, installCommand);
+  return error('webhook_selection', text, why, fix);
 }
 
 function failurePolicy(name: string, webhook: InspectedWebhook): readonly Line[] {
@@ -20,13 +20,13 @@ function failurePolicy(name: string, webhook: InspectedWebhook): readonly Line[]
   return [warning('failure_policy', `failurePolicy of ${webhook.name} is Fail`, why, fix)];
 }
 
-function aboutPods(name: string, webhook: InspectedWebhook | undefined): readonly Line[] {
+function aboutPods(name: string, webhook: InspectedWebhook | undefined, fix: string): readonly Line[] {
   const text = `MutatingWebhookConfiguration ${name} selects Falco's pods`;
   if (webhook === undefined) {
     const why = `it has no webhook ${ourWebhooks[0]}: no pod is sent`;
-    return [error('webhook_selection', text, why, installCommand)];
+    return [error('webhook_selection', text, why, fix)];
   }
-  return [selection(text, webhook, 'pods'), ...failurePolicy(name, webhook)];
+  return [selection(text, webhook, 'pods', fix), ...failurePolicy(name, webhook)];
 }
 
 /** The webhook of templates, which goes together with `injectAt: workload`. */
@@ -34,32 +34,35 @@ function aboutWorkloads(
   name: string,
   webhook: InspectedWebhook | undefined,
   injectAt: Settings['injectAt'] | undefined,
+  fix: string,
 ): readonly Line[] {
   const text = `MutatingWebhookConfiguration ${name} selects Falco's workloads`;
   if (webhook === undefined) {
     if (injectAt !== 'workload') return [];
     const why = `the settings say injectAt: workload, and it has no webhook ${ourWebhooks[1]}: templates stay as they are, pods are changed as they are created`;
-    const fix =
+    const add =
       'add components: [../manifests/components/workloads] to your kustomization and apply it, or set injectAt: pod';
-    return [error('webhook_selection', text, why, fix)];
+    return [error('webhook_selection', text, why, add)];
   }
-  const lines = [selection(text, webhook, 'workloads'), ...failurePolicy(name, webhook)];
+  const lines = [selection(text, webhook, 'workloads', fix), ...failurePolicy(name, webhook)];
   if (injectAt !== 'pod') return lines;
   const why = `the settings say injectAt: pod: each change of a workload is sent to ${webhook.name}, which leaves it alone`;
-  const fix = `take components/workloads out of your kustomization (or set injectAt: workload), and: kubectl patch mutatingwebhookconfiguration ${name} --type=strategic --patch '{"webhooks":[{"name":"${webhook.name}","$patch":"delete"}]}'`;
-  return [...lines, warning('webhook_selection', text, why, fix)];
+  const remove = `take components/workloads out of your kustomization (or set injectAt: workload), and: kubectl patch mutatingwebhookconfiguration ${name} --type=strategic --patch '{"webhooks":[{"name":"${webhook.name}","$patch":"delete"}]}'`;
+  return [...lines, warning('webhook_selection', text, why, remove)];
 }
 
 /** What there is to say of the configurations that have a webhook of ours. */
 export function aboutConfigurations(
   [first, ...more]: readonly InspectedWebhooks[],
   injectAt: Settings['injectAt'] | undefined,
+  installed: Installed,
 ): readonly Line[] {
   if (first === undefined) {
     const why = `no MutatingWebhookConfiguration has a webhook ${ourWebhooks[0]}: new pods are not federated`;
-    return [error('webhook_configuration', 'the webhook is registered', why, installCommand)];
+    return [error('webhook_configuration', 'the webhook is registered', why, installCommand(installed))];
   }
   const { name } = first.metadata;
+  const fix = configurationCommand(installed, name);
   const registered =
     more.length === 0
       ? ok('webhook_configuration', `the webhook is registered: MutatingWebhookConfiguration ${name}`)
@@ -70,15 +73,15 @@ export function aboutConfigurations(
           `kubectl delete mutatingwebhookconfiguration ${more[0]?.metadata.name}   # the one that is not yours`,
         );
   const [pods, workloads] = ourWebhooks.map((ours) => first.webhooks?.find((one) => one.name === ours));
-  return [registered, ...aboutPods(name, pods), ...aboutWorkloads(name, workloads, injectAt)];
+  return [registered, ...aboutPods(name, pods, fix), ...aboutWorkloads(name, workloads, injectAt, fix)];
 }
 
 /** That there is one configuration, and that it sends what it should. */
 export const webhookConfiguration: Check = {
   name: 'webhook_configuration',
   title: 'the webhook is registered',
-  look: async ({ configurations, goodSettings }) => {
-    const [found, settings] = await Promise.all([configurations(), goodSettings()]);
-    return aboutConfigurations(found, settings?.injectAt);
+  look: async ({ configurations, goodSettings, installed }) => {
+    const [found, settings, by] = await Promise.all([configurations(), goodSettings(), installed()]);
+    return aboutConfigurations(found, settings?.injectAt, by);
   },
 };

@@ -1,54 +1,33 @@
-import type { InspectedPod } from '../cluster/index.ts';
 import { version } from '../federation/names.ts';
 import { imageTag } from '../injection/image.ts';
 import type { Check } from './check.ts';
-import { counted, error, type Line, ok, some, warning } from './line.ts';
-import { installCommand, webhookName } from './names.ts';
-import { isReady, type Replica, whyNotRunning } from './replica.ts';
-import { rolloutLines, stuckBy } from './rollout.ts';
+import { installCommand } from './install-command.ts';
+import { counted, error, type Line, ok, warning } from './line.ts';
+import { webhookName } from './names.ts';
+import { readyLine } from './ready-line.ts';
+import type { Replica } from './replica.ts';
+import { rolloutLines } from './rollout.ts';
 import type { View } from './view.ts';
-
-/** Why pods are not ready: the kubelet's words, else their own. */
-export function whyNotReady(pods: readonly InspectedPod[], replicas: readonly Replica[]): string {
-  const reasons = pods
-    .filter((pod) => !isReady(pod))
-    .map((pod) => {
-      const { name } = pod.metadata;
-      const replica = replicas.find((one) => one.name === name);
-      const readiness = replica === undefined || 'problem' in replica.readiness ? [] : [...replica.readiness];
-      const own = readiness
-        .filter(([, { ready }]) => !ready)
-        .map(([what, { detail }]) => `${what}: ${detail}`);
-      return `${name}: ${whyNotRunning(pod) ?? (own.length > 0 ? own.join('; ') : 'not ready')}`;
-    });
-  return some(reasons, 2);
-}
 
 async function readyOnes(view: View): Promise<readonly Line[]> {
   const namespace = await view.place();
   const deployment = await view.deployment();
-  const fix = `kubectl --namespace ${namespace} describe pod --selector app.kubernetes.io/name=${webhookName}`;
   if (deployment === undefined) {
     const why = `there is no Deployment ${webhookName} in namespace ${namespace}; if it is elsewhere, give --namespace`;
-    return [error('webhook_replicas', "the webhook's replicas are ready", why, installCommand)];
-  }
-  const wanted = deployment.spec.replicas ?? 1;
-  const pods = await view.webhookPods();
-  const ready = pods.filter(isReady).length;
-  const text = `${ready} of ${counted(wanted, 'replica')} of the webhook ${wanted === 1 ? 'is' : 'are'} ready`;
-  if (ready >= wanted && wanted > 0) return [ok('webhook_replicas', text)];
-  if (wanted === 0) {
-    const scale = `kubectl --namespace ${namespace} scale deployment/${webhookName} --replicas=2`;
     return [
-      error('webhook_replicas', text, 'the Deployment asks for none, so pods are not federated', scale),
+      error(
+        'webhook_replicas',
+        "the webhook's replicas are ready",
+        why,
+        installCommand(await view.installed()),
+      ),
     ];
   }
-  const why = `${pods.length === 0 ? 'there are no pods' : whyNotReady(pods, await view.webhookReplicas())}${ready === 0 ? '; pods that are created now are not federated' : ''}`;
-  return [
-    ready === 0 || pods.some((pod) => stuckBy(pod) !== undefined)
-      ? error('webhook_replicas', text, why, fix)
-      : warning('webhook_replicas', text, why, fix),
-  ];
+  const [pods, replicas] = await Promise.all([view.webhookPods(), view.webhookReplicas()]);
+  const of = { check: 'webhook_replicas', what: 'the webhook', name: webhookName, namespace };
+  const consequence = 'pods that are created now are not federated';
+  const scale = `kubectl --namespace ${namespace} scale deployment/${webhookName} --replicas=2`;
+  return [readyLine({ ...of, workload: deployment, pods, replicas, consequence }, scale)];
 }
 
 /** Whether a Service leads to anybody. */

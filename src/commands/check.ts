@@ -1,5 +1,5 @@
 import { homedir } from 'node:os';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setTimeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { Group } from '../checks/line.ts';
 import { asJson, groupText, summaryText } from '../checks/render.ts';
@@ -17,7 +17,8 @@ const help = `Usage: falco-federation check [-o text|json] [--wait D] [--kubecon
        falco-federation check --settings FILE [-o text|json]
 
 Checks whether this cluster is federated, and if not, why, with the command that fixes it. It changes nothing: a Falco
-pod is created as a dry run only. docs/check.md says what each line means, and which permissions it takes.
+pod is created as a dry run only. Where nothing is wrong on a spoke, each forwarder sends a test event to the hub.
+docs/check.md says what each line means, and which permissions it takes.
 
   ✓ ok   ‼ warning   ✗ error
 
@@ -25,13 +26,15 @@ pod is created as a dry run only. docs/check.md says what each line means, and w
       --kubeconfig FILE   (default: as kubectl: $KUBECONFIG, ~/.kube/config, the pod's service account)
       --context NAME      of the kubeconfig (default: its current one)
   -n, --namespace NS      of the webhook (default: where its configuration points)
-      --hub-address URL   on a hub: the address that spokes use, to be tried from here
+      --hub-address URL   the hub's address, to be tried from here with the cluster's own credentials
       --wait D            check again until there are no errors, up to this long, as in 5m (default: once)
   -o, --output FORM       text or json (default: text)
       --help              this text
 
 Exit status: 0 no errors, 1 errors or something that could not be checked, 2 wrong use.
 `;
+
+const sleep = (milliseconds: number): Promise<void> => setTimeout(milliseconds);
 
 /** Milliseconds between two looks of `--wait`. */
 const lookAgainAfter = 3_000;
@@ -119,7 +122,10 @@ async function checkCluster(connection: ClusterConnection, flags: Flags, io: Com
   const look = (onGroup?: (group: Group) => void) => {
     const cluster = inspectCluster(connection);
     const { namespace, hubAddress: address } = flags;
-    return runChecks(viewOf({ cluster, namespace, hubAddress: address, now: Date.now }), onGroup);
+    return runChecks(
+      viewOf({ cluster, namespace, hubAddress: address, env: io.env, now: Date.now, pause: sleep }),
+      onGroup,
+    );
   };
   const until = performance.now() + flags.wait;
   tell.progress(`looking at ${connection.server} …`);

@@ -6,6 +6,7 @@ import { eventServer } from '../events/event-server.ts';
 import { version } from '../federation/names.ts';
 import { Forwarder } from '../forwarding/forwarder.ts';
 import { rejectedEvents } from '../forwarding/spool.ts';
+import { testPage } from '../forwarding/test-page.ts';
 import { drain } from '../server/drain.ts';
 import { buildHealth } from '../server/health.ts';
 import { listenOnAll, portOf } from '../server/listen.ts';
@@ -23,15 +24,19 @@ async function listen(
   flags: ForwardFlags,
   forwarder: Forwarder,
   readiness: Parameters<typeof buildHealth>[0],
+  lowest: () => string,
   isDraining: () => boolean,
 ) {
   const host = flags.host ?? anyAddress();
+  const pages = {
+    'POST /test': testPage((batch) => forwarder.receiving().take(batch), lowest, flags.replica),
+  };
   const listeners = {
     events: {
       server: eventServer({ create: createServer, ...forwarder.receiving(), isDraining }),
       ...{ host, port: flags.port, flag: '--port' },
     },
-    health: { server: buildHealth(readiness), host, port: flags.healthPort, flag: '--health-port' },
+    health: { server: buildHealth(readiness, pages), host, port: flags.healthPort, flag: '--health-port' },
     metrics: {
       server: buildMetricsServer(forwarder.metrics),
       ...{ host, port: flags.metricsPort, flag: '--metrics-port' },
@@ -77,6 +82,7 @@ async function run(flags: ForwardFlags, first: Settings, io: CommandIo, logger: 
         ...forwarder.checks(),
         settings: settingsCheck(flags.settings, settings),
       }),
+      () => settings.current().hub?.minimumPriority ?? 'debug',
       () => draining,
     );
     forwarder.start();

@@ -10,6 +10,7 @@ import { batchAnswer, type LineOutcome, type ReadLine, readLines, readOne } from
 import { Bodies } from './bodies.ts';
 import { mostAtOnce } from './bounds.ts';
 import { Refusal, type RefusalReason } from './refusal.ts';
+import { testEvent } from './test-event.ts';
 
 /** Lines of one request. */
 export interface SentBatch {
@@ -45,18 +46,6 @@ const keepAliveTimeout = 90_000;
  * events a second there would be thousands.
  */
 const mostKeptOpen = 256;
-
-const testEvent = (): string =>
-  JSON.stringify({
-    output: 'This is a test from falco-federation',
-    source: 'debug',
-    priority: 'Debug',
-    hostname: 'falco-federation',
-    rule: 'Test rule',
-    time: new Date().toISOString(),
-    output_fields: { 'proc.name': 'falco-federation' },
-    tags: ['test'],
-  });
 
 /** What is answered to a request. */
 interface Answer {
@@ -121,7 +110,7 @@ export function eventServer(options: EventServerOptions): PlainServer {
     if (path === '/healthz') return { status: 200, text: '{"status": "ok"}', headers: json };
     admit?.(request);
     if (request.method !== 'POST') throw new Refusal(405, 'method', 'events come by POST');
-    if (path === '/test') return answerWith(request, readOne(Buffer.from(testEvent())));
+    if (path === '/test') return answerWith(request, readOne(testEvent()));
     const areLines = hasLines(request);
     const read = await bodies.read(request);
     if (read === undefined) return undefined;

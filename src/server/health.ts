@@ -1,4 +1,4 @@
-import { type PlainServer, pagesServer } from './plain-server.ts';
+import { type Pages, type PlainServer, pagesServer } from './plain-server.ts';
 
 /** What one check came to; `detail` is told either way. */
 export interface Condition {
@@ -9,8 +9,12 @@ export interface Condition {
 const type = 'text/plain; charset=utf-8';
 
 /** Liveness and readiness over plain HTTP, on a port of their own. */
-export function buildHealth(readiness: () => Readonly<Record<string, Condition>>): PlainServer {
+export function buildHealth(
+  readiness: () => Readonly<Record<string, Condition>>,
+  others: Pages = {},
+): PlainServer {
   return pagesServer({
+    ...others,
     '/livez': () => ({ status: 200, type, text: 'ok\n' }),
     '/readyz': () => {
       const checks = Object.entries(readiness());

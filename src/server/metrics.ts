@@ -1,7 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Decision } from '../admission/decide.ts';
 import { gauge, prefix, programGauges } from './gauges.ts';
-import { type PlainServer, pagesServer } from './plain-server.ts';
+import { type Pages, type PlainServer, pagesServer } from './plain-server.ts';
 
 /** What the gauges show; asked at each scrape, and answered from memory. */
 export interface MetricsSources {
@@ -137,10 +137,7 @@ export function makeMetrics(sources: MetricsSources): Metrics {
 }
 
 /** `GET /metrics`, and other pages, over plain HTTP, on a port of its own. */
-export function buildMetricsServer(
-  { registry }: Pick<Metrics, 'registry'>,
-  others: Parameters<typeof pagesServer>[0] = {},
-): PlainServer {
+export function buildMetricsServer({ registry }: Pick<Metrics, 'registry'>, others: Pages = {}): PlainServer {
   return pagesServer({
     ...others,
     '/metrics': async () => ({ status: 200, type: registry.contentType, text: await registry.metrics() }),

@@ -1,5 +1,5 @@
 /** Servers over plain HTTP without a framework, which takes memory and time that these do not have. */
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { Server as NetServer } from 'node:net';
 import { messageOf } from '../reasons/message-of.ts';
 
@@ -40,24 +40,36 @@ export interface Page {
   readonly text: string;
 }
 
-/** A server of a few pages, by path, made anew for each request. */
-export function pagesServer(pages: Readonly<Record<string, () => Page | Promise<Page>>>): PlainServer {
-  const pageAt = async (method: string | undefined, url = ''): Promise<Page> => {
-    const [path = ''] = url.split('?', 1);
-    const make = Object.hasOwn(pages, path) ? pages[path] : undefined;
-    const type = 'text/plain; charset=utf-8';
-    if (make === undefined) return { status: 404, type, text: `not found: ${path}\n` };
-    if (method !== 'GET' && method !== 'HEAD')
-      return { status: 405, type, text: 'method not allowed; use GET\n' };
+/** Pages by path, for GET; by `POST path` for what does something. */
+export type Pages = Readonly<Record<string, (request: IncomingMessage) => Page | Promise<Page>>>;
+
+const type = 'text/plain; charset=utf-8';
+
+/** What makes the answer to a request; a page, where none does. */
+function pageFor(pages: Pages, { method, url = '' }: IncomingMessage): Pages[string] | Page {
+  const [path = ''] = url.split('?', 1);
+  const at = (key: string) => (Object.hasOwn(pages, key) ? pages[key] : undefined);
+  const [get, post] = [at(path), at(`POST ${path}`)];
+  const found = { GET: get, HEAD: get, POST: post }[method ?? ''];
+  if (found !== undefined) return found;
+  if (get === undefined && post === undefined) return { status: 404, type, text: `not found: ${path}\n` };
+  return { status: 405, type, text: `method not allowed; use ${get === undefined ? 'POST' : 'GET'}\n` };
+}
+
+/** A server of a few pages, made anew for each request. */
+export function pagesServer(pages: Pages): PlainServer {
+  const pageAt = async (request: IncomingMessage): Promise<Page> => {
+    const found = pageFor(pages, request);
+    if (typeof found !== 'function') return found;
     try {
-      return await make();
+      return await found(request);
     } catch (error) {
       return { status: 500, type, text: `${messageOf(error)}\n` };
     }
   };
   const server = createServer(async (request, response) => {
     request.resume();
-    const { status, type, text } = await pageAt(request.method, request.url);
+    const { status, type, text } = await pageAt(request);
     const body = Buffer.from(text);
     response.writeHead(status, { 'content-type': type, 'content-length': body.length }).end(body);
   });

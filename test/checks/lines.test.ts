@@ -160,7 +160,7 @@ describe('the webhook of workloads, and injectAt', () => {
   const [{ value }] = documentsOf('components/workloads/webhook.yaml')[0] as [{ value: object }];
   const both = inspectedWebhooks.parse({ ...pods, webhooks: [...(pods.webhooks ?? []), value] });
   const marks = (found: typeof pods, injectAt: 'pod' | 'workload') =>
-    aboutConfigurations([found], injectAt)
+    aboutConfigurations([found], injectAt, { namespace: 'ours', role: 'spoke', objects: [] })
       .filter(({ check, mark }) => check === 'webhook_selection' && mark !== 'ok')
       .map(({ mark, why }) => `${mark} ${why}`);
 

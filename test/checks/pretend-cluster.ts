@@ -21,6 +21,10 @@ export interface Pretended {
   readonly failedCreates?: readonly FailedCreate[];
   /** By name of the Service. */
   readonly endpoints?: Readonly<Record<string, number>>;
+  readonly hubAddress?: string;
+  /** Data by name. */
+  readonly secrets?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  readonly postToPod?: InspectedCluster['postToPod'];
 }
 
 const configuration = () => inspectedWebhooks.parse(documentsOf('base/webhook-configuration.yaml')[0]);
@@ -34,6 +38,9 @@ export function pretendCluster({
   workloads = {},
   failedCreates = [],
   endpoints = {},
+  hubAddress,
+  secrets = {},
+  postToPod,
 }: Pretended) {
   const workloadsOf = (kind: WorkloadKind) => (workloads[kind] ?? []).map((one) => workloadObject.parse(one));
   const parsed = (all: readonly object[]): readonly InspectedPod[] => all.map((pod) => podObject.parse(pod));
@@ -55,17 +62,25 @@ export function pretendCluster({
       return parsed(ours).filter(({ metadata }) => metadata.name.startsWith(name ?? ''));
     },
     configMap: async () => ({ 'federation.yaml': settings }),
-    secret: async () => undefined,
+    secret: async (_, name) => {
+      const data = secrets[name];
+      return data && { data: new Map(Object.entries(data)), annotations: {} };
+    },
     readyEndpoints: async (_, service) => endpoints[service],
     getFromPod: async (_, pod, port, path) => {
       const text = pages[`${pod} ${port}/${path}`];
       if (text === undefined) throw new Error(`${pod} has no ${port}/${path}`);
       return { status: 200, text };
     },
-    postToPod: async () => {
-      throw new Error('nobody listens');
-    },
+    postToPod:
+      postToPod ??
+      (async () => {
+        throw new Error('nobody listens');
+      }),
     dryRun: dryRun ?? (async (_, pod) => podObject.parse(pod)),
   };
-  return viewOf({ cluster, namespace: undefined, hubAddress: undefined, now: Date.now });
+  return viewOf({
+    ...{ cluster, namespace: undefined, hubAddress, env: {}, now: Date.now },
+    pause: async () => {},
+  });
 }

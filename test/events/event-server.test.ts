@@ -159,7 +159,7 @@ describe('taken with 200 and no text, as falcosidekick does', () => {
     assert.equal(await get('/ping'), 'pong\n');
     assert.equal(await get('/healthz'), '{"status": "ok"}');
     assert.equal((await post('', '/test')).status, 200);
-    assert.equal(JSON.parse(kept[0]?.text ?? '').rule, 'Test rule');
+    assert.equal(JSON.parse(kept[0]?.text ?? '').rule, 'Falco federation test event');
   });
 });
 

@@ -70,7 +70,7 @@ const i = async () => (await import('./i.ts')).i;
   });
 
   for (const [file, imported] of [
-    // A list for a room below replaced the list of the room, and these five passed.
+    // Of rooms below a room: a row of their own, not that of the room.
     ['injection/falco/places.ts', '../../forwarding/spool.ts'],
     ['injection/falcosidekick/hub.ts', '../../forwarding/spool.ts'],
     ['rules/configuration/paths.ts', '../../forwarding/spool.ts'],

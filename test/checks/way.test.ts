@@ -1,0 +1,268 @@
+/** The way of an alert from a forwarder on: the hub's address, its receiver, and a test event that goes through. */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import type { Check } from '../../src/checks/check.ts';
+import { forwarder } from '../../src/checks/forwarder.ts';
+import { hubOfSpoke } from '../../src/checks/hub.ts';
+import { hubAddress } from '../../src/checks/hub-address.ts';
+import { receiver } from '../../src/checks/receiver.ts';
+import { testEvent } from '../../src/checks/test-event.ts';
+import { type TlsHub, tlsHub } from '../forwarding/tls-hub.ts';
+import { type Pretended, pretendCluster } from './pretend-cluster.ts';
+
+const spoke = 'cluster: staging\nhub: {address: "https://hub.corp.net"}\n';
+const onHub = 'cluster: obsrv\nrole: hub\nreceiver: {falcosidekick: "http://falcosidekick.falco:2801"}\n';
+
+async function told(check: Check, cluster: Pretended): Promise<readonly string[]> {
+  const lines = await check.look(pretendCluster(cluster));
+  return lines.map(({ mark, text, why }) => [mark, text, why].filter(Boolean).join(' | '));
+}
+
+const podNamed = (name: string) => ({
+  metadata: { name },
+  spec: {
+    containers: [
+      {
+        name: 'program',
+        ports: [
+          { name: 'health', containerPort: 8080 },
+          { name: 'metrics', containerPort: 9090 },
+        ],
+      },
+    ],
+  },
+  status: { conditions: [{ type: 'Ready', status: 'True' }] },
+});
+
+describe("a spoke's hub, as its forwarder finds it", () => {
+  const name = 'falco-federation-forwarder-0';
+  const linesWith = (detail: string) => {
+    const pages = { [`${name} 8080/readyz`]: `[+] hub: ${detail}\n`, [`${name} 9090/metrics`]: '' };
+    return told(hubOfSpoke, { settings: spoke, ours: [podNamed(name)], pages });
+  };
+
+  for (const [detail, line] of [
+    ['ok', /^ok .* takes events$/],
+    ['ok; 3 events go again in 2 s', /^ok /],
+    ['takes no events since T: getaddrinfo ENOTFOUND hub.corp.net', /^error .* its name is not found/],
+    [
+      'takes no events since T: the hub answers 403: see the certificate',
+      /^error .* does not let this cluster/,
+    ],
+    ['takes no events since T: the hub answers 503', /^error .* its falcosidekick is away or full/],
+    [
+      'takes no events since T: the hub answers 200, and not as a receiver does',
+      /^error .* is not a receiver/,
+    ],
+    ['takes no events since T: connect ECONNREFUSED', /^error .* is not reached/],
+  ] as const) {
+    test(detail, async () => {
+      const [found, ...more] = await linesWith(detail);
+      assert.match(found ?? '', line);
+      assert.deepEqual(more, []);
+    });
+  }
+});
+
+test('no Secret with the credentials of the forwarder: that, and how to make it', async () => {
+  const lines = await forwarder.look(pretendCluster({ settings: spoke }));
+  const line = lines.find(({ check }) => check === 'forwarder_credentials');
+  assert.equal(line?.mark, 'error');
+  assert.match(line?.fix ?? '', /^falco-federation certs spoke staging && kubectl .* apply -f certs/);
+  const there = await told(forwarder, { settings: spoke, secrets: { 'falco-federation-hub': {} } });
+  assert.ok(there.every((one) => !one.includes('Secret')));
+});
+
+describe('a test event', () => {
+  const name = 'falco-federation-forwarder-0';
+
+  interface Counts {
+    readonly delivered?: number;
+    readonly rejected?: number;
+    readonly waiting?: number;
+    readonly oldest?: number;
+  }
+  const page = ({ delivered = 0, rejected = 0, waiting = 0, oldest = 0 }: Counts): string =>
+    [
+      `falco_federation_forwarder_events_delivered_total ${delivered}`,
+      `falco_federation_forwarder_events_rejected_total ${rejected}`,
+      `falco_federation_forwarder_waiting_events ${waiting}`,
+      `falco_federation_forwarder_oldest_waiting_seconds ${oldest}`,
+      '',
+    ].join('\n');
+
+  /** @param answers statuses of the posts, the last one for ever */
+  async function lineAfter(before: Counts, then: Counts, answers: readonly number[] = [200]) {
+    let [posts, status] = [0, 0];
+    const pages = {
+      get [`${name} 9090/metrics`]() {
+        return page(status === 200 ? then : before);
+      },
+    };
+    const lines = await told(testEvent, {
+      ...{ settings: spoke, ours: [podNamed(name)], pages },
+      postToPod: async (_, pod, port, path) => {
+        assert.deepEqual([pod, port, path], [name, '8080', 'test']);
+        status = answers[Math.min(posts++, answers.length - 1)] ?? 0;
+        return { status, text: status === 200 ? 'accepted\n' : 'not on disk\n' };
+      },
+    });
+    assert.equal(lines.length, 1);
+    return lines[0] ?? '';
+  }
+
+  test('arrives', async () => {
+    assert.match(await lineAfter({ delivered: 4 }, { delivered: 5 }), /^ok .* went to the hub/);
+    assert.match(await lineAfter({}, { delivered: 9, waiting: 3, oldest: 0 }), /^ok/, 'younger ones wait');
+    assert.match(await lineAfter({}, { delivered: 1 }, [429, 200]), /^ok/, 'after that of somebody else');
+  });
+
+  test('waits, is refused, or is not kept', async () => {
+    assert.match(
+      await lineAfter({ delivered: 4 }, { delivered: 4, waiting: 8, oldest: 90 }),
+      /^error .* within 10 s, and waits at the forwarder; 7 others wait with it$/,
+    );
+    assert.match(
+      await lineAfter({}, { delivered: 7, waiting: 8, oldest: 90 }),
+      /^error/,
+      'what arrives is older, and not it',
+    );
+    assert.match(await lineAfter({ rejected: 1 }, { rejected: 2 }), /^error .* it was refused/);
+    assert.match(await lineAfter({}, {}, [503]), /^error .* does not keep it: 503 not on disk$/);
+  });
+
+  test('cannot be sent: a warning, as the way may be open', async () => {
+    const [line] = await told(testEvent, { settings: spoke, ours: [podNamed(name)] });
+    assert.match(line ?? '', /^warning .* cannot be sent by way of the API server/);
+  });
+
+  test('is for spokes with a hub', async () => {
+    assert.deepEqual(await told(testEvent, { settings: onHub }), []);
+  });
+});
+
+describe("a hub's receiver", () => {
+  const name = 'falco-federation-receiver';
+  const deployment = {
+    metadata: { name, namespace: 'falco-federation' },
+    spec: { replicas: 1, template: { spec: { containers: [{ name: 'receiver' }] } } },
+    status: { replicas: 1, updatedReplicas: 1 },
+  };
+  const until = (days: number): number => Math.floor(Date.now() / 1000) + days * 86_400;
+  const linesWith = (conditions: string, days = 90) =>
+    told(receiver, {
+      settings: onHub,
+      workloads: { Deployment: [deployment] },
+      ours: [podNamed(`${name}-a`)],
+      endpoints: { [name]: 1 },
+      pages: {
+        [`${name}-a 8080/readyz`]: conditions,
+        [`${name}-a 9090/metrics`]: `falco_federation_receiver_certificate_not_after_timestamp_seconds ${until(days)}\n`,
+      },
+    });
+  const well = '[+] credentials: ok\n[+] falcosidekick: ok\n[+] spokes: ok, 2 of them\n';
+
+  test('all is well', async () => {
+    const lines = await linesWith(well);
+    assert.equal(lines.length, 4);
+    assert.ok(
+      lines.every((line) => line.startsWith('ok ')),
+      lines.join('\n'),
+    );
+  });
+
+  for (const [about, conditions, days, line] of [
+    [
+      'no certificate',
+      well.replace('credentials: ok', 'credentials: refused: x'),
+      90,
+      /^error .* refused: x$/,
+    ],
+    [
+      'falcosidekick away',
+      well.replace('kick: ok', 'kick: takes no events: x'),
+      90,
+      /^error .* takes no events: x$/,
+    ],
+    [
+      'falcosidekick slow',
+      well.replace('kick: ok', 'kick: ok; held back for 9 s'),
+      90,
+      /^warning .* held back for 9 s$/,
+    ],
+    [
+      'a silent spoke',
+      well.replace('ok, 2 of them', '2 of them; no report of a'),
+      90,
+      /^warning .* no report of a$/,
+    ],
+    ['an end that is near', well, 3, /^warning .* it expires in [23] days$/],
+    ['an end that is past', well, -1, /^error .* it has expired/],
+  ] as const) {
+    test(about, async () => {
+      const wrong = (await linesWith(conditions, days)).filter((one) => !one.startsWith('ok '));
+      assert.equal(wrong.length, 1, wrong.join('\n'));
+      assert.match(wrong[0] ?? '', line);
+    });
+  }
+
+  test('is not there, or not in the settings', async () => {
+    assert.match((await told(receiver, { settings: onHub }))[0] ?? '', /^error .* no Deployment falco-fed/);
+    const without = 'cluster: obsrv\nrole: hub\n';
+    assert.match((await told(receiver, { settings: without }))[0] ?? '', /^warning .* have no receiver/);
+    assert.deepEqual(await told(receiver, { settings: spoke }), []);
+  });
+});
+
+describe("the hub's address", () => {
+  let hub: TlsHub;
+  before(async () => {
+    hub = await tlsHub({ asksForClients: true });
+  });
+  after(() => hub.close());
+
+  async function lineWith(settings: string, secret: Readonly<Record<string, string>> | undefined) {
+    const secretName = settings === onHub ? 'falco-federation-hub-tls' : 'falco-federation-hub';
+    const secrets = secret === undefined ? {} : { [secretName]: secret };
+    return (await told(hubAddress, { settings, secrets, hubAddress: hub.address }))[0] ?? '';
+  }
+  const answers = (status: number, text: string): void =>
+    hub.answers((response) => {
+      response.statusCode = status;
+      response.end(text);
+    });
+  const spokes = async () => {
+    const { certificate, key } = await hub.clientFor('staging');
+    return { 'ca.crt': hub.authority.certificate, 'tls.crt': certificate, 'tls.key': key };
+  };
+
+  test("is tried with the forwarder's credentials, by an empty batch", async () => {
+    answers(200, '{"accepted":0,"duplicates":0,"refused":0,"later":0,"lines":[]}');
+    const secret = await spokes();
+    assert.match(await lineWith(spoke, secret), /^ok .* leads to the receiver, which lets this cluster in$/);
+    const { body, client, headers } = hub.received.at(-1) ?? assert.fail();
+    assert.deepEqual([body, client, headers['content-type']], ['', 'staging', 'application/x-ndjson']);
+    answers(200, '<html>Sign in</html>');
+    assert.match(await lineWith(spoke, secret), /^error .* is not a receiver: it answers 200, and not as/);
+    answers(403, 'staging is not among receiver.spokes');
+    assert.match(
+      await lineWith(spoke, secret),
+      /^error .* it does not let this cluster in: .* receiver\.spokes$/,
+    );
+  });
+
+  test('an alert of TLS is an error: without a certificate, with that of another authority', async () => {
+    const { 'ca.crt': ca, ...others } = await spokes();
+    assert.match(await lineWith(spoke, { 'ca.crt': ca }), /^error .*\(TLS\)/);
+    assert.match(await lineWith(spoke, others), /^error .*\(TLS\)/);
+    assert.match(await lineWith(spoke, undefined), /^error .* no Secret falco-federation-hub /);
+  });
+
+  test('from the hub itself, which has the authority alone', async () => {
+    const authority = hub.authority.certificate;
+    assert.match(await lineWith(onHub, { 'ca.crt': authority }), /^ok .* and asks for one$/);
+    const other = await tlsHub();
+    await other.close();
+    assert.match(await lineWith(onHub, { 'ca.crt': other.authority.certificate }), /^error .*\(TLS\)/);
+  });
+});
