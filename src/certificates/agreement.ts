@@ -26,7 +26,7 @@ export function agreement(replicas: ReplicaList, replica: string, elapsed: () =>
     try {
       return await replicas.ready();
     } catch (error) {
-      problem = `the ready replicas cannot be listed: ${messageOf(error)}`;
+      problem = `cannot list the ready replicas: ${messageOf(error)}`;
       return undefined;
     }
   };

@@ -75,7 +75,7 @@ async function readCertificate(file: string): Promise<X509Certificate> {
   try {
     return new X509Certificate(await readFile(file, 'utf8'));
   } catch (error) {
-    throw new Error(`${file} cannot be read as a certificate: ${messageOf(error)}`);
+    throw new Error(`${file} is not a certificate: ${messageOf(error)}`);
   }
 }
 
@@ -87,12 +87,12 @@ async function readAuthority(dir: string, now: number): Promise<Issued | undefin
   if (!there[0] && !there[1]) return undefined;
   if (!there[0] || !there[1]) {
     throw new Error(
-      `${there[0] ? key : crt} is missing: put the other half of the authority back, or choose another folder with --dir`,
+      `${there[0] ? key : crt} is missing: restore it from a backup, or choose another folder with --dir`,
     );
   }
   const certificate = await readCertificate(crt);
   if (isExpired(certificate, now))
-    throw new Error(`${crt} has expired: begin a new authority in another folder with --dir`);
+    throw new Error(`${crt} has expired: create a new authority in another folder with --dir`);
   const authority = { certificate: await readFile(crt, 'utf8'), key: await readFile(key, 'utf8') };
   const problem = whyItCannotIssue(certificate, authority);
   if (problem !== undefined) throw new Error(`${crt}, ${key}: ${problem}; choose another folder with --dir`);
@@ -103,7 +103,7 @@ async function readAuthority(dir: string, now: number): Promise<Issued | undefin
 function whyItCannotIssue(certificate: X509Certificate, authority: Issued): string | undefined {
   const pair = readKeyPair(authority.certificate, authority.key);
   if (!pair.ok) return pair.why;
-  if (!certificate.ca) return 'the certificate is no authority';
+  if (!certificate.ca) return 'not a CA certificate';
   return certificate.publicKey.asymmetricKeyDetails?.namedCurve === 'prime256v1'
     ? undefined
     : 'the key must be ECDSA P-256';
@@ -167,11 +167,11 @@ async function checkFolder(folder: string, renew: boolean): Promise<void> {
   const there: string[] = [];
   for (const name of fileNames) if (await exists(path.join(folder, name))) there.push(name);
   if (there.length > 0 && !renew)
-    throw new Error(
-      `${folder}: ${there.join(', ')} would be overwritten; --renew makes a new certificate there`,
-    );
+    throw new Error(`${folder}: ${there.join(', ')} already there; --renew replaces them`);
   if (there.length === 0 && renew)
-    throw new Error(`${folder} has nothing to renew; without --renew it is made, --dir names another folder`);
+    throw new Error(
+      `${folder} has no certificate to renew; leave --renew out to issue one, or choose another folder with --dir`,
+    );
 }
 
 function leafFor(

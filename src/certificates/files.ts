@@ -18,7 +18,7 @@ export function readKeyPair(cert: string, key: string): KeyPairResult {
   try {
     const leaf = new X509Certificate(cert);
     if (!leaf.checkPrivateKey(createPrivateKey(key)))
-      return { ok: false, why: 'the key is not the one of the certificate' };
+      return { ok: false, why: 'the key does not match the certificate' };
     return { ok: true, pair: { cert, key, notAfter: leaf.validToDate } };
   } catch (error) {
     return {

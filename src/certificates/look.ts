@@ -156,7 +156,7 @@ export function certificateLooks(keeping: Keeping): {
   /** Returns why it could not be published, or whether it has to be read again. */
   async function publish(stored: Files, everybodyServes: boolean): Promise<string | boolean> {
     if (!trust.isKnown()) return true;
-    if (trust.isAbsent()) return 'there is no webhook configuration with webhooks of our names';
+    if (trust.isAbsent()) return 'no MutatingWebhookConfiguration with our webhooks found';
     const current = trust.bundle() ?? '';
     if (current === stored['ca.crt']) return true;
     const bundle = bundleToPublish({ stored, published: current, now: now() }, everybodyServes);
@@ -166,7 +166,7 @@ export function certificateLooks(keeping: Keeping): {
       if (done) tell({ kind: 'published', detail: `caBundle of ${authoritiesOf(bundle)}` });
       return done;
     } catch (error) {
-      return `the caBundle cannot be published: ${messageOf(error)}`;
+      return `cannot publish the caBundle: ${messageOf(error)}`;
     }
   }
 
@@ -241,7 +241,7 @@ export function certificateLooks(keeping: Keeping): {
       let last = again;
       for (let at = 0; at < rounds && last.is === 'again'; at++) last = await round(problems);
       if (last.is === 'rest') next = last.next;
-      else problems.push('the Secret or the caBundle keeps being changed by others');
+      else problems.push('something else keeps changing the Secret or the caBundle');
     } catch (error) {
       problems.push(messageOf(error));
       asked = askedPause(error);
@@ -255,7 +255,7 @@ export function certificateLooks(keeping: Keeping): {
     problem = found;
     tell(
       found === undefined
-        ? { kind: 'recovered', detail: 'no problem any more' }
+        ? { kind: 'recovered', detail: 'all problems are resolved' }
         : { kind: 'problem', detail: found },
     );
   }

@@ -142,20 +142,20 @@ function mend({ remembered, published, now, names }: Situation, stored: Files | 
   if (stored !== undefined)
     return replace('repaired', `${whatIsWrong(stored, now)}; ${made}, ${served}`, plan);
   return serving === undefined || authorityKey === undefined
-    ? replace('made', `there were none; ${made}, ${served}`, plan)
-    : replace('restored', 'the Secret was gone; what this replica remembered is put back', plan);
+    ? replace('made', `none found; ${made}, ${served}`, plan)
+    : replace('restored', 'the Secret was deleted; restored from memory', plan);
 }
 
 function whatIsWrong(stored: Files, now: number): string {
   const missing = ['ca.crt', 'ca.key', 'tls.crt', 'tls.key'].filter((name) => (stored[name] ?? '') === '');
   if (missing.length > 0) return `${missing.join(', ')} missing`;
   const { authorities, authorityKey, serving } = piecesOf(stored, now);
-  if (authorities.length === 0) return 'ca.crt has no authority that is valid now';
-  if (authorityKey === undefined) return 'ca.key is no key to sign with';
-  if (serving === undefined) return 'tls.crt and tls.key are no certificate that is valid now, with its key';
+  if (authorities.length === 0) return 'ca.crt has no valid CA certificate';
+  if (authorityKey === undefined) return 'ca.key is not a P-256 private key';
+  if (serving === undefined) return 'tls.crt and tls.key are not a valid certificate and its key';
   return issuerOf(serving.certificate, authorities) === undefined
-    ? 'tls.crt is of no authority in ca.crt'
-    : 'ca.key is of no authority in ca.crt';
+    ? 'tls.crt is not signed by ca.crt'
+    : 'ca.key does not match ca.crt';
 }
 
 /** The regular course of things, in order of urgency. */

@@ -41,7 +41,7 @@ export function trustView(trust: TrustPublisher, elapsed: () => number): TrustVi
         return undefined;
       } catch (error) {
         isKnown = false;
-        return `the caBundle cannot be read: ${messageOf(error)}`;
+        return `cannot read the caBundle: ${messageOf(error)}`;
       }
     },
     publish: async (next) => {

@@ -38,12 +38,12 @@ function remedy({ verb, resource }: ClusterRequest, status: number): string {
   const { group, namespace, name, subresource } = resource;
   switch (status) {
     case 401:
-      return '; its token or certificate is not accepted';
+      return '; the token or client certificate was not accepted';
     case 403: {
       const where = namespace === undefined ? 'a ClusterRole' : `a Role in namespace "${namespace}"`;
       const isNamed = name !== undefined && verb !== 'create' && subresource === undefined;
       const which = isNamed ? `, resourceNames ["${name}"]` : '';
-      return `; it takes ${where} with apiGroups ["${group}"], resources ["${pluralOf(resource)}"]${which}, verbs ["${verb}"]`;
+      return `; this requires ${where} with apiGroups ["${group}"], resources ["${pluralOf(resource)}"]${which}, verbs ["${verb}"]`;
     }
     default:
       return '';

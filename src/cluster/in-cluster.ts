@@ -24,7 +24,7 @@ export async function inCluster(host: string, port: string, folder: string): Pro
     await access();
   } catch (error) {
     throw new Error(
-      `no service account to talk to the cluster with: ${messageOf(error)}; mount it with automountServiceAccountToken: true`,
+      `no service account token: ${messageOf(error)}; mount it with automountServiceAccountToken: true`,
     );
   }
   return {

@@ -71,7 +71,8 @@ export function objectSource<T extends Reflected>(
       const items: T[] = [];
       const read = (item: unknown): void => {
         const object = receivedObject(item);
-        if (object === undefined) throw new ClusterError(connection, request, 'the answer is no list');
+        if (object === undefined)
+          throw new ClusterError(connection, request, 'unexpected answer: not a list');
         const kept = keep(object);
         if (kept !== undefined) items.push(kept);
       };
@@ -79,7 +80,7 @@ export function objectSource<T extends Reflected>(
         throw expiredOr(error);
       });
       const answer = listObject.safeParse(rest);
-      if (!answer.success) throw new ClusterError(connection, request, 'the answer is no list');
+      if (!answer.success) throw new ClusterError(connection, request, 'unexpected answer: not a list');
       const { resourceVersion, continue: more } = answer.data.metadata;
       return { items, resourceVersion, next: more || undefined };
     },

@@ -26,6 +26,6 @@ export async function imageOfPod(
   const found = await readObject(connection, request, { schema: podImages, kind: 'Pod', absent: 404 });
   const containers = found?.spec.containers ?? [];
   const { image } = containers.find(({ name }) => name === container) ?? containers[0] ?? {};
-  if (image === undefined) throw new ClusterError(connection, request, `there is no pod ${namespace}/${pod}`);
+  if (image === undefined) throw new ClusterError(connection, request, `pod ${namespace}/${pod} not found`);
   return image;
 }

@@ -24,6 +24,6 @@ export async function readObject<T>(
     throw error;
   }
   const parsed = schema.safeParse(answer);
-  if (!parsed.success) throw new ClusterError(connection, request, `the answer is no ${kind}`);
+  if (!parsed.success) throw new ClusterError(connection, request, `unexpected answer: not a ${kind}`);
   return parsed.data;
 }

@@ -196,7 +196,7 @@ async function* watch<T extends Reflected>(
   const watchdog = deadline(
     [signal],
     seconds * 1000 + pace.grace,
-    `the watch did not end after ${seconds} s`,
+    `watch timed out: still open after ${seconds} s`,
   );
   try {
     const events = await source.watch(version, seconds, watchdog.signal);

@@ -78,7 +78,7 @@ function whyFailed(error: unknown, signal: AbortSignal): string {
   if (signal.aborted) return messageOf(signal.reason);
   if (error instanceof AggregateError) return error.errors.map(messageOf).join(', ');
   // What Node says where an answer breaks off.
-  if (messageOf(error) === 'aborted') return 'the connection broke';
+  if (messageOf(error) === 'aborted') return 'connection closed';
   return messageOf(error);
 }
 

@@ -27,7 +27,7 @@ export function tellCoverage(workloads: ReadonlyMap<string, WorkloadSurvey>): st
   for (const { states } of workloads.values()) {
     for (const [state, pods] of states) sums.set(state, (sums.get(state) ?? 0) + pods);
   }
-  if (sums.size === 0) return 'no pods with Falco or falcosidekick';
+  if (sums.size === 0) return 'no Falco or falcosidekick pods';
   const unwell = [...workloads.values()]
     .filter((one) => gravity(one) < troubled.length)
     .sort((a, b) => gravity(a) - gravity(b) || (a.workload.key < b.workload.key ? -1 : 1));

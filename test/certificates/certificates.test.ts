@@ -37,7 +37,7 @@ describe('certificate files', () => {
     assert.match(why(await loadKeyPair({ cert: '/nowhere', key: '/nowhere' })), /ENOENT.*\/nowhere/);
     assert.match(why(readKeyPair('x', one.key)), /no PEM certificate and key/);
     assert.match(why(readKeyPair(one.certificate, 'x')), /no PEM certificate and key/);
-    assert.match(why(readKeyPair(one.certificate, two.key)), /not the one of the certificate/);
+    assert.match(why(readKeyPair(one.certificate, two.key)), /does not match the certificate/);
     assert.ok(readKeyPair(one.certificate, one.key).ok);
   });
 

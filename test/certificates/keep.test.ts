@@ -128,7 +128,7 @@ describe('keepCertificates', () => {
     cluster.api.bundle = undefined;
     const kept = keep(cluster, 'a');
     await until(() => kept.state().problem !== undefined, 'a problem');
-    assert.match(kept.state().problem ?? '', /no webhook/);
+    assert.match(kept.state().problem ?? '', /no MutatingWebhookConfiguration with our webhooks/);
     assert.ok(kept.state().pair !== undefined && !kept.state().published);
     cluster.api.bundle = '';
     kept.look();

@@ -257,11 +257,11 @@ function permissions(cluster: () => Cluster): void {
     await assert.rejects(certificateStore(connection, namespace, 'other').read(), {
       status: 403,
       message:
-        /it takes a Role in namespace "falco-federation" .* resourceNames \["other"\], verbs \["get"\]$/,
+        /this requires a Role in namespace "falco-federation" .* resourceNames \["other"\], verbs \["get"\]$/,
     });
     await assert.rejects(trustPublisher(connection, 'other').read(), {
       status: 403,
-      message: /it takes a ClusterRole/,
+      message: /this requires a ClusterRole/,
     });
   });
 

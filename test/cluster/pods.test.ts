@@ -71,7 +71,7 @@ test('a namespace whose pods may not be seen is told apart, and holds up no othe
   await until(() => watched.synced() && watched.denied().size === 1);
   assert.match(
     watched.denied().get('secret') ?? '',
-    /403 Forbidden cannot list pods; it takes .*resources \["pods"\]/,
+    /403 Forbidden cannot list pods; this requires .*resources \["pods"\]/,
   );
   assert.equal(watched.problem(), undefined);
   assert.equal([...watched.all()].length, 1);

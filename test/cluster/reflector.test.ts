@@ -110,7 +110,7 @@ test('a watch on a connection that is silently gone is given up some time after 
   );
   assert.deepEqual(log.slice(3), [
     'problem: none',
-    'problem: the watch did not end after 0 s',
+    'problem: watch timed out: still open after 0 s',
     'wait 250',
     'watch from 6',
     'problem: none',

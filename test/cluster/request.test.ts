@@ -25,10 +25,10 @@ test('a refusal says what was asked for, of whom, and which permission is missin
   );
   const at = connection.server;
   assert.deepEqual(told, [
-    `ClusterError: get secrets "certs" in namespace "ns" at ${at}: 403 Forbidden no; it takes a Role in namespace "ns" with apiGroups [""], resources ["secrets"], resourceNames ["certs"], verbs ["get"]`,
-    `ClusterError: create secrets "certs" in namespace "ns" at ${at}: 403 Forbidden no; it takes a Role in namespace "ns" with apiGroups [""], resources ["secrets"], verbs ["create"]`,
-    `ClusterError: patch mutatingwebhookconfigurations.admissionregistration.k8s.io "ours" at ${at}: 403 Forbidden no; it takes a ClusterRole with apiGroups ["admissionregistration.k8s.io"], resources ["mutatingwebhookconfigurations"], resourceNames ["ours"], verbs ["patch"]`,
-    `ClusterError: list endpointslices.discovery.k8s.io in namespace "ns" at ${at}: 403 Forbidden no; it takes a Role in namespace "ns" with apiGroups ["discovery.k8s.io"], resources ["endpointslices"], verbs ["list"]`,
+    `ClusterError: get secrets "certs" in namespace "ns" at ${at}: 403 Forbidden no; this requires a Role in namespace "ns" with apiGroups [""], resources ["secrets"], resourceNames ["certs"], verbs ["get"]`,
+    `ClusterError: create secrets "certs" in namespace "ns" at ${at}: 403 Forbidden no; this requires a Role in namespace "ns" with apiGroups [""], resources ["secrets"], verbs ["create"]`,
+    `ClusterError: patch mutatingwebhookconfigurations.admissionregistration.k8s.io "ours" at ${at}: 403 Forbidden no; this requires a ClusterRole with apiGroups ["admissionregistration.k8s.io"], resources ["mutatingwebhookconfigurations"], resourceNames ["ours"], verbs ["patch"]`,
+    `ClusterError: list endpointslices.discovery.k8s.io in namespace "ns" at ${at}: 403 Forbidden no; this requires a Role in namespace "ns" with apiGroups ["discovery.k8s.io"], resources ["endpointslices"], verbs ["list"]`,
   ]);
 });
 

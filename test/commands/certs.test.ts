@@ -248,12 +248,12 @@ describe('certs hub, certs spoke', () => {
     ]) {
       const { status, stdout, stderr } = await run(...argv, '--dir', dir);
       assert.deepEqual([status, stdout], [1, '']);
-      assert.match(stderr, /would be overwritten; --renew/);
+      assert.match(stderr, /already there; --renew/);
     }
     rmSync(path.join(dir, 'spokes/staging/secret.yaml'));
     const { status, stderr } = await run('spoke', 'staging', '--dir', dir);
     assert.equal(status, 1);
-    assert.match(stderr, /tls\.crt, tls\.key, ca\.crt would be overwritten/);
+    assert.match(stderr, /tls\.crt, tls\.key, ca\.crt already there/);
     const { 'spokes/staging/secret.yaml': _, ...rest } = before;
     assert.deepEqual(textsIn(dir), rest);
   });
@@ -283,7 +283,7 @@ describe('certs hub, certs spoke', () => {
     const dir = await federation('staging');
     const { status, stderr } = await run('spoke', 'stagign', '--dir', dir, '--renew');
     assert.equal(status, 1);
-    assert.match(stderr, /spokes\/stagign has nothing to renew/);
+    assert.match(stderr, /spokes\/stagign has no certificate to renew/);
     assert.ok(!existsSync(path.join(dir, 'spokes/stagign')));
   });
 
@@ -301,18 +301,18 @@ describe('certs hub, certs spoke', () => {
   const broken: Readonly<Record<string, { spoil: (dir: string) => unknown; says: RegExp }>> = {
     'half an authority: no key': {
       spoil: (dir) => rmSync(path.join(dir, 'federation-ca.key')),
-      says: /federation-ca\.key is missing: put .* back/,
+      says: /federation-ca\.key is missing: restore it from a backup/,
     },
     'half an authority: no certificate': {
       spoil: (dir) => rmSync(path.join(dir, 'federation-ca.crt')),
-      says: /federation-ca\.crt is missing: put .* back/,
+      says: /federation-ca\.crt is missing: restore it from a backup/,
     },
     'halves of two authorities': {
       spoil: async (dir) => {
         const { key } = await makeAuthority(Date.now(), day);
         writeFileSync(path.join(dir, 'federation-ca.key'), key);
       },
-      says: /federation-ca\.crt, .*federation-ca\.key: the key is not the one of the certificate/,
+      says: /federation-ca\.crt, .*federation-ca\.key: the key does not match the certificate/,
     },
     'a certificate that is no authority': {
       spoil: async (dir) => {
@@ -320,7 +320,7 @@ describe('certs hub, certs spoke', () => {
         writeFileSync(path.join(dir, 'federation-ca.crt'), leaf.certificate);
         writeFileSync(path.join(dir, 'federation-ca.key'), leaf.key);
       },
-      says: /the certificate is no authority/,
+      says: /not a CA certificate/,
     },
     'an authority that has expired': {
       spoil: async (dir) => {
@@ -328,11 +328,11 @@ describe('certs hub, certs spoke', () => {
         writeFileSync(path.join(dir, 'federation-ca.crt'), old.certificate);
         writeFileSync(path.join(dir, 'federation-ca.key'), old.key);
       },
-      says: /federation-ca\.crt has expired: begin a new authority in another folder/,
+      says: /federation-ca\.crt has expired: create a new authority in another folder/,
     },
     'no PEM': {
       spoil: (dir) => writeFileSync(path.join(dir, 'federation-ca.crt'), 'hello'),
-      says: /federation-ca\.crt cannot be read as a certificate/,
+      says: /federation-ca\.crt is not a certificate/,
     },
   };
   for (const [about, { spoil, says }] of Object.entries(broken)) {
@@ -402,7 +402,7 @@ describe('certs list', () => {
     writeFileSync(path.join(dir, 'spokes/odd/tls.crt'), 'hello');
     const odd = await run('list', '--dir', dir);
     assert.equal(odd.status, 1);
-    assert.match(odd.stderr, /spokes\/odd\/tls\.crt cannot be read as a certificate/);
+    assert.match(odd.stderr, /spokes\/odd\/tls\.crt is not a certificate/);
     assert.match(odd.stdout, /^spoke staging /m);
   });
 

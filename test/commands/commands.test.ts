@@ -344,7 +344,7 @@ users: [{name: a, user: {token: x}}]
     assert.equal(body.response.auditAnnotations.reason, 'injected');
     const readiness = () => fetch(`http://127.0.0.1:${healthPort}/readyz`);
     const first = await readiness();
-    assert.match(await first.text(), /namespaces: not listed yet, the settings alone count/);
+    assert.match(await first.text(), /namespaces: not listed yet, only the settings apply/);
     const metrics = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
     assert.match(metrics, /^falco_federation_namespaces_synced 0$/m);
     assert.match(metrics, /^falco_federation_admission_decisions_total\{reason="injected"\} 1$/m);

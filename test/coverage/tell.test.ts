@@ -27,7 +27,7 @@ const crash = {
 };
 
 test('sums, and the workloads that somebody should look at, the gravest first', () => {
-  assert.equal(tellCoverage(surveyed()), 'no pods with Falco or falcosidekick');
+  assert.equal(tellCoverage(surveyed()), 'no Falco or falcosidekick pods');
   assert.equal(
     tellCoverage(
       surveyed(

@@ -230,14 +230,14 @@ function testCoverage(scene: () => Scene): void {
       });
       const blind = await installation.add();
       await until('it says so', async () =>
-        (await blind.readiness()).includes('so it is not known whether they are federated'),
+        (await blind.readiness()).includes('so it is unknown whether they are federated'),
       );
       const said = await blind.readiness();
-      assert.match(said, /^\[\+\] coverage: the pods of .* may not be seen.*resources \["pods"\]/m);
+      assert.match(said, /^\[\+\] coverage: the pods of .* cannot be listed.*resources \["pods"\]/m);
       assert.equal(await blind.isReady(), true);
       assert.equal(await blind.metric('falco_federation_pods_synced'), undefined);
       await wait(6_000);
-      assert.equal(blind.log.filter(({ msg }) => msg === 'coverage is not known').length, 1);
+      assert.equal(blind.log.filter(({ msg }) => msg === 'pods cannot be listed; coverage is unknown').length, 1);
       console.log(said.split('\n').find((line) => line.includes('coverage')));
       await installation.remove(blind);
     });

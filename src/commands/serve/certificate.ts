@@ -63,13 +63,16 @@ async function fromFiles(files: CertificateFiles, logger: Logger): Promise<Servi
     pair: () => pair,
     check: () => {
       const { ready, detail } = lifeCheck(pair, 'renew the files of --tls-cert and --tls-key');
-      return { ready, detail: refused === '' ? detail : `${detail}; the files as they are now: ${refused}` };
+      return {
+        ready,
+        detail: refused === '' ? detail : `${detail}; the files were changed and cannot be used: ${refused}`,
+      };
     },
     follow: (swap) =>
       watchKeyPair(files, pair, lookEvery, (result) => {
         refused = result.ok ? '' : result.why;
         if (!result.ok) {
-          logger.error({ why: result.why }, 'certificate refused; the last good one stays');
+          logger.error({ why: result.why }, 'new certificate refused; the last good one stays in use');
           return;
         }
         pair = result.pair;
@@ -104,10 +107,13 @@ async function fromSecret(
       wasPublished ||= published;
       const why = problem === undefined ? '' : `: ${problem}`;
       if (pair === undefined)
-        return { ready: false, detail: `none yet from Secret ${namespace}/${secret}${why}` };
+        return { ready: false, detail: `not loaded from Secret ${namespace}/${secret} yet${why}` };
       // Once is enough: a caBundle that someone empties is no reason to take this replica's calls away.
-      if (!wasPublished) return { ready: false, detail: `not yet published as caBundle${why}` };
-      const { ready, detail } = lifeCheck(pair, `see the log on Secret ${namespace}/${secret}`);
+      if (!wasPublished) return { ready: false, detail: `caBundle not published yet${why}` };
+      const { ready, detail } = lifeCheck(
+        pair,
+        `the log says why Secret ${namespace}/${secret} was not renewed`,
+      );
       return { ready, detail: `${detail}${why}` };
     },
     follow: (swap) => {

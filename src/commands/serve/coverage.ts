@@ -133,7 +133,7 @@ function tellDenied(denied: ReadonlyMap<string, string>): string | undefined {
   if (first === undefined) return undefined;
   const [namespace, why] = first;
   const others = denied.size === 1 ? '' : ` and ${denied.size - 1} more namespaces`;
-  return `the pods of ${namespace}${others} may not be seen, so it is not known whether they are federated: ${why}`;
+  return `the pods of ${namespace}${others} cannot be listed, so it is unknown whether they are federated: ${why}`;
 }
 
 /** Logs once that pods may not be seen, and once that they may again. */
@@ -143,8 +143,8 @@ function deniedLog(pods: WatchedPods<SeenPod>, logger: Logger): () => void {
     const why = tellDenied(pods.denied());
     if ((why !== undefined) === was) return;
     was = !was;
-    if (why !== undefined) logger.warn({ why }, 'coverage is not known');
-    else logger.info('coverage is known');
+    if (why !== undefined) logger.warn({ why }, 'pods cannot be listed; coverage is unknown');
+    else logger.info('pods are listed again');
   };
 }
 
@@ -180,7 +180,7 @@ function eventTeller(connection: ClusterConnection, instance: string, logger: Lo
     try {
       await tellEvent(connection, instance, { name, regarding, reason, note, count });
       tellings.told(announcement, performance.now(), true);
-      if (problem !== undefined) logger.info('events are written');
+      if (problem !== undefined) logger.info('Events are written again');
       problem = undefined;
     } catch (error) {
       tellings.told(announcement, performance.now(), false);
@@ -189,7 +189,7 @@ function eventTeller(connection: ClusterConnection, instance: string, logger: Lo
       // What one workload's namespace refuses (it is going away, it has a quota) another's may take.
       const isForbidden = hasStatus(error, 403) && !/terminat|quota/.test(why);
       silentUntil = performance.now() + (isForbidden ? deniedFor : askedPause(error));
-      if (problem === undefined) logger.warn({ why }, 'an event cannot be written');
+      if (problem === undefined) logger.warn({ why }, 'cannot write an Event');
       problem = why;
     }
   };
@@ -199,6 +199,6 @@ function eventTeller(connection: ClusterConnection, instance: string, logger: Lo
         if (performance.now() >= silentUntil) await tellOne(one);
       }
     },
-    problem: () => (problem === undefined ? undefined : `events cannot be written: ${problem}`),
+    problem: () => (problem === undefined ? undefined : `cannot write Events: ${problem}`),
   };
 }

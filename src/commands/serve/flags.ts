@@ -109,7 +109,7 @@ function sharedFlags(values: Values, secret: string, env: CommandIo['env']): Sha
     authority: duration('authority-lifetime', values['authority-lifetime']),
   };
   if (lifetimes.leaf === 0 || lifetimes.authority < 2 * lifetimes.leaf) {
-    throw new Error('--authority-lifetime must be at least twice --certificate-lifetime, and that not 0');
+    throw new Error('--certificate-lifetime must not be 0, and --authority-lifetime at least twice as long');
   }
   return {
     secret,
@@ -134,14 +134,16 @@ function ownPod(values: Values, env: CommandIo['env']): OwnPod | undefined {
 
 function certificateFlags(values: Values, env: CommandIo['env']): CertificateFlags {
   const { 'tls-cert': cert, 'tls-key': key, 'tls-secret': secret, local } = values;
-  if ((cert === undefined) !== (key === undefined)) throw new Error('--tls-cert and --tls-key go together');
+  if ((cert === undefined) !== (key === undefined))
+    throw new Error('--tls-cert and --tls-key must be given together');
   const given = [cert !== undefined, secret !== undefined, local].filter(Boolean).length;
-  if (given > 1) throw new Error('only one of --tls-cert with --tls-key, --tls-secret and --local can be');
+  if (given > 1)
+    throw new Error('only one of --tls-cert with --tls-key, --tls-secret and --local can be given');
   if (cert !== undefined && key !== undefined) return { from: 'files', files: { cert, key } };
   if (secret !== undefined) return { from: 'secret', shared: sharedFlags(values, secret, env) };
   if (local || values.help) return { from: 'spot' };
   throw new Error(
-    '--tls-cert and --tls-key are needed, or --tls-secret, or --local to try it on this machine',
+    'no certificate: give --tls-cert and --tls-key, or --tls-secret, or --local to try it on this machine',
   );
 }
 

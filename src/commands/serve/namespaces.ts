@@ -23,7 +23,7 @@ const patience = 5_000;
 const withoutCluster: KnownNamespaces = {
   annotations: () => undefined,
   names: () => [],
-  check: () => ({ ready: true, detail: 'no cluster; the settings alone count' }),
+  check: () => ({ ready: true, detail: 'no cluster; only the settings apply' }),
   isListed: () => false,
   state: () => undefined,
   stop: () => {},
@@ -35,7 +35,7 @@ export function knownNamespaces(connection: ClusterConnection | undefined, logge
   const until = performance.now() + patience;
   const namespaces = watchNamespaces(connection, (problem) => {
     if (problem === undefined) logger.info({ known: namespaces.known() }, 'namespaces watched');
-    else logger.warn({ problem }, 'namespaces cannot be watched; what is known of them stays');
+    else logger.warn({ problem }, 'cannot watch namespaces; the last known annotations stay in use');
   });
   return {
     annotations: namespaces.annotations,
@@ -45,7 +45,7 @@ export function knownNamespaces(connection: ClusterConnection | undefined, logge
       const told = problem === undefined ? '' : `: ${problem}`;
       return namespaces.synced()
         ? { ready: true, detail: problem === undefined ? 'ok' : `watch interrupted${told}` }
-        : { ready: performance.now() > until, detail: `not listed yet, the settings alone count${told}` };
+        : { ready: performance.now() > until, detail: `not listed yet, only the settings apply${told}` };
     },
     isListed: namespaces.synced,
     state: () => ({

@@ -49,7 +49,8 @@ export function ownImage(
         logger.info({ image }, 'own image known');
       } catch (error) {
         const why = messageOf(error);
-        if (why !== problem) logger.warn({ problem: why }, 'own image not known: rules stay untagged');
+        if (why !== problem)
+          logger.warn({ problem: why }, 'cannot read which image this pod runs; rules stay untagged');
         problem = why;
         const pause = Math.max(pauseAfter(failures), askedPause(error));
         await wait(pause, undefined, { signal: stopped.signal, ref: false }).catch(() => {});
@@ -65,7 +66,7 @@ export function ownImage(
       const why = problem === undefined ? '' : `: ${problem}`;
       return {
         ready: performance.now() > until,
-        detail: `not known, rules of new pods stay untagged; allow get on our own pods, or set rules.image${why}`,
+        detail: `unknown, rules of new pods stay untagged; allow get on pods in this namespace, or set rules.image${why}`,
       };
     },
     stop: () => stopped.abort(),
