@@ -16,6 +16,7 @@ import {
   unicodeText,
 } from '../../src/yaml/falco-yaml.ts';
 import { rounds } from '../rounds.ts';
+import { pieces } from './pieces.ts';
 
 type Plain = string | null | readonly Plain[] | { readonly pairs: readonly (readonly [Plain, Plain])[] };
 
@@ -151,47 +152,6 @@ test('values that nobody wants cost nothing', () => {
 });
 
 // --- properties -------------------------------------------------------------------------------------------
-
-const pieces = fc.constantFrom(
-  ...['- ', '-', 'a', 'b c', 'k: ', ': ', ':', '? ', '\n', '\n', '\n  ', '\n    ', '\r\n', '\r', ' ', '\t'],
-  ...[
-    '[',
-    ']',
-    '{',
-    '}',
-    ',',
-    '#',
-    ' # c',
-    '"',
-    "'",
-    "''",
-    '\\',
-    '\\\n',
-    '\\x41',
-    '|',
-    '>',
-    '|-',
-    '>+',
-    '|2',
-  ],
-  ...[
-    '&x ',
-    '*x',
-    '*x ',
-    '!',
-    '!!str ',
-    '!<t> ',
-    '---',
-    '\n---\n',
-    '...',
-    '%YAML 1.2\n',
-    '%',
-    '@',
-    '~',
-    'null',
-  ],
-  ...['\u0000', '\u0004', '\u0085', '\uFEFF', 'é', '😀', 'x'.repeat(1100)],
-);
 
 test('property: any text is read or refused, and nothing else', () => {
   fc.assert(

@@ -1,0 +1,43 @@
+/** Pieces of YAML: put behind each other they are texts that are read or refused by a hair. */
+import fc from 'fast-check';
+
+export const pieces = fc.constantFrom(
+  ...['- ', '-', 'a', 'b c', 'k: ', ': ', ':', '? ', '\n', '\n', '\n  ', '\n    ', '\r\n', '\r', ' ', '\t'],
+  ...[
+    '[',
+    ']',
+    '{',
+    '}',
+    ',',
+    '#',
+    ' # c',
+    '"',
+    "'",
+    "''",
+    '\\',
+    '\\\n',
+    '\\x41',
+    '|',
+    '>',
+    '|-',
+    '>+',
+    '|2',
+  ],
+  ...[
+    '&x ',
+    '*x',
+    '*x ',
+    '!',
+    '!!str ',
+    '!<t> ',
+    '---',
+    '\n---\n',
+    '...',
+    '%YAML 1.2\n',
+    '%',
+    '@',
+    '~',
+    'null',
+  ],
+  ...['\u0000', '\u0004', '\u0085', '\uFEFF', 'é', '😀', 'x'.repeat(1100)],
+);
