@@ -18,6 +18,7 @@ import { messageOf } from '../reasons/message-of.ts';
 import type { Check } from './check.ts';
 import { error, type Line, ok, warning } from './line.ts';
 import { webhookName } from './names.ts';
+import { remedyFor } from './refused-pod.ts';
 import { isReady, portOf } from './replica.ts';
 import type { View } from './view.ts';
 
@@ -137,13 +138,16 @@ function seconds(milliseconds: number): string {
   return `${(milliseconds / 1000).toFixed(1)} s`;
 }
 
+/** Statuses with which quotas, policies, other webhooks and missing rights refuse a pod. */
+const refused: ReadonlySet<number> = new Set([400, 403, 422]);
+
 async function inNamespace(view: View, namespace: string, timeout: number): Promise<Line | string> {
   const from = performance.now();
   let pod: InspectedPod;
   try {
     pod = await view.cluster.dryRun(namespace, probePod(namespace));
   } catch (failure) {
-    if (failure instanceof ClusterError && failure.status === 403) return failure.message;
+    if (failure instanceof ClusterError && refused.has(failure.status ?? 0)) return failure.message;
     throw failure;
   }
   const took = performance.now() - from;
@@ -168,20 +172,13 @@ export const dryRun: Check = {
     const optedIn = await view.optedIn();
     if (configuration === undefined || optedIn.length === 0) return [];
     const seconds = configuration.webhooks?.[0]?.timeoutSeconds ?? defaultTimeout;
-    let refusal = '';
+    let [refusal, last] = ['', ''];
     for (const { metadata } of optedIn.slice(0, mostTried)) {
       const line = await inNamespace(view, metadata.name, seconds * 1000);
       if (typeof line !== 'string') return [line];
-      refusal = line;
+      [refusal, last] = [line, metadata.name];
     }
     const why = `the dry run itself was refused: ${refusal}`;
-    return [
-      warning(
-        'dry_run',
-        'a Falco pod is federated (dry run)',
-        why,
-        `kubectl auth can-i create pods --namespace ${optedIn[0]?.metadata.name}`,
-      ),
-    ];
+    return [warning('dry_run', 'a Falco pod is federated (dry run)', why, remedyFor(refusal, last))];
   },
 };

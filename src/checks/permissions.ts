@@ -1,6 +1,6 @@
 import type { Permission } from '../cluster/index.ts';
 import type { Check } from './check.ts';
-import { error, type Line, ok, warning } from './line.ts';
+import { error, ok, warning } from './line.ts';
 
 interface Needed {
   readonly permission: Omit<Permission, 'namespace'>;
@@ -48,6 +48,10 @@ export const neededPermissions: readonly Needed[] = [
   },
   { ...read('', 'pods', 'create', 'cluster', 'the dry run of a Falco pod'), optional: true },
   {
+    ...read('authorization.k8s.io', 'subjectaccessreviews', 'create', 'cluster', 'what the webhook may do'),
+    optional: true,
+  },
+  {
     permission: { group: '', resource: 'pods', subresource: 'proxy', verb: 'get' },
     where: 'webhook',
     forWhat: 'what the replicas tell of themselves',
@@ -82,14 +86,26 @@ export const permissions: Check = {
     const missing = answers.filter(({ allowed }) => !allowed);
     if (missing.length === 0) return [ok('permissions', 'you may look at all that check looks at')];
     const user = (await cluster.user().catch(() => undefined)) ?? 'YOU';
-    const fix = `kubectl apply -k manifests/check-role && kubectl create clusterrolebinding falco-federation-check --clusterrole=falco-federation-check --user=${user}`;
-    return missing.map(({ permission, where, forWhat, optional }): Line => {
-      const scope = where === 'webhook' ? `in namespace ${webhook}` : 'in the whole cluster';
-      const text = `${user} may not ${permission.verb} ${permission.resource}${permission.subresource === undefined ? '' : `/${permission.subresource}`} ${scope}`;
-      const why = `so ${forWhat} cannot be seen; it takes a rule with ${ruleOf(permission)}`;
-      return optional === true
-        ? warning('permissions', text, why, fix)
-        : error('permissions', text, why, fix);
-    });
+    const fix = `kubectl apply -k manifests/check-role && kubectl create clusterrolebinding falco-federation-check --clusterrole=falco-federation-check --user=${user}   # as an administrator`;
+    const [needed, optional] = [false, true].map((is) =>
+      missing.filter((one) => (one.optional ?? false) === is),
+    );
+    const textOf = (all: typeof missing): string =>
+      `${user} may not look at ${[...new Set(all.map(({ forWhat }) => forWhat))].join('; ')}`;
+    const whyOf = (all: typeof missing): string => {
+      const rules = all.map(
+        ({ permission, where }) =>
+          `${where === 'webhook' ? `in namespace ${webhook}: ` : ''}${ruleOf(permission)}`,
+      );
+      return `it takes rules with ${rules.join('; ')}`;
+    };
+    return [
+      ...(needed === undefined || needed.length === 0
+        ? []
+        : [error('permissions', textOf(needed), whyOf(needed), fix)]),
+      ...(optional === undefined || optional.length === 0
+        ? []
+        : [warning('permissions', textOf(optional), whyOf(optional), fix)]),
+    ];
   },
 };

@@ -1,10 +1,13 @@
+import type { InspectedPod } from '../cluster/index.ts';
 import type { PodState } from '../coverage/assess.ts';
 import { restartCommand } from '../coverage/workload.ts';
-import { prefix } from '../federation/names.ts';
+import { injectLabel, prefix } from '../federation/names.ts';
 import { type Finding, reasons, sentenceOf } from '../reasons/reasons.ts';
 import type { Check } from './check.ts';
+import { usesForwarder } from './forwarder.ts';
 import { type JudgedPod, judgePod } from './judge-pod.ts';
 import { counted, error, type Line, ok, some, warning } from './line.ts';
+import { shippingLines } from './shipping.ts';
 import { taggingReports } from './tagging-reports.ts';
 import type { View } from './view.ts';
 
@@ -39,7 +42,8 @@ function aboutSkipped(namespace: string, workload: string, text: string, reason:
   const { severity } = reasons[reason.code];
   const said = sentenceOf(reason);
   if (severity === 'skipped') return ok('pods', `${text} (${reason.code})`);
-  return warning('pods', text, said, `kubectl --namespace ${namespace} get ${workload} --output yaml`);
+  const as = severity === 'error' ? error : warning;
+  return as('pods', text, said, `kubectl --namespace ${namespace} get ${workload} --output yaml`);
 }
 
 /** One line for pods of a workload that are in the same state for the same reason. */
@@ -74,13 +78,45 @@ function findingLines(namespace: string, pods: readonly JudgedPod[]): readonly L
     if (one === undefined) return [];
     const text = `namespace ${namespace}: ${one.workload}`;
     const fix = `kubectl --namespace ${namespace} get ${one.workload} --output yaml`;
-    return [warning('findings', text, sentenceOf({ code: one.code }), fix)];
+    const as = reasons[one.code].severity === 'error' ? error : warning;
+    return [as('findings', text, sentenceOf({ code: one.code }), fix)];
   });
+}
+
+/** Pods with the label of Falco's chart in which no container is Falco, as far as the webhook can tell. */
+function unrecognised(
+  namespace: string,
+  all: readonly InspectedPod[],
+  known: readonly JudgedPod[],
+): readonly Line[] {
+  const names = new Set(known.map(({ name }) => name));
+  const found = all.filter(
+    ({ metadata: { name, labels } }) => labels?.['app.kubernetes.io/name'] === 'falco' && !names.has(name),
+  );
+  const [first] = found;
+  if (first === undefined) return [];
+  const { name } = first.metadata;
+  const text = `namespace ${namespace}: ${counted(found.length, 'pod')} with the label of Falco's chart, as ${name}`;
+  const why = 'not recognised: no container has the program, image or name of Falco';
+  return [warning('pods', text, why, `kubectl --namespace ${namespace} get pod ${name} --output yaml`)];
+}
+
+/** Where all that there is has been opted out, nothing is federated, though each was meant to be left alone. */
+function allOptedOut(judged: readonly JudgedPod[]): readonly Line[] {
+  const [first] = judged;
+  if (first === undefined || !judged.every(({ reason }) => reason?.code === 'opted_out')) return [];
+  const text = `${counted(judged.length, 'pod')} of Falco in namespaces that have opted in`;
+  const why = `opted out by the label ${injectLabel}: disabled, so no alert of this cluster is federated`;
+  const namespace = first.pod.metadata.namespace ?? '';
+  const fix = `kubectl --namespace ${namespace} get ${first.workload} --output yaml   # remove the label from its pod template`;
+  return [error('pods', text, why, fix)];
 }
 
 async function namespaceLines(view: View, namespace: string): Promise<readonly Line[]> {
   const pods = await judgedPods(view, namespace);
   if ((await view.goodSettings()) === undefined) return [];
+  const unknown = unrecognised(namespace, await view.podsIn(namespace), pods);
+  if (pods.length === 0 && unknown.length > 0) return unknown;
   if (pods.length === 0) {
     const why = 'there are no pods of Falco or falcosidekick in it';
     const fix = `helm install falco falcosecurity/falco --namespace ${namespace}`;
@@ -104,7 +140,9 @@ async function namespaceLines(view: View, namespace: string): Promise<readonly L
         ]),
     ...[...groups.values()].map((group) => lineOf(namespace, group)),
     ...findingLines(namespace, pods),
+    ...((await usesForwarder(view)) ? shippingLines(namespace, pods) : []),
     ...taggingReports(namespace, pods),
+    ...unknown,
   ];
 }
 
@@ -114,6 +152,8 @@ export const pods: Check = {
   title: 'the pods of opted-in namespaces',
   look: async (view) => {
     const names = (await view.optedIn()).map(({ metadata }) => metadata.name);
-    return (await Promise.all(names.map((name) => namespaceLines(view, name)))).flat();
+    const lines = (await Promise.all(names.map((name) => namespaceLines(view, name)))).flat();
+    const all = (await Promise.all(names.map((name) => judgedPods(view, name)))).flat();
+    return [...lines, ...allOptedOut(all)];
   },
 };

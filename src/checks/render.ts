@@ -11,8 +11,28 @@ function lineText({ mark, text, why, fix }: Line, coloured: boolean): string {
   return [`${sign} ${text}`, ...rest.map((one) => `    ${one.replaceAll('\n', '\n    ')}`)].join('\n');
 }
 
+/** Lines of one kind that are told; of five hundred namespaces nobody reads each. */
+const mostTold = 10;
+const examples = 3;
+
+/** Examples of lines that are many, and how many more there are; programs get all of them. */
+function summarised(lines: readonly Line[]): readonly Line[] {
+  const kindOf = ({ check, mark }: Line): string => `${check} ${mark}`;
+  const kinds = Map.groupBy(lines, kindOf);
+  return lines.flatMap((line) => {
+    const kind = kinds.get(kindOf(line)) ?? [];
+    if (kind.length <= mostTold) return [line];
+    const at = kind.indexOf(line);
+    if (at < examples) return [line];
+    if (at > examples) return [];
+    const { check, mark } = line;
+    return [{ check, mark, text: `${kind.length - examples} more lines of ${check}: --output json has all` }];
+  });
+}
+
 /** A group as people read it; ends with a line break. */
-export function groupText({ name, lines }: Group, coloured: boolean): string {
+export function groupText({ name, lines: all }: Group, coloured: boolean): string {
+  const lines = summarised(all);
   return `${name}\n${'-'.repeat(name.length)}\n${lines.map((line) => lineText(line, coloured)).join('\n')}\n\n`;
 }
 

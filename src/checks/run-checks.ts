@@ -20,14 +20,21 @@ import { testEvent } from './test-event.ts';
 import type { View } from './view.ts';
 import { wantedPods } from './wanted-pods.ts';
 import { webhookConfiguration } from './webhook-configuration.ts';
+import { webhookPermissions } from './webhook-permissions.ts';
 import { replicasTell, versions, webhookReplicas } from './webhook-replicas.ts';
 
 /** What is looked at, in the order in which it is told. */
 const groups: readonly CheckGroup[] = [
-  { name: 'kubernetes', checks: [permissions] },
   {
     name: 'webhook',
-    checks: [webhookConfiguration, webhookReplicas, replicasTell, servingCertificate, versions],
+    checks: [
+      webhookConfiguration,
+      webhookPermissions,
+      webhookReplicas,
+      replicasTell,
+      servingCertificate,
+      versions,
+    ],
   },
   { name: 'settings', checks: [settings] },
   { name: 'admission', checks: [dryRun] },
@@ -65,8 +72,21 @@ async function look(check: Check, view: View): Promise<readonly Line[]> {
   }
 }
 
+/** Whether something is wrong, or not done yet. */
+export function isUnsettled(found: readonly Group[]): boolean {
+  const lines = found.flatMap((group) => group.lines);
+  return hasErrors(found) || lines.some(({ check, mark }) => mark !== 'ok' && check.endsWith('_rollout'));
+}
+
 export function hasErrors(found: readonly Group[]): boolean {
   return found.some(({ lines }) => lines.some(({ mark }) => mark === 'error'));
+}
+
+function seesNamespaces(view: View): Promise<boolean> {
+  return view.namespaces().then(
+    () => true,
+    () => false,
+  );
 }
 
 /**
@@ -85,15 +105,19 @@ export async function runChecks(
     onGroup(group);
     return [group];
   }
+  const opening = { name: 'kubernetes', lines: [...first, ...(await look(permissions, view))] };
+  onGroup(opening);
+  // Who may look at next to nothing learns it once, and not of each thing.
+  if (hasErrors([opening]) && !(await seesNamespaces(view))) return [opening];
   const started = groups.map(({ name, checks }) => ({
     name,
     lines: Promise.all(checks.map((check) => look(check, view))),
   }));
-  const found: Group[] = [];
+  const found: Group[] = [opening];
   for (const { name, lines } of started) {
     const all = (await lines).flat();
-    const group = { name, lines: name === 'kubernetes' ? [...first, ...all] : all };
-    if (group.lines.length === 0) continue;
+    if (all.length === 0) continue;
+    const group = { name, lines: all };
     found.push(group);
     onGroup(group);
   }

@@ -5,6 +5,7 @@ import { findFalcosidekick } from '../injection/falcosidekick/find-falcosidekick
 import { readPodTemplate } from '../injection/pod-template.ts';
 import type { Check } from './check.ts';
 import { error, type Line } from './line.ts';
+import { remedyFor } from './refused-pod.ts';
 import type { NamedWorkload } from './view.ts';
 
 function isOurs({ spec }: NamedWorkload): boolean {
@@ -30,18 +31,6 @@ function isOf({ kind, metadata }: NamedWorkload, { of }: FailedCreate): boolean 
   return kind === 'Deployment'
     ? of.kind === 'ReplicaSet' && of.name.startsWith(`${metadata.name}-`)
     : of.kind === kind && of.name === metadata.name;
-}
-
-/** The commands that show what refused a pod. */
-function remedyFor(message: string, namespace: string): string {
-  if (/exceeded quota/.test(message)) return `kubectl --namespace ${namespace} describe resourcequota`;
-  if (/PodSecurity/.test(message)) {
-    return `kubectl label namespace ${namespace} --overwrite pod-security.kubernetes.io/enforce=privileged`;
-  }
-  if (/\b(maximum|minimum) (cpu|memory)|limit to request ratio/.test(message)) {
-    return `kubectl --namespace ${namespace} describe limitrange`;
-  }
-  return `kubectl --namespace ${namespace} get events --field-selector reason=FailedCreate`;
 }
 
 function lineOf(workload: NamedWorkload, failures: readonly FailedCreate[]): readonly Line[] {

@@ -4,6 +4,7 @@ import type { Check } from './check.ts';
 import { type InspectedWebhook, otherwise } from './expected-selection.ts';
 import { configurationCommand, type Installed, installCommand } from './install-command.ts';
 import { error, type Line, ok, warning } from './line.ts';
+import type { View } from './view.ts';
 
 /** Whether a webhook selects as this version does. */
 function selection(text: string, webhook: InspectedWebhook, of: 'pods' | 'workloads', fix: string): Line {
@@ -76,12 +77,34 @@ export function aboutConfigurations(
   return [registered, ...aboutPods(name, pods, fix), ...aboutWorkloads(name, workloads, injectAt, fix)];
 }
 
+/** Milliseconds between two looks. */
+const lookAgainAfter = 1_000;
+
+/** A change that is undone again and again: each time it is looked at, it may look well. */
+async function undone({ configurations, cluster, pause }: View): Promise<readonly Line[]> {
+  const before = await configurations();
+  if (before.length === 0) return [];
+  await pause(lookAgainAfter);
+  const after = await cluster.webhookConfigurations();
+  return before.flatMap(({ metadata: { name, generation = 0 } }) => {
+    const now = after.find(({ metadata }) => metadata.name === name)?.metadata;
+    const changes = (now?.generation ?? generation) - generation;
+    // One is an installation, or the replicas' own.
+    if (changes < 2) return [];
+    const managers = [...new Set((now?.managedFields ?? []).flatMap(({ manager }) => manager ?? []))];
+    const why = `it was changed ${changes} times in a second: somebody undoes what the webhook writes into it (writers: ${managers.join(', ')})`;
+    const fix = `kubectl get mutatingwebhookconfiguration ${name} --output yaml --show-managed-fields`;
+    return [error('webhook_configuration', `MutatingWebhookConfiguration ${name} stays as it is`, why, fix)];
+  });
+}
+
 /** That there is one configuration, and that it sends what it should. */
 export const webhookConfiguration: Check = {
   name: 'webhook_configuration',
   title: 'the webhook is registered',
-  look: async ({ configurations, goodSettings, installed }) => {
+  look: async (view) => {
+    const { configurations, goodSettings, installed } = view;
     const [found, settings, by] = await Promise.all([configurations(), goodSettings(), installed()]);
-    return aboutConfigurations(found, settings?.injectAt, by);
+    return [...aboutConfigurations(found, settings?.injectAt, by), ...(await undone(view))];
   },
 };

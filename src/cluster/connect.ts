@@ -53,6 +53,10 @@ export async function connectAsKubectl(from: {
     const { fromKubeconfigs } = await import('./kubeconfig.ts');
     return fromKubeconfigs(files, context);
   }
+  if (listed.length > 0) {
+    const files = listed.join(', ');
+    throw new Error(`KUBECONFIG (${files}): no such file; set it to the file that kubectl uses, or unset it`);
+  }
   if (context !== undefined) {
     throw new Error(
       `--context ${context}: there is no kubeconfig (${candidates.join(', ')}); give --kubeconfig`,

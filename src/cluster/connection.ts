@@ -10,6 +10,8 @@ export type Access = Pick<
 export interface ClusterConnection {
   /** URL of the API server. */
   readonly server: string;
+  /** Of the kubeconfig, where there is one. */
+  readonly context?: string;
   /** The namespace of the service account or of the kubeconfig's context, where it says one. */
   readonly namespace: string | undefined;
   /** Made anew for each request: tokens and authorities are rotated while we run. */

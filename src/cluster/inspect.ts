@@ -42,6 +42,8 @@ export interface Permission {
   readonly resource: string;
   readonly subresource?: string;
   readonly verb: string;
+  /** Of the one object that it is about. */
+  readonly name?: string;
   /** Undefined: in the whole cluster. */
   readonly namespace?: string;
 }
@@ -69,11 +71,18 @@ export interface FailedCreate {
 
 export interface InspectedCluster {
   readonly server: string;
+  /** Of the kubeconfig. */
+  readonly context: string | undefined;
   /** As `v1.36.3`, and its numbers. */
   readonly version: () => Promise<{ readonly text: string; readonly major: number; readonly minor: number }>;
   /** Name of the user that asks; undefined where the API server does not tell. */
   readonly user: () => Promise<string | undefined>;
   readonly may: (permission: Permission) => Promise<boolean>;
+  /** Whether a ServiceAccount may. */
+  readonly accountMay: (
+    account: { readonly namespace: string; readonly name: string },
+    permission: Permission,
+  ) => Promise<boolean>;
   readonly webhookConfigurations: () => Promise<readonly InspectedWebhooks[]>;
   readonly namespaces: () => Promise<readonly InspectedNamespace[]>;
   /** All of the cluster, or one of them. */
@@ -150,6 +159,7 @@ export function inspectCluster(connection: ClusterConnection): InspectedCluster 
 
   return {
     server: connection.server,
+    context: connection.context,
     version: async () => {
       const request: ClusterRequest = { verb: 'get', resource: { url: '/version' } };
       const { major, minor, gitVersion } = await one(request, versionAnswer, 'version');
@@ -160,16 +170,19 @@ export function inspectCluster(connection: ClusterConnection): InspectedCluster 
       const asked = review('authentication.k8s.io', 'selfsubjectreviews', 'SelfSubjectReview', undefined);
       return (await one(asked, selfReview, 'SelfSubjectReview')).status.userInfo.username;
     },
-    may: async ({ group, resource, subresource, verb, namespace }) => {
-      const resourceAttributes = {
-        ...{ group, resource, verb },
-        ...(subresource === undefined ? {} : { subresource }),
-        ...(namespace === undefined ? {} : { namespace }),
-      };
+    may: async (resourceAttributes) => {
       const asked = review('authorization.k8s.io', 'selfsubjectaccessreviews', 'SelfSubjectAccessReview', {
         resourceAttributes,
       });
       return (await one(asked, accessReview, 'SelfSubjectAccessReview')).status.allowed;
+    },
+    accountMay: async ({ namespace, name }, resourceAttributes) => {
+      const asked = review('authorization.k8s.io', 'subjectaccessreviews', 'SubjectAccessReview', {
+        resourceAttributes,
+        user: `system:serviceaccount:${namespace}:${name}`,
+        groups: ['system:serviceaccounts', `system:serviceaccounts:${namespace}`, 'system:authenticated'],
+      });
+      return (await one(asked, accessReview, 'SubjectAccessReview')).status.allowed;
     },
     webhookConfigurations: () => all(mutatingWebhookConfigurations, inspectedWebhooks),
     namespaces: () => all(namespaces, namespaceObject),

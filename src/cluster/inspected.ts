@@ -10,6 +10,9 @@ const metadata = z.looseObject({
   labels: texts.optional(),
   annotations: texts.optional(),
   generation: z.number().optional(),
+  managedFields: z
+    .array(z.looseObject({ manager: z.string().optional(), time: z.string().optional() }))
+    .nullish(),
 });
 
 const condition = z.looseObject({
@@ -28,15 +31,21 @@ const container = z.looseObject({
   ports: z.array(z.looseObject({ name: z.string().optional(), containerPort: z.number() })).nullish(),
 });
 
-const terminated = z.looseObject({ exitCode: z.number(), message: z.string().optional() });
+const terminated = z.looseObject({
+  exitCode: z.number(),
+  message: z.string().optional(),
+  finishedAt: z.string().nullish(),
+});
 
 const containerState = z.looseObject({
+  running: z.looseObject({}).nullish(),
   waiting: z.looseObject({ reason: z.string().optional(), message: z.string().optional() }).nullish(),
   terminated: terminated.nullish(),
 });
 
 const containerStatus = z.looseObject({
   name: z.string(),
+  restartCount: z.number().nullish(),
   state: containerState.nullish(),
   lastState: containerState.nullish(),
 });

@@ -77,6 +77,7 @@ function connectionOf(config: KubeConfig, { said, kubectl, context: asked }: Ask
   const isProxied = cluster.proxyUrl !== undefined;
   return {
     server: cluster.server,
+    context: context.name,
     namespace: context.namespace,
     access: () => accessOf(config, isProxied),
   };

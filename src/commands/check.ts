@@ -3,7 +3,7 @@ import { setTimeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { Group } from '../checks/line.ts';
 import { asJson, groupText, summaryText } from '../checks/render.ts';
-import { hasErrors, runChecks } from '../checks/run-checks.ts';
+import { hasErrors, isUnsettled, runChecks } from '../checks/run-checks.ts';
 import { checkSettingsFile } from '../checks/settings.ts';
 import { viewOf } from '../checks/view.ts';
 import { type ClusterConnection, connectAsKubectl } from '../cluster/index.ts';
@@ -27,7 +27,8 @@ docs/check.md says what each line means, and which permissions it takes.
       --context NAME      of the kubeconfig (default: its current one)
   -n, --namespace NS      of the webhook (default: where its configuration points)
       --hub-address URL   the hub's address, to be tried from here with the cluster's own credentials
-      --wait D            check again until there are no errors, up to this long, as in 5m (default: once)
+      --wait D            check again until there are no errors and no rollout is in progress, up to this long, as in
+                          5m (default: once)
   -o, --output FORM       text or json (default: text)
       --help              this text
 
@@ -135,7 +136,7 @@ async function checkCluster(connection: ClusterConnection, flags: Flags, io: Com
     return statusOf(groups);
   }
   let groups = await look();
-  while (hasErrors(groups) && performance.now() + lookAgainAfter < until) {
+  while (isUnsettled(groups) && performance.now() + lookAgainAfter < until) {
     tell.progress(
       `waiting, ${Math.round((until - performance.now()) / 1000)} s at most: ${wrongIn(groups)} `,
     );

@@ -22,6 +22,10 @@ export interface Pretended {
   /** By name of the Service. */
   readonly endpoints?: Readonly<Record<string, number>>;
   readonly hubAddress?: string;
+  /** Of the webhook configuration, one look after the other. */
+  readonly generations?: readonly number[];
+  /** Resources that the webhook's ServiceAccount may not touch. */
+  readonly forbidden?: readonly string[];
   /** Data by name. */
   readonly secrets?: Readonly<Record<string, Readonly<Record<string, string>>>>;
   readonly postToPod?: InspectedCluster['postToPod'];
@@ -41,15 +45,26 @@ export function pretendCluster({
   hubAddress,
   secrets = {},
   postToPod,
+  forbidden = [],
+  generations = [],
 }: Pretended) {
   const workloadsOf = (kind: WorkloadKind) => (workloads[kind] ?? []).map((one) => workloadObject.parse(one));
   const parsed = (all: readonly object[]): readonly InspectedPod[] => all.map((pod) => podObject.parse(pod));
+  let looks = 0;
   const cluster: InspectedCluster = {
     server: 'https://pretended',
+    context: undefined,
     version: async () => ({ text: 'v1.36.0', major: 1, minor: 36 }),
     user: async () => 'somebody',
     may: async () => true,
-    webhookConfigurations: async () => [configuration()],
+    accountMay: async (_, { resource }) => !forbidden.includes(resource),
+    webhookConfigurations: async () => {
+      const { metadata, ...rest } = configuration();
+      const generation = generations[Math.min(looks++, generations.length - 1)];
+      const changed =
+        generation === undefined ? {} : { generation, managedFields: [{ manager: 'somebody-else' }] };
+      return [{ ...rest, metadata: { ...metadata, ...changed } }];
+    },
     namespaces: async () => [
       { metadata: { name: 'falco', labels: { 'falco-federation.io/inject': 'enabled' } } },
     ],

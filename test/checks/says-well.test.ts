@@ -42,7 +42,7 @@ describe('pods that are wanted and not there', () => {
     ['pods "falco-x" is forbidden: violates PodSecurity "baseline:latest": privileged', /enforce=privileged/],
     ['pods "falco-x" is forbidden: exceeded quota: small', /describe resourcequota/],
     ['pods "falco-x" is forbidden: maximum memory usage per Container is 64Mi', /describe limitrange/],
-    ['admission webhook "x" denied the request', /get events/],
+    ['admission webhook "x" denied the request', /get validatingwebhookconfigurations/],
   ] as const) {
     test(`a DaemonSet's pods that are refused: ${message}`, async () => {
       const view = pretendCluster({

@@ -72,6 +72,12 @@ describe('check', () => {
     assert.ok(!(await run(argv)).out.includes('\u001b'));
   });
 
+  test('KUBECONFIG with no such file: the file is named', async () => {
+    const { status, errors } = await run([], { KUBECONFIG: '/nope' });
+    assert.equal(status, 1);
+    assert.match(errors, /KUBECONFIG \(\/nope\): no such file; set it to/);
+  });
+
   test('wrong use: 2, and the flag is named', async () => {
     for (const [argv, named] of [
       [['--output', 'xml'], '--output'],

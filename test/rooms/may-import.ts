@@ -21,7 +21,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
       'injection/falcosidekick',
     ],
   ],
-  'injection/falco': ['reasons', 'settings', 'federation', 'injection', 'rules/configuration'],
+  'injection/falco': ['reasons', 'yaml', 'settings', 'federation', 'injection', 'rules/configuration'],
   'injection/falcosidekick': ['reasons', 'settings', 'federation', 'injection'],
   admission: ['reasons', 'settings', 'federation', 'injection'],
   documents: ['reasons', 'settings', 'federation', 'injection', 'admission'],

@@ -1,0 +1,155 @@
+/** Remedies that fit who reads them, and lines that are not too many. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { Check } from '../../src/checks/check.ts';
+import { dryRun } from '../../src/checks/dry-run.ts';
+import { configurationCommand, installCommand } from '../../src/checks/install-command.ts';
+import { ok, warning } from '../../src/checks/line.ts';
+import { pods } from '../../src/checks/pods.ts';
+import { remedyFor } from '../../src/checks/refused-pod.ts';
+import { groupText } from '../../src/checks/render.ts';
+import { webhookConfiguration } from '../../src/checks/webhook-configuration.ts';
+import { webhookPermissions } from '../../src/checks/webhook-permissions.ts';
+import { ClusterError } from '../../src/cluster/index.ts';
+import { type Pretended, pretendCluster } from './pretend-cluster.ts';
+
+const spoke = 'cluster: staging\nhub: {address: "https://hub.corp.net"}\n';
+
+async function told(check: Check, cluster: Partial<Pretended>): Promise<readonly string[]> {
+  const lines = await check.look(pretendCluster({ settings: spoke, ...cluster }));
+  return lines.map(({ mark, text, why }) => [mark, text, why].filter(Boolean).join(' | '));
+}
+
+const deployment = (metadata: object = {}) => ({
+  metadata: { name: 'falco-federation-webhook', namespace: 'falco-federation', ...metadata },
+  spec: { template: { spec: { containers: [{ name: 'webhook' }], serviceAccountName: 'its-account' } } },
+});
+const webhookPod = {
+  metadata: { name: 'falco-federation-webhook-a' },
+  spec: { containers: [{ name: 'webhook', args: ['--tls-secret=its-secret'] }] },
+};
+
+describe('one command, by what we were installed with', () => {
+  const installed = (labels: Record<string, string>) =>
+    pretendCluster({
+      settings: 'cluster: a\nrole: hub\n',
+      workloads: {
+        Deployment: [deployment({ labels, annotations: { 'meta.helm.sh/release-name': 'theirs' } })],
+      },
+    }).installed();
+
+  test('Helm', async () => {
+    const by = await installed({ 'app.kubernetes.io/managed-by': 'Helm' });
+    assert.match(installCommand(by), /^helm upgrade theirs manifests\/chart --namespace falco-federation /);
+    assert.match(
+      configurationCommand(by, 'it'),
+      /^kubectl delete mutatingwebhookconfiguration it && helm upgrade/,
+    );
+  });
+
+  test('kustomize, of its role', async () => {
+    const by = await installed({});
+    assert.match(installCommand(by), /^kubectl apply --server-side .* -k manifests\/overlays\/hub /);
+    assert.equal(configurationCommand(by, 'it'), installCommand(by));
+  });
+});
+
+describe('who refused a pod', () => {
+  for (const [message, fix] of [
+    ['exceeded quota: small', /describe resourcequota/],
+    [
+      'violates PodSecurity "baseline:latest"',
+      /enforce=privileged +# Falco's pods are privileged by design$/,
+    ],
+    ['maximum memory usage per Container is 64Mi', /describe limitrange/],
+    ['unable to create new content in namespace falco because it is being terminated', /get namespace falco/],
+    ['User "x" cannot create resource "pods" in API group ""', /auth can-i create pods --namespace falco/],
+    ['admission webhook "x" denied the request: no', /get validatingwebhookconfigurations/],
+    ['something else', /get events/],
+  ] as const) {
+    test(message, async () => {
+      assert.match(remedyFor(message, 'falco'), fix);
+      const view = pretendCluster({
+        settings: spoke,
+        dryRun: async () => {
+          const request = { verb: 'create', resource: { url: '/' } } as const;
+          const connection = { server: '', namespace: undefined, access: async () => ({}) };
+          throw new ClusterError(connection, request, message, 403);
+        },
+      });
+      const [line] = await dryRun.look(view);
+      assert.equal(line?.mark, 'warning');
+      assert.match(line?.why ?? '', /the dry run itself was refused/);
+      assert.match(line?.fix ?? '', fix);
+    });
+  }
+});
+
+describe('what the replicas may do', () => {
+  const cluster = { workloads: { Deployment: [deployment()] }, ours: [webhookPod] };
+
+  test('all of it', async () => {
+    assert.deepEqual(await told(webhookPermissions, cluster), [
+      'ok | ServiceAccount falco-federation/its-account may do what the webhook does',
+    ]);
+  });
+
+  test('not any more: the ClusterRoleBinding is gone, or the RoleBinding', async () => {
+    const forbidden = ['namespaces', 'mutatingwebhookconfigurations'];
+    assert.match(
+      (await told(webhookPermissions, { ...cluster, forbidden }))[0] ?? '',
+      /^error .* it may not list namespaces, watch namespaces, patch mutating.*: namespaces that opt in are not seen; the caBundle is not kept$/,
+    );
+    assert.match(
+      (await told(webhookPermissions, { ...cluster, forbidden: ['secrets'] }))[0] ?? '',
+      /^error .* get secrets, update secrets: the certificate is not renewed$/,
+    );
+  });
+});
+
+test('a caBundle that somebody empties again and again', async () => {
+  const at = (generations: readonly number[]) => told(webhookConfiguration, { generations });
+  assert.match(
+    (await at([7, 10])).at(-1) ?? '',
+    /^error .* changed 3 times in a second: somebody undoes .*writers: somebody-else/,
+  );
+  for (const calm of [[7, 7], [7, 8], []])
+    assert.ok((await at(calm)).every((line) => !line.includes('undoes')));
+});
+
+describe('Falco that nobody federates', () => {
+  const falco = (name: string, metadata: object, container: object = {}) => ({
+    metadata: { name, namespace: 'falco', ...metadata },
+    spec: { containers: [{ name: 'falco', image: 'falcosecurity/falco:0.44.1', ...container }] },
+  });
+
+  test('all of it opted out', async () => {
+    const out = falco('falco-a', { labels: { 'falco-federation.io/inject': 'disabled' } });
+    assert.match(
+      (await told(pods, { pods: [out] })).at(-1) ?? '',
+      /^error .* opted out by the label .*: disabled/,
+    );
+    const both = await told(pods, { pods: [out, falco('falco-b', {})] });
+    assert.ok(both.every((line) => !line.includes('opted out by')));
+  });
+
+  test("pods with the chart's label in which no container is recognised", async () => {
+    const labels = { 'app.kubernetes.io/name': 'falco' };
+    const odd = falco('falco-a', { labels }, { name: 'sensor', image: 'sensor:1', command: ['/sensor'] });
+    assert.deepEqual(await told(pods, { pods: [odd] }), [
+      "warning | namespace falco: 1 pod with the label of Falco's chart, as falco-a | not recognised: no container has the program, image or name of Falco",
+    ]);
+  });
+});
+
+test('many lines of a kind are examples and a number; few are all told', () => {
+  const lines = Array.from({ length: 500 }, (_, at) => ok('pods', `namespace n${at}: well`));
+  const text = groupText({ name: 'namespaces', lines: [...lines, warning('pods', 'bad', 'why')] }, false);
+  assert.deepEqual(text.trim().split('\n').slice(2), [
+    ...[0, 1, 2].map((at) => `✓ namespace n${at}: well`),
+    '✓ 497 more lines of pods: --output json has all',
+    ...['‼ bad', '    why'],
+  ]);
+  const few = groupText({ name: 'namespaces', lines: lines.slice(0, 10) }, false);
+  assert.equal(few.trim().split('\n').length, 12);
+});
