@@ -76,7 +76,9 @@ describe('the alert rules', () => {
   test('those for errors mean every reason that is one', () => {
     const ofTagging = errors.filter((code) => code.startsWith('rules_')).sort();
     assert.deepEqual(codesIn('FalcoFederationTaggingFailed', 'code'), ofTagging);
-    const others = errors.filter((code) => !code.startsWith('rules_')).sort();
+    const ofShipping = errors.filter((code) => code.startsWith('alerts_')).sort();
+    assert.deepEqual(codesIn('FalcoFederationAlertsNotShipped', 'code'), ofShipping);
+    const others = errors.filter((code) => !/^(rules|alerts)_/.test(code)).sort();
     assert.deepEqual(codesIn('FalcoFederationAdmissionErrors', 'reason'), others);
   });
 
