@@ -42,7 +42,8 @@ export function addressProblem(text: string): string | undefined {
 
 const component = '[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*';
 /** A host has a dot, a port, or is localhost: otherwise it is the first part of a name. */
-const registry = String.raw`(?:(?=[^/]*[.:])[A-Za-z0-9.-]+(?::[0-9]{1,5})?|localhost(?::[0-9]{1,5})?|\[[0-9a-fA-F:.]+\](?::[0-9]{1,5})?)/`;
+/** Helm reads these patterns too, by Go's regexp: no lookahead, no back references. */
+const registry = String.raw`(?:[A-Za-z0-9-]*\.[A-Za-z0-9.-]*(?::[0-9]{1,5})?|[A-Za-z0-9-]+:[0-9]{1,5}|localhost|\[[0-9a-fA-F:.]+\](?::[0-9]{1,5})?)/`;
 
 /** An image reference as container runtimes parse it: registry, name, one tag, digest. */
 export const imageReference = new RegExp(
