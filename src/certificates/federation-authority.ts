@@ -25,8 +25,8 @@ export type Holder =
   | { readonly is: 'hub'; readonly names: readonly string[]; readonly namespace: string | undefined }
   | { readonly is: 'spoke'; readonly name: string; readonly namespace: string | undefined };
 
-/** Namespaces of the Secrets where none is asked for: of the hub's falcosidekick, and of a spoke's forwarder. */
-export const defaultNamespaces = { hub: 'falco', spoke: 'falco-federation' } as const;
+/** Namespaces of the Secrets where none is asked for: of the hub's receiver, and of a spoke's forwarder. */
+export const defaultNamespaces = { hub: 'falco-federation', spoke: 'falco-federation' } as const;
 
 export interface Issuing {
   readonly dir: string;
@@ -184,7 +184,7 @@ function leafFor(
     : makeServing(authority, names, now, days * day);
 }
 
-/** The Secret that a forwarder mounts, and the one for the hub's ingress. */
+/** The Secret that a forwarder mounts, and the one for the hub's receiver. */
 const secretNames = { hub: 'falco-federation-hub-tls', spoke: 'falco-federation-hub' } as const;
 
 /** All that may lie in a folder; keys are for their owner only, also as a Secret. */

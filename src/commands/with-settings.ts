@@ -9,7 +9,7 @@ interface Frame<F> {
   /** Throws an error that names the flag on wrong use. */
   readonly readFlags: () => F;
   /** What needs no settings: an exit status where that was all. */
-  readonly withoutSettings?: (flags: F) => number | undefined;
+  readonly withoutSettings?: (flags: F) => Promise<number> | number | undefined;
   readonly run: (flags: F, settings: Settings) => Promise<number>;
 }
 
@@ -23,7 +23,7 @@ export function withSettings<F extends { readonly help: boolean; readonly settin
   io: CommandIo,
 ): Promise<number> {
   const runWithSettings = async (flags: F): Promise<number> => {
-    const status = withoutSettings?.(flags);
+    const status = await withoutSettings?.(flags);
     if (status !== undefined) return status;
     const loaded = await loadSettings(flags.settings);
     if (loaded.ok) return await run(flags, loaded.settings);

@@ -1,313 +1,260 @@
 /**
- * Brings what waits to the hub: oldest first, several at once, for as long as it takes.
+ * Brings what waits to the hub, batch by batch: highest priority first, as many at once as its latency allows, for as long
+ * as it takes.
  *
- * | the hub        | known by                                           | so                                                |
- * | -------------- | -------------------------------------------------- | ------------------------------------------------- |
- * | there          | the last answers                                   | as many events at once as it takes                |
- * | away           | failures in a row, and then of a heartbeat too     | heartbeats in growing pauses until one arrives    |
- * | lets nobody in | it refuses an event, and then a heartbeat too      | the same: the way is at fault, no event given up  |
- *
- * An event goes for good where the hub refuses it, then takes another one or a heartbeat, and then refuses it again: a
- * hub that refuses everything for a while, as an ingress without its backend does, costs no event. One that fails while
- * others arrive goes again, later each time, and holds nobody up.
+ * | the hub                     | so                                                                                    |
+ * | --------------------------- | ------------------------------------------------------------------------------------- |
+ * | answers for each line       | what it has or refuses is done with, what it wants later comes again                  |
+ * | answers anything else, none | the batch goes again, in growing pauses, or when `Retry-After` says; any success ends |
+ * |                             | every pause                                                                           |
+ * | 413                         | half of it; one event alone is refused                                                |
  */
 import { pauseAfter } from '../background/pause-after.ts';
-import { type Attempts, DelayedEvents } from './delayed-events.ts';
-import type { HubClient, PostOutcome } from './hub-client.ts';
-import type { Keeper } from './keeper.ts';
-import type { WaitingEvent } from './spool.ts';
+import { type BatchOutcome, postBatch } from '../events/batch-client.ts';
+import { Concurrency } from '../events/concurrency.ts';
+import type { HttpClient } from '../events/http-client.ts';
+import type { Store } from './store.ts';
+import type { Batch } from './store-messages.ts';
 
 /** What delivery tells as it happens. */
 export interface DeliveryEvents {
-  /** The hub is away (why), or there again (undefined). */
+  /** The hub takes nothing (why), or takes events again (undefined). */
   readonly onHub: (problem: string | undefined) => void;
-  readonly onDelivered: (seconds: number) => void;
-  readonly onRetried: () => void;
-  /** An event that the hub will not take. */
-  readonly onRejected: (status: number) => void;
+  /** @param seconds from the post to its answer */
+  readonly onDelivered: (events: number, seconds: number) => void;
+  readonly onRetried: (events: number) => void;
+  /** Events that the hub will not take. */
+  readonly onRejected: (reasons: readonly string[]) => void;
 }
 
 export interface DeliveryOptions extends DeliveryEvents {
-  readonly keeper: Pick<
-    Keeper,
-    'nextHeld' | 'nextOnDisk' | 'waitingEvent' | 'hasDelivered' | 'hasRejected' | 'persist'
-  >;
-  readonly client: HubClient;
-  /** An event that any hub takes which lets us in. */
-  readonly heartbeat: () => string;
-  /** Milliseconds of the pause after the nth failure; tests make it short. */
+  readonly store: Pick<Store, 'next' | 'settle' | 'status'>;
+  readonly client: HttpClient;
+  /** Headers of each batch: the report. */
+  readonly headers: () => Readonly<Record<string, string>>;
+  /** Milliseconds of the pause after so many failures; tests make it short. */
   readonly pause?: (failures: number) => number;
-  readonly mostAtOnce?: number;
+  readonly reportEvery?: number;
 }
 
-const defaultMostAtOnce = 64;
+const mostAtOnce = 8;
+const mostEvents = 500;
 
-/** Characters of events on their way at once: together with what SQLite and Node need, below the container's limit. */
-const mostOnTheWay = 4 * 1024 * 1024;
+/** A reserve for what is more important than all that is on its way: critical and above. */
+const urgent = 2;
 
-/** Failures without a success in between after which a heartbeat finds out whether it is the hub. */
-const failuresUntilProbe = 3;
+/** Milliseconds between two reports. */
+const defaultReportEvery = 30_000;
 
-/** Events that wait for another try while others arrive; with more of them nothing new is begun. */
-const mostDelayed = 10_000;
+/** Failures in a row from which on the hub is away: one may have met a restart. */
+const failuresUntilAway = 2;
 
-/** Milliseconds until an event is looked for again that cannot be read from disk now. */
-const readAgain = 1_000;
-
-/** Milliseconds for which answers are still waited for when all else is over. */
-const lastAnswers = 1_000;
-
-const neverTried: Attempts = { tries: 0 };
+/** A batch that failed and goes again. */
+interface Held {
+  readonly batch: Batch;
+  /** As performance.now(). */
+  readonly due: number;
+}
 
 export class Delivery {
   private readonly options: DeliveryOptions;
-  private client: HubClient;
-  private readonly onTheWay = new Set<number>();
-  private charactersOnTheWay = 0;
-  private readonly delayed = new DelayedEvents();
-  private heldCursor = Number.NEGATIVE_INFINITY;
-  private diskCursor = 0;
-  private atOnce: number;
-  /** In a row. */
+  private client: HttpClient;
+  private concurrency = new Concurrency(mostAtOnce);
+  private readonly onTheWay = new Set<Batch>();
+  private held: Held[] = [];
+  private size = mostEvents;
+  private asking = false;
+  private askAgain = false;
   private failures = 0;
-  private away: { readonly why: string; readonly since: Date } | undefined;
-  private lastFailure = '';
-  private pausedUntil = 0;
-  private probing = false;
-  /** Ends the pause before the next heartbeat. */
-  private probeNow: () => void = () => {};
-  /** When the latest of what the hub took was posted. */
-  private acceptedPost = Number.NEGATIVE_INFINITY;
+  private problems: { events?: string; report?: string } = {};
+  private since: Date | undefined;
+  private lastSaid = Number.NEGATIVE_INFINITY;
+  private readonly reporting: NodeJS.Timeout;
   private timer: NodeJS.Timeout | undefined;
   private stopped = false;
 
   constructor(options: DeliveryOptions) {
     this.options = options;
     this.client = options.client;
-    this.atOnce = this.most();
-  }
-
-  private most(): number {
-    return this.options.mostAtOnce ?? defaultMostAtOnce;
+    const every = options.reportEvery ?? defaultReportEvery;
+    this.reporting = setInterval(() => void this.report(every), every).unref();
   }
 
   /** What is wrong with the hub; undefined while events arrive. */
   problem(): string | undefined {
-    return this.away?.why;
+    return this.problems.events ?? this.problems.report;
   }
 
   /** Since when that is so. */
   problemSince(): Date | undefined {
-    return this.away?.since;
+    return this.since;
   }
 
-  /** How many events have failed and go again, and why the last of them did. */
-  delayedEvents(): { readonly events: number; readonly why: string } {
-    return { events: this.delayed.size, why: this.lastFailure };
-  }
-
-  isTaken(id: number): boolean {
-    return this.onTheWay.has(id) || this.delayed.has(id);
+  /** Events that have failed and go again, and in how many milliseconds the first of them does. */
+  pausing(): { readonly events: number; readonly wait: number } {
+    const dues = this.held.map(({ due }) => due);
+    return {
+      events: this.held.reduce((sum, { batch }) => sum + batch.events, 0),
+      wait: dues.length === 0 ? 0 : Math.max(0, Math.min(...dues) - performance.now()),
+    };
   }
 
   /** From now on events go by another client: other settings or credentials. It is tried at once. */
-  use(client: HubClient): void {
+  use(client: HttpClient): void {
     this.client.close();
     this.client = client;
-    this.pausedUntil = 0;
+    this.concurrency = new Concurrency(mostAtOnce);
     this.failures = 0;
-    this.acceptedPost = Number.NEGATIVE_INFINITY;
-    this.delayed.hurry();
-    this.probeNow();
+    this.hurry();
     this.pump();
+    void this.report(0);
   }
 
   /** Begins whatever can be begun now. */
   pump(): void {
     clearTimeout(this.timer);
-    this.timer = undefined;
-    if (this.stopped || this.probing) return;
+    if (this.stopped) return;
     const now = performance.now();
-    if (now < this.pausedUntil) {
-      this.again(this.pausedUntil - now);
-      return;
+    for (const one of this.held.filter(({ due }) => due <= now)) {
+      if (!this.concurrency.hasRoom()) break;
+      this.held = this.held.filter((other) => other !== one);
+      void this.send(one.batch);
     }
-    while (this.hasRoom() && (this.sendDelayed(now) || this.sendFresh()));
-    const next = this.delayed.nextDue();
-    if (next !== undefined && this.hasRoom()) this.again(Math.max(0, next - now));
+    const next = Math.min(...this.held.map(({ due }) => due));
+    if (next !== Number.POSITIVE_INFINITY)
+      this.timer = setTimeout(() => this.pump(), Math.max(1, next - now));
+    void this.begin();
   }
 
   /**
-   * Begins nothing more. The promise is done when what is on its way has its answer, or a moment after the time is up.
+   * Begins nothing more. The promise is done when what is on its way has its answer, or the time is up; all that the hub
+   * does not have is in the store then.
    *
    * @param until as performance.now()
    */
   async stop(until: number): Promise<void> {
     this.stopped = true;
     clearTimeout(this.timer);
-    this.probeNow();
-    const end = until + lastAnswers;
-    while (this.onTheWay.size > 0 && performance.now() < end)
+    clearInterval(this.reporting);
+    while (this.onTheWay.size > 0 && performance.now() < until)
       await new Promise((resolve) => setTimeout(resolve, 20));
     this.client.abort();
+    for (const batch of this.onTheWay) this.options.store.settle(batch.number, 'back');
+    for (const { batch } of this.held) this.options.store.settle(batch.number, 'back');
+    this.onTheWay.clear();
+    this.held = [];
   }
 
-  private hasRoom(): boolean {
-    return this.onTheWay.size < this.atOnce && this.charactersOnTheWay < mostOnTheWay;
+  private hurry(): void {
+    this.held = this.held.map((one) => ({ ...one, due: 0 }));
   }
 
-  private again(milliseconds: number): void {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.pump(), milliseconds);
+  /** Which priorities may be begun; undefined: none. */
+  private lowest(): number | undefined {
+    const { active, limit } = this.concurrency;
+    const taken = active + this.held.length;
+    if (taken < limit) return Number.POSITIVE_INFINITY;
+    const others = [...this.onTheWay, ...this.held.map(({ batch }) => batch)];
+    return taken === limit && others.every(({ priority }) => priority > urgent) ? urgent : undefined;
   }
 
-  /** @returns whether there was an event that is due again */
-  private sendDelayed(now: number): boolean {
-    for (;;) {
-      const next = this.delayed.takeDue(now);
-      if (next === undefined) return false;
-      const event = this.options.keeper.waitingEvent(next.id);
-      if (event === 'unreadable') this.delayed.add({ ...next, due: now + readAgain });
-      // Else it is gone: the spool was full, or damaged.
-      else if (event !== undefined) {
-        void this.send(event, next.attempts);
-        return true;
+  /** Asks the store for batches, one after the other. */
+  private async begin(): Promise<void> {
+    this.askAgain = true;
+    if (this.asking) return;
+    this.asking = true;
+    while (this.askAgain && !this.stopped) {
+      this.askAgain = false;
+      const lowest = this.lowest();
+      if (lowest === undefined) break;
+      const batch = await this.options.store.next(this.size, Math.min(lowest, 7));
+      if (batch === undefined) continue;
+      if (this.stopped) this.options.store.settle(batch.number, 'back');
+      else {
+        this.askAgain = true;
+        void this.send(batch);
       }
     }
+    this.asking = false;
   }
 
-  private sendFresh(): boolean {
-    const event = this.fresh();
-    if (event !== undefined) void this.send(event, neverTried);
-    return event !== undefined;
-  }
-
-  private fresh(): WaitingEvent | undefined {
-    if (this.delayed.size >= mostDelayed) return undefined;
-    const { keeper } = this.options;
-    const held = keeper.nextHeld(this.heldCursor);
-    if (held !== undefined) {
-      this.heldCursor = held.id;
-      return held;
-    }
-    for (;;) {
-      const event = keeper.nextOnDisk(this.diskCursor);
-      if (event === undefined) return undefined;
-      this.diskCursor = event.id;
-      if (!this.isTaken(event.id)) return event;
-    }
-  }
-
-  private async send({ id, text }: WaitingEvent, before: Attempts): Promise<void> {
-    const { client } = this;
-    this.onTheWay.add(id);
-    this.charactersOnTheWay += text.length;
+  private async send(batch: Batch): Promise<void> {
+    const { client, concurrency } = this;
+    this.onTheWay.add(batch);
+    concurrency.begin();
     const posted = performance.now();
-    const outcome = await client.post(text);
-    this.onTheWay.delete(id);
-    this.charactersOnTheWay -= text.length;
-    if (outcome.is === 'delivered') this.hasArrived(id, posted);
-    // What another address or other credentials came to says nothing of those of today.
-    else if (client !== this.client) this.goesAgain(id, before, 0);
-    else if (outcome.is === 'refused' && this.isItsOwnFault(before)) {
-      this.options.onRejected(outcome.status);
-      this.options.keeper.hasRejected(id, outcome.status);
-    } else this.hasFailed(id, before, outcome);
-    this.pump();
-  }
-
-  /** Whether the hub has taken something that was posted after it had refused this event for the first time. */
-  private isItsOwnFault({ refusedAt = Number.POSITIVE_INFINITY }: Attempts): boolean {
-    return this.acceptedPost > refusedAt;
-  }
-
-  private hasArrived(id: number, posted: number): void {
-    this.failures = 0;
-    this.acceptedPost = Math.max(this.acceptedPost, posted);
-    // After an outage not all at once: what has just come back may not stand it.
-    this.atOnce = Math.min(this.most(), this.atOnce * 2);
-    this.options.onDelivered((performance.now() - posted) / 1000);
-    this.options.keeper.hasDelivered(id);
-  }
-
-  private hasFailed(id: number, before: Attempts, outcome: Exclude<PostOutcome, { is: 'delivered' }>): void {
-    const { pause = pauseAfter, onRetried } = this.options;
-    onRetried();
-    this.lastFailure = outcome.why;
+    const outcome = await postBatch(client, { ...batch, headers: this.options.headers() });
     const now = performance.now();
-    const isRefused = outcome.is === 'refused';
-    const refusedAt = before.refusedAt ?? (isRefused ? now : undefined);
-    const tries = before.tries + 1;
-    this.goesAgain(id, { tries, ...(refusedAt === undefined ? {} : { refusedAt }) }, now + pause(tries));
-    if (outcome.is === 'retry' && outcome.after !== undefined)
-      this.pausedUntil = Math.max(this.pausedUntil, now + outcome.after);
-    this.failures++;
-    const isUnclear = isRefused && before.refusedAt !== undefined;
-    if (isUnclear || this.failures >= failuresUntilProbe) void this.probe();
-  }
-
-  private goesAgain(id: number, attempts: Attempts, due: number): void {
-    const stays = this.options.keeper.persist(id);
-    if (stays !== undefined) this.delayed.add({ id: stays, attempts, due });
-  }
-
-  /** Begins no event until a heartbeat arrives. */
-  private async probe(): Promise<void> {
-    if (this.probing) return;
-    this.probing = true;
-    await this.untilHeartbeatArrives();
-    this.probing = false;
-    if (this.stopped) return;
-    this.pausedUntil = 0;
-    this.failures = 0;
-    if (this.away !== undefined) {
-      this.away = undefined;
-      this.atOnce = 1;
-      this.delayed.hurry();
-      this.options.onHub(undefined);
-    }
+    // What stopping has put back is not ours any more.
+    if (!this.onTheWay.delete(batch)) return;
+    if (outcome.is === 'taken' && outcome.done > 0)
+      this.hasArrived(batch, outcome, now - posted, concurrency);
+    else if (client !== this.client) {
+      // What another address or other credentials came to says nothing of those of today.
+      concurrency.cancel();
+      this.options.store.settle(batch.number, 'back');
+    } else this.hasFailed(batch, outcome, now, concurrency);
     this.pump();
   }
 
-  private async untilHeartbeatArrives(): Promise<void> {
-    const { pause = pauseAfter, heartbeat, onHub } = this.options;
-    for (let pauses = 0; !this.stopped; pauses++) {
-      const { client } = this;
-      const posted = performance.now();
-      const outcome = await client.post(heartbeat());
-      if (client === this.client) {
-        if (outcome.is === 'delivered') {
-          this.acceptedPost = Math.max(this.acceptedPost, posted);
-          return;
-        }
-        const { why, after = 0 } = asFailure(outcome);
-        if (this.away === undefined) onHub(why);
-        this.away = { why, since: this.away?.since ?? new Date() };
-        if (!this.stopped) await this.pausing(Math.max(after, pause(pauses)));
-      }
-      // Another client has earned no pause yet.
-      if (client !== this.client) pauses = -1;
+  private hasArrived(
+    batch: Batch,
+    outcome: BatchOutcome & { is: 'taken' },
+    took: number,
+    concurrency: Concurrency,
+  ): void {
+    const { later, refused, done } = outcome;
+    const now = performance.now();
+    this.failures = 0;
+    this.lastSaid = now;
+    // Who wants some later is busy: less at once, and no more than it can do in a moment.
+    concurrency.end(later.length > 0 ? undefined : took, now, batch.events);
+    this.size = later.length > 0 ? Math.max(10, done * 2) : Math.min(mostEvents, this.size * 2);
+    this.options.store.settle(batch.number, { later, refused });
+    if (later.length > 0) this.options.onRetried(later.length);
+    if (refused.length > 0) this.options.onRejected(refused.map(({ reason }) => reason));
+    this.options.onDelivered(done - refused.length, took / 1000);
+    this.hurry();
+    this.tell({});
+  }
+
+  private hasFailed(batch: Batch, outcome: BatchOutcome, now: number, concurrency: Concurrency): void {
+    concurrency.end(undefined, now);
+    if (outcome.is === 'too large') {
+      this.size = Math.max(1, Math.floor(batch.events / 2));
+      const reason = `${outcome.why}: it is too large`;
+      const isOne = batch.events === 1;
+      this.options.store.settle(batch.number, isOne ? { later: [], refused: [{ line: 0, reason }] } : 'back');
+      if (isOne) this.options.onRejected([reason]);
+      return;
     }
+    const { pause = pauseAfter } = this.options;
+    const after = outcome.is === 'failed' ? (outcome.after ?? 0) : 0;
+    const due = now + Math.max(after, pause(this.failures++));
+    this.held.push({ batch, due });
+    this.options.onRetried(batch.events);
+    const why =
+      outcome.is === 'failed' ? outcome.why : 'the hub takes nothing: its falcosidekick is away or full';
+    if (this.failures >= failuresUntilAway) this.tell({ ...this.problems, events: why });
   }
 
-  private pausing(milliseconds: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, milliseconds);
-      this.probeNow = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
+  /** Says how we are, where no batch has done so of late. */
+  private async report(every: number): Promise<void> {
+    if (this.stopped || performance.now() - this.lastSaid < every) return;
+    const { client } = this;
+    const outcome = await postBatch(client, { body: undefined, events: 0, headers: this.options.headers() });
+    if (client !== this.client || this.stopped) return;
+    const { report: _, ...others } = this.problems;
+    if (outcome.is === 'taken') this.tell(others);
+    else this.tell({ ...others, report: outcome.why });
   }
-}
 
-type Failure = Extract<PostOutcome, { is: 'retry' }>;
-
-/** What to make of an answer to a heartbeat that is no acceptance. */
-function asFailure(outcome: Exclude<PostOutcome, { is: 'delivered' }>): Failure {
-  if (outcome.is === 'retry') return outcome;
-  return {
-    is: 'retry',
-    why: `${outcome.why} to every event: see the certificate and headers in Secret falco-federation-hub, and hub.address`,
-  };
+  private tell(problems: { events?: string; report?: string }): void {
+    const before = this.problem();
+    this.problems = problems;
+    const now = this.problem();
+    if ((before === undefined) === (now === undefined)) return;
+    this.since = now === undefined ? undefined : new Date();
+    this.options.onHub(now);
+  }
 }

@@ -4,18 +4,15 @@ import type { RefusalReason } from '../events/refusal.ts';
 import { gauge, prefix, programGauges } from '../server/gauges.ts';
 import { priorities } from '../settings/schema.ts';
 import type { Dropped } from './spool.ts';
+import type { Status } from './store-messages.ts';
 
 /** What the gauges show; asked at each scrape. */
 export interface ForwarderSources {
   readonly version: string;
   readonly settings: () => { readonly cluster: string; readonly role: string; readonly valid: boolean };
-  readonly waiting: () => { readonly events: number; readonly bytes: number };
-  /** Milliseconds since 1970. */
-  readonly oldest: () => number | undefined;
-  readonly spoolSize: () => number;
+  readonly store: () => Status;
   readonly spoolLimit: () => number;
-  readonly spoolWorks: () => boolean;
-  readonly delayed: () => number;
+  readonly pausing: () => { readonly events: number; readonly wait: number };
   readonly hubReachable: () => boolean;
   readonly clientCertificateNotAfter: () => Date | undefined;
 }
@@ -26,11 +23,10 @@ export interface ForwarderMetrics {
   readonly notWanted: () => void;
   readonly refused: (reason: RefusalReason) => void;
   readonly dropped: (dropped: Dropped) => void;
-  /** @param seconds from the request to the hub's answer */
-  readonly delivered: (seconds: number) => void;
-  readonly retried: () => void;
-  readonly rejected: (status: number) => void;
-  readonly heartbeat: (delivered: boolean) => void;
+  /** @param seconds from a batch's post to the hub's answer */
+  readonly delivered: (events: number, seconds: number) => void;
+  readonly retried: (events: number) => void;
+  readonly rejected: (events: number) => void;
 }
 
 const forwarder = `${prefix}forwarder_`;
@@ -52,31 +48,35 @@ export function makeForwarderMetrics(sources: ForwarderSources): ForwarderMetric
     'priority',
   ]);
   const delivered = counter('events_delivered', 'Events that the hub has taken.');
-  const retried = counter('deliveries_retried', 'Deliveries that failed and are tried again.');
-  const rejected = counter('events_rejected', 'Events that the hub refused for good, by HTTP status.', [
-    'status',
-  ]);
-  const heartbeats = counter('heartbeats', 'Heartbeats sent, by whether the hub took them.', ['delivered']);
+  const retried = counter('deliveries_retried', 'Events that the hub did not take and that go again.');
+  const rejected = counter('events_rejected', 'Events that the hub refused for good.');
   const latency = new Histogram({
     registers: [registry],
     name: `${forwarder}hub_duration_seconds`,
-    help: "From an event's request to the hub's answer.",
+    help: "From a batch's post to the hub's answer.",
     buckets,
   });
   programGauges(registry, sources);
   const own = (name: string, help: string, value: () => number | undefined): void =>
     gauge(registry, `forwarder_${name}`, help, value);
-  own('waiting_events', 'Events that the hub does not have yet.', () => sources.waiting().events);
-  own('waiting_bytes', 'Bytes of these events.', () => sources.waiting().bytes);
+  own('waiting_events', 'Events that the hub does not have yet.', () => sources.store().events);
+  own('waiting_bytes', 'Bytes of these events.', () => sources.store().bytes);
   own('oldest_waiting_seconds', 'Age of the oldest of these events; 0 where none waits.', () => {
-    const oldest = sources.oldest();
+    const { oldest } = sources.store();
     return oldest === undefined ? 0 : Math.max(0, (Date.now() - oldest) / 1000);
   });
-  own('delayed_events', 'Events that have failed and go again while others arrive.', sources.delayed);
-  own('spool_bytes', "Bytes that the spool's files take.", sources.spoolSize);
+  own(
+    'delayed_events',
+    'Events that have failed and go again after a pause.',
+    () => sources.pausing().events,
+  );
+  own('pause_seconds', 'Time until the first of these events goes again; 0 where none does.', () =>
+    Math.round(sources.pausing().wait / 1000),
+  );
+  own('spool_bytes', "Bytes that the spool's files take.", () => sources.store().size);
   own('spool_limit_bytes', 'Bytes that they may take (forwarder.spoolSize).', sources.spoolLimit);
-  own('spool_writable', 'Whether events can be written to disk (1); 0: they are in memory only.', () =>
-    Number(sources.spoolWorks()),
+  own('spool_writable', 'Whether events can be written to disk (1).', () =>
+    Number(sources.store().problem === undefined),
   );
   own('hub_reachable', 'Whether the hub takes events (1).', () => Number(sources.hubReachable()));
   own(
@@ -95,12 +95,11 @@ export function makeForwarderMetrics(sources: ForwarderSources): ForwarderMetric
     dropped: (lost) => {
       for (const [priority, count] of lost) dropped.inc({ priority: priorities[priority] ?? 'debug' }, count);
     },
-    delivered: (seconds) => {
-      delivered.inc();
+    delivered: (events, seconds) => {
+      delivered.inc(events);
       latency.observe(seconds);
     },
-    retried: () => retried.inc(),
-    rejected: (status) => rejected.inc({ status: String(status) }),
-    heartbeat: (was) => heartbeats.inc({ delivered: String(was) }),
+    retried: (events) => retried.inc(events),
+    rejected: (events) => rejected.inc(events),
   };
 }

@@ -1,48 +1,51 @@
 /** The parts of a forwarder put together: what it takes, keeps and delivers, and what it tells of that. */
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
-import type { LineOutcome, ReadLine } from '../events/batch.ts';
+import type { LineOutcome } from '../events/batch.ts';
 import { completeEvent, type Marks } from '../events/complete-event.ts';
 import { type Credentials, type CredentialsResult, noCredentials } from '../events/credentials.ts';
 import { priorityOf } from '../events/event.ts';
 import type { EventServerOptions, SentBatch } from '../events/event-server.ts';
+import { type HttpClient, httpClient } from '../events/http-client.ts';
 import { Refusal } from '../events/refusal.ts';
+import { type Report, reportHeader } from '../events/report.ts';
 import { effectiveSettings } from '../federation/effective-settings.ts';
 import { version } from '../federation/names.ts';
 import type { Condition } from '../server/health.ts';
-import { bytesOf, priorities, type Settings, secondsOf } from '../settings/schema.ts';
+import { bytesOf, defaultForwarderAddress, priorities, type Settings } from '../settings/schema.ts';
 import { Delivery } from './delivery.ts';
 import { type ForwarderMetrics, makeForwarderMetrics } from './forwarder-metrics.ts';
-import { beat, heartbeatEvent } from './heartbeat.ts';
-import { type HubClient, hubClient, type PostOutcome } from './hub-client.ts';
-import { drained, Keeper } from './keeper.ts';
+import { handOver } from './hand-over.ts';
+import type { NewEvent } from './spool.ts';
+import { Store } from './store.ts';
 import { tellRejections } from './tell-rejections.ts';
 
 export interface ForwarderOptions {
   /** Folder of the spool. */
   readonly spool: string;
-  /** Name of this replica: the heartbeats' hostname. */
+  /** Name of this replica, for reports. */
   readonly replica: string;
-  /** For the proxies of HTTPS_PROXY, HTTP_PROXY and NO_PROXY. */
+  /** For HTTPS_PROXY, HTTP_PROXY and NO_PROXY. */
   readonly env: NodeJS.ProcessEnv;
   readonly logger: Logger;
   /** The settings in force. */
   readonly settings: () => Settings;
   /** Whether their file is good as it is now. */
   readonly settingsValid: () => boolean;
+  /** Pods by state, as the webhook sees them; undefined where that is not known. */
+  readonly pods?: () => Report['pods'];
+  /** The store has gone: the process is of no use any more. */
+  readonly onLost: () => void;
 }
 
-const defaults = { spoolSize: '1Gi', heartbeat: '15m' };
+const defaults = { spoolSize: '1Gi', address: defaultForwarderAddress };
 
-/** Milliseconds until the next heartbeat after one that did not arrive. */
-const beatAgainAfter = 60_000;
+/** Milliseconds of the grace period in which the other replica gets what the hub does not take. */
+const forHandingOver = 8_000;
 
 /** What a hub's address is missing looks like: nothing can be posted, and everything waits. */
-const noHub: HubClient = {
-  post: async () => ({
-    is: 'retry',
-    why: 'the settings name no hub for a forwarder: set hub.address',
-  }),
+const noHub: HttpClient = {
+  send: async () => ({ is: 'failed', why: 'the settings name no hub for a forwarder: set hub.address' }),
   close: () => {},
   abort: () => {},
 };
@@ -56,75 +59,64 @@ interface Access {
 export class Forwarder {
   readonly metrics: ForwarderMetrics;
   private readonly options: ForwarderOptions;
-  private readonly keeper: Keeper;
+  private readonly store: Store;
   private readonly delivery: Delivery;
-  private beating: ReturnType<typeof beat> | undefined;
   private credentials: Credentials = noCredentials;
   /** What is wrong with the credentials' files as they are now. */
   private credentialsProblem: string | undefined;
-  private client: HubClient = noHub;
   /** What the client was made of. */
   private access: Access | undefined;
   private isStarted = false;
-  private beatAgain: NodeJS.Timeout | undefined;
-  private stopped = false;
-  private lastBeat: { readonly at: Date; readonly outcome: PostOutcome } | undefined;
 
   constructor(options: ForwarderOptions) {
     this.options = options;
     this.metrics = makeForwarderMetrics({
       version,
       settings: () => ({ ...options.settings(), valid: options.settingsValid() }),
-      waiting: () => this.keeper.waiting(),
-      oldest: () => this.keeper.oldest(),
-      spoolSize: () => this.keeper.size(),
+      store: () => this.store.status(),
       spoolLimit: () => this.spoolLimit(),
-      spoolWorks: () => this.keeper.problem() === undefined,
-      delayed: () => this.delivery.delayedEvents().events,
+      pausing: () => this.delivery.pausing(),
       hubReachable: () => this.delivery.problem() === undefined,
       clientCertificateNotAfter: () => this.credentials.client?.notAfter,
     });
-    // Opening may tell of a spool that fails before there is anything to deliver.
-    let delivery: Delivery | undefined;
-    this.keeper = new Keeper({
-      folder: options.spool,
-      limit: this.spoolLimit(),
-      isTaken: (id) => delivery?.isTaken(id) ?? false,
-      onSpool: (problem) => this.tellSpool(problem),
-      onDamaged: (saved) =>
-        options.logger.error(
-          { saved },
-          'the spool was damaged; a new one has what could still be read of it',
-        ),
-      onDropped: this.metrics.dropped,
-      onWaiting: () => {
-        if (this.isStarted) delivery?.pump();
+    this.store = new Store(
+      { folder: options.spool, limit: this.spoolLimit() },
+      {
+        onSpool: (problem) => this.tellSpool(problem),
+        onDamaged: (saved) =>
+          options.logger.error(
+            { saved },
+            'the spool was damaged; a new one has what could still be read of it',
+          ),
+        onDropped: this.metrics.dropped,
+        onWaiting: () => {
+          if (this.isStarted) this.delivery.pump();
+        },
+        onLost: (error) => {
+          options.logger.fatal({ problem: String(error) }, 'the thread that keeps events has ended');
+          options.onLost();
+        },
       },
-    });
+    );
     const tellRejection = tellRejections(options.logger);
     this.delivery = new Delivery({
-      keeper: this.keeper,
+      store: this.store,
       client: noHub,
-      heartbeat: () => this.heartbeat(),
+      headers: () => ({ [reportHeader]: this.report() }),
       onHub: (problem) => this.tellHub(problem),
       onDelivered: this.metrics.delivered,
       onRetried: this.metrics.retried,
-      onRejected: (status) => {
-        this.metrics.rejected(status);
-        tellRejection(status);
+      onRejected: (reasons) => {
+        this.metrics.rejected(reasons.length);
+        for (const reason of reasons) tellRejection(reason);
       },
     });
-    delivery = this.delivery;
   }
 
   /** Begins to deliver: once the credentials have been read, as the hub would let nobody in without them. */
   start(): void {
     this.isStarted = true;
     this.useNewClient();
-    this.beating = beat(
-      () => this.heartbeatPeriod(),
-      () => void this.sendHeartbeat(),
-    );
   }
 
   /** What the server of events asks of a forwarder. */
@@ -132,42 +124,45 @@ export class Forwarder {
     return { take: (batch) => this.take(batch), onRefused: this.metrics.refused };
   }
 
-  /** @throws Refusal where one of the lines is not safe: all of them may come again, none is kept twice that has a key */
-  private async take({ lines }: SentBatch): Promise<ReadonlyMap<number, LineOutcome>> {
-    const outcomes = await Promise.all(lines.map((line) => this.takeLine(line)));
-    if (outcomes.includes('unsafe'))
-      throw new Refusal(503, 'unsafe', 'not all events are safe: neither the disk nor the hub has them yet');
-    return new Map(
-      lines.flatMap(({ line }, at) => {
-        const outcome = outcomes[at];
-        return outcome === undefined || outcome === 'unsafe' ? [] : [[line, outcome]];
-      }),
-    );
-  }
-
-  private async takeLine(read: ReadLine): Promise<LineOutcome | 'unsafe'> {
-    if ('reason' in read) return { ...read, is: 'refused' };
-    const { key, text, fields } = read;
-    const priority = priorities.indexOf(priorityOf(fields.priority) ?? 'debug');
-    this.metrics.received();
-    if (priority > priorities.indexOf(this.hub()?.minimumPriority ?? 'debug')) {
-      this.metrics.notWanted();
-      return { is: 'accepted' };
+  /** @throws Refusal where they are not safe: all of them may come again, none is kept twice that has a key */
+  private async take({ lines, request }: SentBatch): Promise<ReadonlyMap<number, LineOutcome>> {
+    const outcomes = new Map<number, LineOutcome>();
+    const keep: NewEvent[] = [];
+    const linesKept: number[] = [];
+    const [marks, lowest, received] = [this.marks(), this.lowestPriority(), Date.now()];
+    const sender = request.socket.remoteAddress ?? '';
+    for (const read of lines) {
+      if ('reason' in read) {
+        outcomes.set(read.line, { ...read, is: 'refused' });
+        continue;
+      }
+      const { key, line, text, fields } = read;
+      const priority = priorities.indexOf(priorityOf(fields.priority) ?? 'debug');
+      this.metrics.received();
+      outcomes.set(line, { is: 'accepted' });
+      if (priority > lowest) {
+        this.metrics.notWanted();
+        continue;
+      }
+      keep.push({ ...{ key, priority, received, sender }, text: completeEvent(text, fields, marks) });
+      linesKept.push(line);
     }
-    const completed = completeEvent(text, fields, this.marks());
-    const kept = await this.keeper.keep({ key, text: completed, priority, received: Date.now() });
-    if (kept === 'unsafe') return kept;
-    return { is: kept === 'safe' ? 'accepted' : kept };
+    if (keep.length === 0) return outcomes;
+    const kept = await this.store.keep(keep);
+    if (kept === 'unsafe') throw new Refusal(503, 'unsafe', 'the events are not safe: they are not on disk');
+    for (const [at, is] of kept.entries()) outcomes.set(linesKept[at] ?? 0, { is });
+    return outcomes;
   }
 
   /** Ready is who can keep events; whether the hub takes them is only told, as another replica could not help. */
-  checks(): Readonly<Record<'spool' | 'hub' | 'heartbeat' | 'credentials', Condition>> {
-    const { events, bytes } = this.keeper.waiting();
-    const spool = this.keeper.problem();
+  checks(): Readonly<Record<'spool' | 'hub' | 'credentials', Condition>> {
+    const { events, bytes, problem } = this.store.status();
     return {
-      spool: { ready: spool === undefined, detail: spool ?? `ok, ${events} events wait (${bytes} bytes)` },
+      spool: {
+        ready: problem === undefined,
+        detail: problem ?? `ok, ${events} events wait (${bytes} bytes)`,
+      },
       hub: { ready: true, detail: this.hubDetail() },
-      heartbeat: { ready: true, detail: this.aboutHeartbeat() },
       credentials: {
         ready: true,
         detail:
@@ -180,27 +175,16 @@ export class Forwarder {
 
   private hubDetail(): string {
     const problem = this.delivery.problem();
-    if (problem !== undefined)
-      return `takes no events since ${this.delivery.problemSince()?.toISOString()}: ${problem}`;
-    const { events, why } = this.delivery.delayedEvents();
-    return events === 0 ? 'ok' : `ok, but ${events} events have failed and go again: ${why}`;
-  }
-
-  private aboutHeartbeat(): string {
-    if (this.heartbeatPeriod() === undefined) return 'off';
-    if (this.lastBeat === undefined) return 'none yet';
-    const { at, outcome } = this.lastBeat;
-    return outcome.is === 'delivered'
-      ? `ok, taken at ${at.toISOString()}`
-      : `not taken at ${at.toISOString()}: ${outcome.why}`;
+    const { events, wait } = this.delivery.pausing();
+    const pausing = events === 0 ? '' : `; ${events} events go again in ${Math.ceil(wait / 1000)} s`;
+    if (problem === undefined) return `ok${pausing}`;
+    return `takes no events since ${this.delivery.problemSince()?.toISOString()}: ${problem}${pausing}`;
   }
 
   /** Other settings are in force. */
   settingsChanged(): void {
-    this.keeper.resize(this.spoolLimit());
-    if (!this.isStarted) return;
-    this.useNewClient();
-    this.beating?.changed();
+    this.store.resize(this.spoolLimit());
+    if (this.isStarted) this.useNewClient();
   }
 
   /** The credentials' files have been read, or read again. */
@@ -227,24 +211,55 @@ export class Forwarder {
   }
 
   /**
-   * Delivers what waits as far as the time reaches, and closes the spool.
+   * Delivers what waits as far as the time reaches, gives the rest to the other replica, and closes the spool.
    *
    * @param until as performance.now()
-   * @returns how many events still wait
+   * @returns how many events still wait, and how many the other replica has
    */
-  async stop(until: number): Promise<number> {
-    this.beating?.stop();
-    this.stopped = true;
-    clearTimeout(this.beatAgain);
-    if (this.isStarted) await drained(this.keeper, until);
-    await this.delivery.stop(until);
-    const { events } = this.keeper.waiting();
-    this.keeper.close();
-    return events;
+  async stop(until: number): Promise<{ readonly waiting: number; readonly handedOver: number }> {
+    const waits = (): boolean => this.store.status().events > 0;
+    const now = () => performance.now();
+    while (
+      this.isStarted &&
+      waits() &&
+      this.delivery.problem() === undefined &&
+      now() < until - forHandingOver
+    )
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    await this.delivery.stop(Math.max(now(), until - forHandingOver));
+    const handedOver = waits() && now() < until ? await this.handOver(until) : 0;
+    await this.store.close();
+    return { waiting: this.store.status().events, handedOver };
+  }
+
+  private async handOver(until: number): Promise<number> {
+    const { address } = this.options.settings().forwarder ?? defaults;
+    const { env } = this.options;
+    const peer = httpClient(
+      { ...{ address, env }, checkCertificate: true, credentials: noCredentials },
+      { answerTime: Math.max(1_000, until - performance.now()), mostConnections: 1 },
+    );
+    const taken = await handOver(this.store, peer, until);
+    peer.abort();
+    return taken;
+  }
+
+  private report(): string {
+    const { events, bytes, oldest } = this.store.status();
+    const report: Report = {
+      ...{ version, replica: this.options.replica },
+      waiting: { events, bytes, ...(oldest === undefined ? {} : { oldest: new Date(oldest).toISOString() }) },
+      pods: this.options.pods?.(),
+    };
+    return JSON.stringify(report);
   }
 
   private marks(): Marks {
     return effectiveSettings(this.options.settings(), undefined, undefined).effective;
+  }
+
+  private lowestPriority(): number {
+    return priorities.indexOf(this.hub()?.minimumPriority ?? 'debug');
   }
 
   private hub() {
@@ -256,50 +271,26 @@ export class Forwarder {
     return bytesOf((this.options.settings().forwarder ?? defaults).spoolSize);
   }
 
-  private heartbeatPeriod(): number | undefined {
-    const { heartbeat } = this.options.settings().forwarder ?? defaults;
-    return heartbeat === 'off' || this.hub() === undefined ? undefined : secondsOf(heartbeat) * 1000;
-  }
-
-  private heartbeat(): string {
-    return heartbeatEvent({
-      marks: this.marks(),
-      hostname: this.options.replica,
-      version,
-      waiting: this.keeper.waiting(),
-      now: new Date(),
-    });
-  }
-
-  /** Not kept: one that is late says nothing. The next one comes, and after a failure soon. */
-  private async sendHeartbeat(): Promise<void> {
-    clearTimeout(this.beatAgain);
-    const { client } = this;
-    const outcome = await client.post(this.heartbeat());
-    this.metrics.heartbeat(outcome.is === 'delivered');
-    // Another way to the hub has begun one of its own.
-    if (client !== this.client) return;
-    this.lastBeat = { at: new Date(), outcome };
-    if (outcome.is === 'delivered' || this.stopped) return;
-    this.beatAgain = setTimeout(() => void this.sendHeartbeat(), beatAgainAfter);
-  }
-
   /** Other settings that say the same of the hub leave its connections alone. */
   private useNewClient(): void {
     const { address, checkCertificate } = this.hub() ?? {};
     const access = { address, checkCertificate, credentials: this.credentials };
     if (isDeepStrictEqual(access, this.access)) return;
     this.access = access;
-    this.client = this.clientFor(access);
-    this.delivery.use(this.client);
-    // A heartbeat that did not arrive the former way need not wait for its next turn.
-    const waits = this.lastBeat !== undefined && this.lastBeat.outcome.is !== 'delivered';
-    if (waits && this.heartbeatPeriod() !== undefined) void this.sendHeartbeat();
+    const { headers } = this.credentials;
+    if (
+      address?.startsWith('http:') === true &&
+      Object.keys(headers).some((name) => /^authorization$/i.test(name))
+    )
+      this.options.logger.warn(
+        'hub.address is http://: the Authorization header goes over the network unencrypted',
+      );
+    this.delivery.use(this.clientFor(access));
   }
 
-  private clientFor({ address, checkCertificate = true, credentials }: Access): HubClient {
+  private clientFor({ address, checkCertificate = true, credentials }: Access): HttpClient {
     if (address === undefined) return noHub;
-    return hubClient({ address, checkCertificate, credentials, env: this.options.env });
+    return httpClient({ address, checkCertificate, credentials, env: this.options.env });
   }
 
   private tellSpool(problem: string | undefined): void {
@@ -308,19 +299,14 @@ export class Forwarder {
     else {
       logger.error(
         { problem },
-        'the spool cannot be written: events are held in memory until the hub has them, and those that do not fit get 503; give it room, and the right to write',
+        'the spool cannot be written: events get 503 and stay with their senders; give it room, and the right to write',
       );
     }
   }
 
   private tellHub(problem: string | undefined): void {
     const { logger } = this.options;
-    if (problem !== undefined) {
-      logger.warn({ problem }, 'the hub takes no events; they wait');
-      return;
-    }
-    // A heartbeat has found it out.
-    this.lastBeat = { at: new Date(), outcome: { is: 'delivered' } };
-    logger.info('the hub takes events');
+    if (problem === undefined) logger.info('the hub takes events');
+    else logger.warn({ problem }, 'the hub takes no events; they wait');
   }
 }

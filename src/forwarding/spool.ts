@@ -5,7 +5,17 @@
  * Its files never take more than `limit` together, nor more than the disk has for them. When it is full, the oldest event
  * of the lowest priority goes first.
  */
-import { mkdirSync, renameSync, rmSync, statfsSync, statSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  truncateSync,
+} from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { messageOf } from '../reasons/message-of.ts';
@@ -20,11 +30,16 @@ export interface NewEvent {
   readonly priority: number;
   /** Milliseconds since 1970. */
   readonly received: number;
+  /** Address that it came from: none takes more than its share. */
+  readonly sender: string;
 }
 
-export interface WaitingEvent extends NewEvent {
+export interface WaitingEvent {
   /** Grows from event to event, and is never given twice. */
   readonly id: number;
+  readonly key: string | undefined;
+  readonly priority: number;
+  readonly text: string;
 }
 
 /** What one transaction does. */
@@ -32,8 +47,8 @@ export interface Changes {
   readonly keep: readonly NewEvent[];
   /** Events that the hub has. */
   readonly delivered: readonly number[];
-  /** Events that the hub will never take, with the HTTP status that said so: they are kept apart. */
-  readonly rejected: readonly { readonly id: number; readonly status: number }[];
+  /** Events that the hub will never take, and why: they are kept apart. */
+  readonly rejected: readonly { readonly id: number; readonly reason: string }[];
 }
 
 /** How many events of which priority went because the spool was full: index in `priorities` to count. */
@@ -41,14 +56,16 @@ export type Dropped = ReadonlyMap<number, number>;
 
 /** What came of a transaction. */
 export interface Committed {
-  /** Of the events that were to be kept, in order: their ids, or why there is none. */
-  readonly ids: readonly (number | 'duplicate' | 'dropped')[];
+  /** Of the events that were to be kept, in order: their ids, or that they are there already. */
+  readonly ids: readonly (number | 'duplicate')[];
   readonly dropped: Dropped;
 }
 
 export interface RejectedEvent {
+  readonly id: number;
+  /** Milliseconds since 1970. */
   readonly at: number;
-  readonly status: number;
+  readonly reason: string;
   readonly text: string;
 }
 
@@ -70,11 +87,11 @@ const busyTimeout = 2_000;
 const logPages = 512;
 
 /** Bytes of events in one transaction, and rejected events; what is more is parted by whoever keeps events. */
-export const largestTransaction = 2 * 1024 * 1024;
-export const mostRejectedAtOnce = 2;
+export const largestTransaction = 1024 * 1024;
+export const mostRejectedAtOnce = 1;
 
-/** Log, its index and the database's own pages: what is not there for events. */
-const overhead = logPages * pageSize + 2 * largestTransaction + 512 * 1024;
+/** Log, its index and the database's own pages, and what is written before others go: what is not there for events. */
+const overhead = logPages * pageSize + 3 * largestTransaction + 512 * 1024;
 
 /** Milliseconds between two looks at how much room the disk has. */
 const lookAtDiskEvery = 1_000;
@@ -88,15 +105,20 @@ const schema = `
     received INTEGER NOT NULL,
     priority INTEGER NOT NULL,
     size INTEGER NOT NULL,
+    sender TEXT NOT NULL,
+    key TEXT,
     text TEXT NOT NULL
   ) STRICT;
-  CREATE INDEX by_priority ON events (priority, id, size);
+  CREATE INDEX by_priority ON events (priority, id);
+  CREATE INDEX by_sender ON events (sender, priority, id);
   CREATE TABLE rejected (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     at INTEGER NOT NULL,
-    status INTEGER NOT NULL,
+    reason TEXT NOT NULL,
     text TEXT NOT NULL
   ) STRICT;
+  CREATE TABLE spool (id TEXT NOT NULL) STRICT;
+  INSERT INTO spool (id) VALUES (lower(hex(randomblob(8))));
   CREATE TABLE keys0 (key TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
   CREATE TABLE keys1 (key TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
   PRAGMA user_version = ${schemaVersion};
@@ -108,14 +130,6 @@ const schema = `
  */
 const partForKeys = 64;
 const roomForKey = 40;
-
-/**
- * Lets the ids of a new spool begin behind those of any older one: an id that is still on its way must not stand for
- * another event when a damaged spool gave way to a new one.
- */
-function firstIds(behind: number): string {
-  return `INSERT INTO sqlite_sequence (name, seq) VALUES ('events', ${Math.max(behind, Date.now() * 1000)});`;
-}
 
 /** The database's numbers for "this file is no database (any more)" (SQLITE_CORRUPT, SQLITE_NOTADB). */
 export function isDamaged(error: unknown): boolean {
@@ -145,17 +159,8 @@ function errorNumber(error: unknown): number {
 const databaseName = 'events.db';
 const logSuffixes = ['-wal', '-shm'];
 
-/** The longest row that SQLite keeps in one page; of a longer one a little stays there, the rest gets pages of its own. */
-const longestInPage = pageSize - 35;
-const shortestInPage = 489;
-
-/** Bytes that an event takes on disk: its part of a page, or pages of its own, and its place in the index. */
-function roomFor(size: number): number {
-  const row = size + 24;
-  if (row > longestInPage)
-    return Math.ceil((row - shortestInPage) / (pageSize - 4)) * pageSize + shortestInPage + 40;
-  return pageSize / Math.floor((pageSize - 12) / row) + 40;
-}
+/** A sender that has so many times its share of what waits loses events first when the spool is full. */
+const sharesAllowed = 1.5;
 
 interface Statements {
   readonly insert: StatementSync;
@@ -164,9 +169,10 @@ interface Statements {
   readonly reject: StatementSync;
   readonly trimRejected: StatementSync;
   readonly dropRejected: StatementSync;
-  readonly lowest: StatementSync;
-  readonly oldestOf: StatementSync;
+  readonly lowestOfAll: StatementSync;
+  readonly lowestOf: StatementSync;
   readonly oldest: StatementSync;
+  readonly byId: StatementSync;
   readonly pages: StatementSync;
   readonly freePages: StatementSync;
   readonly hasKey: StatementSync;
@@ -183,6 +189,7 @@ export class Spool {
   private lookedAtDisk = Number.NEGATIVE_INFINITY;
   private waitingEvents = 0;
   private waitingBytes = 0;
+  private bytesOfSenders = new Map<string, number>();
   /** Which of the two tables of keys is the newer one, and bytes of its keys. */
   private newerKeys: 0 | 1 = 0;
   private bytesOfKeys = 0;
@@ -191,16 +198,18 @@ export class Spool {
    * Opens the spool in a folder, or makes one there.
    *
    * @param limit bytes that its files may take together; at least `smallestSpool`
-   * @param idsBehind the ids of a new one are larger than this
    * @throws what SQLite or the file system does; an Error that names the remedy where a newer version made the spool
    */
-  constructor(folder: string, limit: number, idsBehind = 0) {
-    mkdirSync(folder, { recursive: true });
+  constructor(folder: string, limit: number) {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
     this.folder = folder;
     this.limit = limit;
-    this.database = new DatabaseSync(path.join(folder, databaseName), { timeout: busyTimeout });
+    // SQLite gives its other files the mode of this one.
+    const file = path.join(folder, databaseName);
+    closeSync(openSync(file, 'a', 0o600));
+    this.database = new DatabaseSync(file, { timeout: busyTimeout });
     try {
-      this.prepareDatabase(idsBehind);
+      this.prepareDatabase();
       this.run = this.prepareStatements();
       this.count();
     } catch (error) {
@@ -209,7 +218,7 @@ export class Spool {
     }
   }
 
-  private prepareDatabase(idsBehind: number): void {
+  private prepareDatabase(): void {
     this.database.exec(`
       PRAGMA page_size = ${pageSize};
       PRAGMA journal_mode = WAL;
@@ -225,27 +234,34 @@ export class Spool {
         `the spool in ${this.folder} is of a newer version (${version}; this program knows ${schemaVersion}): run the newer program again, or give another folder with --spool`,
       );
     }
-    if (version === 0) this.transaction(() => this.database.exec(schema + firstIds(idsBehind)));
+    if (version === 0) this.transaction(() => this.database.exec(schema));
   }
 
   private prepareStatements(): Statements {
     const { database } = this;
     return {
-      insert: database.prepare('INSERT INTO events (received, priority, size, text) VALUES (?, ?, ?, ?)'),
-      next: database.prepare(
-        'SELECT id, received, priority, text FROM events WHERE id > ? ORDER BY id LIMIT 1',
+      insert: database.prepare(
+        'INSERT INTO events (received, priority, size, sender, key, text) VALUES (?, ?, ?, ?, ?, ?)',
       ),
-      remove: database.prepare('DELETE FROM events WHERE id = ? RETURNING size, priority'),
+      next: database.prepare(
+        'SELECT id, priority, key, text FROM events WHERE priority = ? AND id > ? ORDER BY id LIMIT ?',
+      ),
+      remove: database.prepare('DELETE FROM events WHERE id = ? RETURNING size, priority, sender'),
       reject: database.prepare(
-        'INSERT INTO rejected (at, status, text) SELECT ?, ?, text FROM events WHERE id = ?',
+        'INSERT INTO rejected (at, reason, text) SELECT ?, ?, text FROM events WHERE id = ?',
       ),
       trimRejected: database.prepare('DELETE FROM rejected WHERE id <= (SELECT max(id) FROM rejected) - ?'),
       dropRejected: database.prepare(
         'DELETE FROM rejected WHERE id IN (SELECT id FROM rejected ORDER BY id LIMIT 1)',
       ),
-      lowest: database.prepare('SELECT max(priority) AS priority FROM events'),
-      oldestOf: database.prepare('SELECT id FROM events WHERE priority = ? ORDER BY id LIMIT 64'),
+      lowestOfAll: database.prepare(
+        'SELECT id FROM events WHERE priority = (SELECT max(priority) FROM events) ORDER BY id LIMIT 64',
+      ),
+      lowestOf: database.prepare(
+        'SELECT id FROM events WHERE sender = ?1 AND priority = (SELECT max(priority) FROM events WHERE sender = ?1) ORDER BY id LIMIT 64',
+      ),
       oldest: database.prepare('SELECT received FROM events ORDER BY id LIMIT 1'),
+      byId: database.prepare('SELECT id, priority, key, text FROM events WHERE id = ?'),
       pages: database.prepare('PRAGMA page_count'),
       freePages: database.prepare('PRAGMA freelist_count'),
       hasKey: database.prepare(
@@ -263,9 +279,14 @@ export class Spool {
   }
 
   private count(): void {
-    const row = this.database.prepare('SELECT count(*) AS events, total(size) AS bytes FROM events').get();
-    this.waitingEvents = Number(row?.events ?? 0);
-    this.waitingBytes = Number(row?.bytes ?? 0);
+    const rows = this.database
+      .prepare('SELECT sender, count(*) AS events, total(size) AS bytes FROM events GROUP BY sender')
+      .all();
+    for (const { sender, events, bytes } of rows) {
+      this.waitingEvents += Number(events);
+      this.waitingBytes += Number(bytes);
+      this.bytesOfSenders.set(String(sender), Number(bytes));
+    }
     const [first, second] = ([0, 1] as const).map((table) =>
       this.number(`SELECT total(length(key) + ${roomForKey}) AS bytes FROM keys${table}`, 'bytes'),
     );
@@ -290,12 +311,13 @@ export class Spool {
   private transaction<Result>(work: () => Result): Result {
     this.database.exec('BEGIN IMMEDIATE');
     const { waitingEvents, waitingBytes, newerKeys, bytesOfKeys } = this;
+    const bytesOfSenders = new Map(this.bytesOfSenders);
     try {
       const result = work();
       this.database.exec('COMMIT');
       return result;
     } catch (error) {
-      Object.assign(this, { waitingEvents, waitingBytes, newerKeys, bytesOfKeys });
+      Object.assign(this, { waitingEvents, waitingBytes, newerKeys, bytesOfKeys, bytesOfSenders });
       try {
         this.database.exec('ROLLBACK');
       } catch {
@@ -314,32 +336,30 @@ export class Spool {
   commit({ keep, delivered, rejected }: Changes): Committed {
     const dropped = new Map<number, number>();
     const ids = this.transaction(() => {
-      for (const { id, status } of rejected) {
-        this.run.reject.run(Date.now(), status, id);
+      for (const { id, reason } of rejected) {
+        this.run.reject.run(Date.now(), reason, id);
         this.remove(id);
       }
       if (rejected.length > 0) this.run.trimRejected.run(mostRejected);
       for (const id of delivered) this.remove(id);
-      const fresh = new Set(keep.filter((event) => this.isNew(event)));
-      const staying = new Set(this.withRoomFor([...fresh], dropped));
-      return keep.map((event) => {
-        if (staying.has(event)) return this.insert(event);
-        return fresh.has(event) ? 'dropped' : 'duplicate';
-      });
+      const kept = keep.map((event) => (this.isNew(event) ? this.insert(event) : 'duplicate'));
+      if (keep.length > 0) this.makeRoom(dropped);
+      return kept;
     });
     return { ids, dropped };
   }
 
   /** Writes something that changes nothing. @throws where the spool cannot be written */
   proveWritable(): void {
+    // What was seen of a full disk is not true any more.
+    this.lookedAtDisk = Number.NEGATIVE_INFINITY;
     this.transaction(() => this.database.exec('UPDATE sqlite_sequence SET seq = seq'));
   }
 
-  private insert({ received, priority, text }: NewEvent): number {
+  private insert({ received, priority, sender, key, text }: NewEvent): number {
     const size = Buffer.byteLength(text);
-    const { lastInsertRowid } = this.run.insert.run(received, priority, size, text);
-    this.waitingEvents++;
-    this.waitingBytes += size;
+    const { lastInsertRowid } = this.run.insert.run(received, priority, size, sender, key ?? null, text);
+    this.counted(sender, 1, size);
     return Number(lastInsertRowid);
   }
 
@@ -347,9 +367,16 @@ export class Spool {
   private remove(id: number): number | undefined {
     const row = this.run.remove.get(id);
     if (row === undefined) return undefined;
-    this.waitingEvents--;
-    this.waitingBytes -= Number(row.size);
+    this.counted(String(row.sender), -1, -Number(row.size));
     return Number(row.priority);
+  }
+
+  private counted(sender: string, events: number, bytes: number): void {
+    this.waitingEvents += events;
+    this.waitingBytes += bytes;
+    const now = (this.bytesOfSenders.get(sender) ?? 0) + bytes;
+    if (now <= 0) this.bytesOfSenders.delete(sender);
+    else this.bytesOfSenders.set(sender, now);
   }
 
   /** Bytes of the database that are in use; pages that deleted events left are used again. */
@@ -372,45 +399,50 @@ export class Spool {
     return Math.min(this.limit, this.roomOnDisk);
   }
 
-  /** Makes room. @returns those of the new events that stay: they may themselves be of the lowest priority */
-  private withRoomFor(keep: readonly NewEvent[], dropped: Map<number, number>): readonly NewEvent[] {
-    let needed = keep.reduce((sum, { text }) => sum + roomFor(Buffer.byteLength(text)), 0);
+  /** Lets go what is worth least until the rest has room. */
+  private makeRoom(dropped: Map<number, number>): void {
     const most = this.bound() - overhead;
-    const hasRoom = (): boolean => this.used() + needed <= most;
-    const drop = (priority: number): void => {
-      dropped.set(priority, (dropped.get(priority) ?? 0) + 1);
-    };
-    const staying = [...keep];
+    const hasRoom = (): boolean => this.used() <= most;
     while (!hasRoom()) {
       // The hub will never take these: what still waits is worth more.
       if (this.run.dropRejected.run().changes > 0) continue;
-      const lowest = this.run.lowest.get()?.priority;
-      const stored = typeof lowest === 'number' ? lowest : -1;
-      const at = indexOfLowest(staying);
-      const fresh = staying[at];
-      if (fresh !== undefined && fresh.priority > stored) {
-        staying.splice(at, 1);
-        needed -= roomFor(Buffer.byteLength(fresh.text));
-        drop(fresh.priority);
-      } else if (stored === -1) break;
-      else this.dropOldest(stored, hasRoom, drop);
-    }
-    return staying;
-  }
-
-  private dropOldest(priority: number, hasRoom: () => boolean, drop: (priority: number) => void): void {
-    for (const { id } of this.run.oldestOf.all(priority)) {
-      if (this.remove(Number(id)) !== undefined) drop(priority);
-      if (hasRoom()) return;
+      if (!this.dropSome(hasRoom, dropped)) return;
     }
   }
 
-  /** The oldest event behind that of an id; undefined where none is. */
-  next(after: number): WaitingEvent | undefined {
-    const row = this.run.next.get(after);
-    if (row === undefined) return undefined;
-    const { id, received, priority, text } = row;
-    return { id: Number(id), received: Number(received), priority: Number(priority), text: String(text) };
+  /** @returns whether there was anything to drop */
+  private dropSome(hasRoom: () => boolean, dropped: Map<number, number>): boolean {
+    const greedy = this.greediest();
+    const rows = greedy === undefined ? this.run.lowestOfAll.all() : this.run.lowestOf.all(greedy);
+    for (const { id } of rows) {
+      const priority = this.remove(Number(id));
+      if (priority !== undefined) dropped.set(priority, (dropped.get(priority) ?? 0) + 1);
+      if (hasRoom()) break;
+    }
+    return rows.length > 0;
+  }
+
+  /** The sender that has the most, if that is far more than its share: not even its Emergencies push out the others'. */
+  private greediest(): string | undefined {
+    const share = this.waitingBytes / this.bytesOfSenders.size;
+    let [greedy, most]: [string | undefined, number] = [undefined, share * sharesAllowed];
+    for (const [sender, bytes] of this.bytesOfSenders) if (bytes > most) [greedy, most] = [sender, bytes];
+    return greedy;
+  }
+
+  /** Events of a priority behind that of an id, oldest first. */
+  next(priority: number, after: number, most: number): WaitingEvent[] {
+    return this.run.next.all(priority, after, most).map(waitingEvent);
+  }
+
+  byId(id: number): WaitingEvent | undefined {
+    const row = this.run.byId.get(id);
+    return row === undefined ? undefined : waitingEvent(row);
+  }
+
+  /** Random, of this spool for ever. */
+  id(): string {
+    return String(this.database.prepare('SELECT id FROM spool').get()?.id);
   }
 
   /** What waits: events, and the bytes of their texts. */
@@ -433,15 +465,6 @@ export class Spool {
   close(): void {
     this.database.close();
   }
-}
-
-/** The oldest of the lowest priority. */
-function indexOfLowest(events: readonly NewEvent[]): number {
-  let found = -1;
-  for (const [at, { priority }] of events.entries()) {
-    if (priority > (events[found]?.priority ?? -1)) found = at;
-  }
-  return found;
 }
 
 /** An open spool, and how many events of a damaged one are in it; undefined where none was damaged. */
@@ -475,11 +498,11 @@ export function setAside(folder: string): void {
  *
  * @throws as the constructor does
  */
-export function openSpool(folder: string, limit: number, idsBehind = 0): OpenedSpool {
+export function openSpool(folder: string, limit: number): OpenedSpool {
   const damaged = path.join(folder, damagedName);
   if (!exists(damaged)) {
     try {
-      return { spool: new Spool(folder, limit, idsBehind), saved: undefined };
+      return { spool: new Spool(folder, limit), saved: undefined };
     } catch (error) {
       if (!isDamaged(error)) throw error;
       setAside(folder);
@@ -487,7 +510,7 @@ export function openSpool(folder: string, limit: number, idsBehind = 0): OpenedS
   }
   const damagedFiles = ['', ...logSuffixes].map((suffix) => damaged + suffix);
   const size = damagedFiles.reduce((sum, file) => sum + sizeOf(file), 0);
-  const spool = new Spool(folder, Math.max(smallestSpool, limit - size), idsBehind);
+  const spool = new Spool(folder, Math.max(smallestSpool, limit - size));
   try {
     copyReadable(damaged, spool);
     for (const file of damagedFiles) rmSync(file, { force: true });
@@ -520,13 +543,64 @@ function copyReadable(damaged: string, spool: Spool): void {
   }
 }
 
-/** Events of a damaged database, as far as they can be read. */
+/** Ids that are looked for one by one where the indexes are damaged too. */
+const mostProbed = 1_000_000;
+
+/** Gives a file that was cut off its length again: pages without anything cost no more than what was on them. */
+function lengthen(file: string): void {
+  const header = Buffer.alloc(32);
+  const descriptor = openSync(file, 'r');
+  readSync(descriptor, header, 0, header.length, 0);
+  closeSync(descriptor);
+  const length = header.readUInt32BE(28) * header.readUInt16BE(16);
+  // Not more than a spool can have.
+  if (length > sizeOf(file) && length < 2 ** 40) truncateSync(file, length);
+}
+
+/** Ids of a damaged database's events: by an index, and where that is damaged too, all that there may have been. */
+function* idsOf(database: DatabaseSync): Generator<number> {
+  let [lowest, highest] = [Number.POSITIVE_INFINITY, 0];
+  const seen = new Set<number>();
+  for (const index of ['by_priority', 'by_sender']) {
+    try {
+      for (const { id } of database.prepare(`SELECT id FROM events INDEXED BY ${index}`).iterate()) {
+        const number = Number(id);
+        [lowest, highest] = [Math.min(lowest, number), Math.max(highest, number)];
+        if (!seen.has(number)) yield number;
+        seen.add(number);
+      }
+      return;
+    } catch {
+      // The other one may be whole.
+    }
+  }
+  try {
+    highest = Number(database.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'events'").get()?.seq);
+  } catch {
+    highest += mostProbed;
+  }
+  for (let id = Math.max(Math.min(lowest, highest) - 1_000, highest - mostProbed); id <= highest; id++)
+    if (!seen.has(id)) yield id;
+}
+
+/** Events of a damaged database, as far as they can be read: a page costs what is on it. */
 function* readable(file: string): Generator<NewEvent> {
   let database: DatabaseSync | undefined;
   try {
+    lengthen(file);
     database = new DatabaseSync(file, { readOnly: true });
-    for (const row of database.prepare('SELECT received, priority, text FROM events').iterate()) {
-      yield { received: Number(row.received), priority: Number(row.priority), text: String(row.text) };
+    const byId = database.prepare('SELECT received, priority, sender, key, text FROM events WHERE id = ?');
+    for (const id of [...idsOf(database)].sort((a, b) => a - b)) {
+      try {
+        const row = byId.get(id);
+        if (row === undefined) continue;
+        yield {
+          ...{ received: Number(row.received), priority: Number(row.priority), sender: String(row.sender) },
+          ...{ key: keyOf(row), text: String(row.text) },
+        };
+      } catch {
+        // It was on the damaged page.
+      }
     }
   } catch {
     // What cannot be read is lost; how many events there were, nobody knows.
@@ -535,17 +609,58 @@ function* readable(file: string): Generator<NewEvent> {
   }
 }
 
+type Row = Readonly<Record<string, unknown>>;
+
+const keyOf = ({ key }: Row): string | undefined => (typeof key === 'string' ? key : undefined);
+
+function waitingEvent(row: Row): WaitingEvent {
+  return { id: Number(row.id), priority: Number(row.priority), key: keyOf(row), text: String(row.text) };
+}
+
 /** What the hub has refused for good, oldest first, of a spool that may be in use. @throws where there is none */
 export function rejectedEvents(folder: string): RejectedEvent[] {
   const database = new DatabaseSync(path.join(folder, databaseName), { readOnly: true });
   try {
     return database
-      .prepare('SELECT at, status, text FROM rejected ORDER BY id')
+      .prepare('SELECT id, at, reason, text FROM rejected ORDER BY id')
       .all()
-      .map(({ at, status, text }) => ({ at: Number(at), status: Number(status), text: String(text) }));
+      .map(({ id, at, reason, text }) => ({
+        ...{ id: Number(id), at: Number(at) },
+        ...{ reason: String(reason), text: String(text) },
+      }));
   } finally {
     database.close();
   }
+}
+
+/** Rejected events that have been sent again are not kept apart any more. */
+export function forgetRejected(folder: string, ids: readonly number[]): void {
+  const database = new DatabaseSync(path.join(folder, databaseName), { timeout: busyTimeout });
+  try {
+    const forget = database.prepare('DELETE FROM rejected WHERE id = ?');
+    for (const id of ids) forget.run(id);
+  } finally {
+    database.close();
+  }
+}
+
+/**
+ * Keeps other forwarders away from a spool for as long as this process lives.
+ *
+ * @returns what lets them in again
+ * @throws where another one has it
+ */
+export function lockSpool(folder: string): () => void {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const lock = new DatabaseSync(path.join(folder, 'lock.db'), { timeout: busyTimeout });
+  try {
+    lock.exec('BEGIN EXCLUSIVE');
+  } catch (error) {
+    lock.close();
+    if ((errorNumber(error) & 0xff) !== 5) throw error;
+    throw new Error('another forwarder uses this spool: stop it, or give another folder with --spool');
+  }
+  return () => lock.close();
 }
 
 /** Why the spool could not do something, for people. */

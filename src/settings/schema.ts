@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import * as z from 'zod';
-import { addressProblem, amountOf, bytesOf, imageReference, secondsOf } from './values.ts';
+import { addressProblem, amountOf, bytesOf, imageReference } from './values.ts';
 
-export { bytesOf, secondsOf } from './values.ts';
+export { bytesOf } from './values.ts';
 
 /**
  * The one schema of `federation.yaml`. Validation, the `Settings` type, docs/settings.schema.json and the
@@ -164,14 +164,6 @@ const size = z
     'must be between 16Mi, some of which the database needs itself, and 65536Gi',
   );
 
-const interval = z
-  .string('must be off or a duration such as 15m: quote off')
-  .regex(/^(?:off|[1-9][0-9]*[smh])$/, 'must be off or a duration such as 90s, 15m or 1h')
-  .refine(
-    (text) => text === 'off' || (secondsOf(text) >= 10 && secondsOf(text) <= 86_400),
-    'must be between 10s and 24h',
-  );
-
 const secretName = z
   .string()
   .max(253, 'must be at most 253 characters long: it is the name of a Secret')
@@ -260,9 +252,7 @@ const rules = z
 
 const hub = z
   .strictObject({
-    address: address.describe(
-      "Address of the hub cluster's falcosidekick, or of the ingress in front of it.",
-    ),
+    address: address.describe("Address of the hub's receiver."),
     checkCertificate: z.boolean().default(true).describe("Check the hub's certificate."),
     minimumPriority: z.enum(priorities).optional().describe('Forward only events of this priority or above.'),
   })
@@ -281,11 +271,6 @@ const forwarder = z
       .default('1Gi')
       .describe(
         "What the spool's files may take on disk. When it is full, the oldest event of the lowest priority goes first.",
-      ),
-    heartbeat: interval
-      .default('15m')
-      .describe(
-        'How often an event of rule `Falco federation heartbeat` says that this cluster reports: `off`, or a duration.',
       ),
   })
   .describe('The forwarder. Spokes with `hub` only.');

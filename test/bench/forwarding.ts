@@ -89,10 +89,7 @@ export async function startForwarder(
   spool = newFolder(place, 'spool-'),
 ): Promise<Forwarder> {
   const settings = join(newFolder(place, 'settings-'), 'federation.yaml');
-  writeFileSync(
-    settings,
-    `cluster: staging\nhub: { address: "${hub}" }\nforwarder: { spoolSize: 4Gi, heartbeat: 'off' }\n`,
-  );
+  writeFileSync(settings, `cluster: staging\nhub: { address: "${hub}" }\nforwarder: { spoolSize: 4Gi }\n`);
   const credentials = newFolder(place, 'credentials-');
   writeFileSync(join(credentials, 'ca.crt'), place.ca);
   const { match, ...started } = await start(
@@ -179,7 +176,7 @@ interface Resident {
 function fill(folder: string, events: number): void {
   mkdirSync(folder, { recursive: true });
   const spool = new Spool(folder, 4 * 2 ** 30);
-  const event = { text: body, priority: 5, received: Date.now() };
+  const event = { text: body, priority: 5, received: Date.now(), sender: '10.0.0.1' };
   for (let left = events; left > 0; left -= 2_000)
     spool.commit({
       keep: Array.from({ length: Math.min(left, 2_000) }, () => event),

@@ -22,8 +22,9 @@ import { describe, test } from 'node:test';
 import { parse } from 'yaml';
 import { makeAuthority, makeClient } from '../../src/certificates/issue.ts';
 import { certs } from '../../src/commands/certs.ts';
+import { type BatchOutcome, postBatch } from '../../src/events/batch-client.ts';
 import { type CredentialsResult, followCredentials } from '../../src/events/credentials.ts';
-import { hubClient, type PostOutcome } from '../../src/forwarding/hub-client.ts';
+import { httpClient } from '../../src/events/http-client.ts';
 
 async function run(...argv: string[]) {
   const [out, err]: [string[], string[]] = [[], []];
@@ -89,7 +90,7 @@ async function postWith(
   dir: string,
   credentials: string,
   { asksForClients }: { readonly asksForClients: boolean },
-): Promise<{ readonly outcome: PostOutcome; readonly clients: readonly (string | undefined)[] }> {
+): Promise<{ readonly outcome: BatchOutcome; readonly clients: readonly (string | undefined)[] }> {
   const text = (name: string): string => readFileSync(path.join(dir, 'hub', name), 'utf8');
   const clients: (string | undefined)[] = [];
   const server = createServer(
@@ -102,7 +103,7 @@ async function postWith(
       const { socket } = request;
       const subject = 'getPeerX509Certificate' in socket ? certificateOf(socket) : undefined;
       clients.push(subject);
-      response.end();
+      response.end('{"accepted":0,"duplicates":0,"refused":0,"later":0,"lines":[]}');
     },
   );
   server.on('tlsClientError', () => {});
@@ -114,13 +115,13 @@ async function postWith(
   (await followCredentials(credentials, 60_000, (result) => read.push(result)))();
   const [result] = read;
   assert.ok(result?.ok === true, JSON.stringify(result));
-  const client = hubClient({
+  const client = httpClient({
     address: `https://localhost:${port}/`,
     checkCertificate: true,
     credentials: result.credentials,
     env: {},
   });
-  const outcome = await client.post('{"rule": "R"}');
+  const outcome = await postBatch(client, { body: undefined, events: 0 });
   client.close();
   server.closeAllConnections();
   server.close();
@@ -134,6 +135,8 @@ function certificateOf(socket: object): string | undefined {
   ).getPeerX509Certificate();
   return certificate?.subject;
 }
+
+const taken: BatchOutcome = { is: 'taken', done: 0, later: [], refused: [] };
 
 describe('certs hub, certs spoke', () => {
   test('an authority once, then files and a Secret for each; keys and Secrets for their owner only', async () => {
@@ -175,7 +178,7 @@ describe('certs hub, certs spoke', () => {
       return [metadata.name, metadata.namespace, type];
     });
     assert.deepEqual(described, [
-      ['falco-federation-hub-tls', 'falco', 'kubernetes.io/tls'],
+      ['falco-federation-hub-tls', 'falco-federation', 'kubernetes.io/tls'],
       ['falco-federation-hub', 'falco-federation', 'Opaque'],
     ]);
   });
@@ -204,17 +207,17 @@ describe('certs hub, certs spoke', () => {
   test('a spoke gets in where client certificates are required, by its name; without one it does not', async () => {
     const dir = await federation('staging');
     const spoke = await postWith(dir, path.join(dir, 'spokes/staging'), { asksForClients: true });
-    assert.deepEqual(spoke, { outcome: { is: 'delivered' }, clients: ['CN=staging'] });
+    assert.deepEqual(spoke, { outcome: taken, clients: ['CN=staging'] });
     assert.equal((await run('spoke', 'production', '--dir', dir, '--authority-only')).status, 0);
     const none = await postWith(dir, path.join(dir, 'spokes/production'), { asksForClients: true });
-    assert.deepEqual([none.outcome.is, none.clients], ['retry', []]);
+    assert.deepEqual([none.outcome.is, none.clients], ['failed', []]);
     const other = await federation('staging');
     writeFileSync(
       path.join(other, 'spokes/staging/ca.crt'),
       readFileSync(path.join(dir, 'federation-ca.crt')),
     );
     const stranger = await postWith(dir, path.join(other, 'spokes/staging'), { asksForClients: true });
-    assert.deepEqual([stranger.outcome.is, stranger.clients], ['retry', []]);
+    assert.deepEqual([stranger.outcome.is, stranger.clients], ['failed', []]);
   });
 
   test('the authority alone does where no client certificates are asked for', async () => {
@@ -224,10 +227,10 @@ describe('certs hub, certs spoke', () => {
     assert.match(stderr, /takes the authority from/);
     assert.deepEqual(Object.keys(secretIn(dir, 'spokes/staging').data), ['ca.crt']);
     const { outcome } = await postWith(dir, path.join(dir, 'spokes/staging'), { asksForClients: false });
-    assert.deepEqual(outcome, { is: 'delivered' });
+    assert.deepEqual(outcome, taken);
     // It is the authority that does it: without it the hub is a stranger.
     const empty = mkdtempSync(path.join(tmpdir(), 'none-'));
-    assert.equal((await postWith(dir, empty, { asksForClients: false })).outcome.is, 'retry');
+    assert.equal((await postWith(dir, empty, { asksForClients: false })).outcome.is, 'failed');
   });
 
   test('client certificates are no server certificates, and the other way round', async () => {

@@ -82,6 +82,18 @@ const ofItsForwarder: Readonly<Record<string, Schema>> = {
   env: objects,
 };
 
+/** Values of the receiver that are no settings. */
+const ofItsReceiver: Readonly<Record<string, Schema>> = {
+  replicas: count,
+  resources,
+  service: strict({
+    type: { enum: ['LoadBalancer', 'NodePort', 'ClusterIP'] },
+    annotations: texts,
+    loadBalancerClass: text,
+    nodePort: { type: 'integer', minimum: 0, maximum: 65_535 },
+  }),
+};
+
 interface ObjectSchema {
   readonly properties: Readonly<Record<string, ObjectSchema>>;
 }
@@ -90,13 +102,14 @@ interface ObjectSchema {
 function valuesSchema(): Schema {
   // Safe: JSON Schema that zod has just made of an object of objects.
   const settings = settingsJsonSchema() as ObjectSchema;
-  const { forwarder } = settings.properties;
+  const { forwarder, receiver } = settings.properties;
   return {
     ...settings,
     title: 'values of the chart falco-federation-webhook',
     properties: {
       ...settings.properties,
       forwarder: { ...forwarder, properties: { ...forwarder?.properties, ...ofItsForwarder } },
+      receiver: { ...receiver, properties: { ...receiver?.properties, ...ofItsReceiver }, required: [] },
       ...ofTheChart,
     },
   };

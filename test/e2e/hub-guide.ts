@@ -1,15 +1,12 @@
-/** What docs/hub.md and `certs` have people apply, on the real API server, as dry runs by the server. */
+/** What `certs` has people apply, on the real API server. */
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { after, before, describe, test } from 'node:test';
 import { certs } from '../../src/commands/certs.ts';
-import { snippetsIn } from '../docs/pages.ts';
 import { root } from '../real/places.ts';
 import type { ControlPlane } from './control-plane.ts';
-
-const kinds = join(import.meta.dirname, 'control-plane', 'gateway-api-kinds.yaml');
 
 /** Adds its tests to the suite that it is called in; leaves the cluster as it was. */
 export function checkHubGuide(controlPlane: () => ControlPlane): void {
@@ -26,32 +23,12 @@ export function checkHubGuide(controlPlane: () => ControlPlane): void {
   before(async () => {
     mkdirSync(folder, { recursive: true });
     dir = mkdtempSync(join(folder, 'certs-'));
-    await controlPlane().kubectl(['apply', '-f', kinds]);
-    await controlPlane().kubectl(['wait', '--for=condition=Established', '--timeout=30s', '-f', kinds]);
     for (const namespace of namespaces) await controlPlane().kubectl(['create', 'namespace', namespace]);
   });
   after(async () => {
     rmSync(folder, { recursive: true, force: true });
     await controlPlane().kubectl(['delete', '--timeout=50s', 'namespace', ...namespaces]);
-    await controlPlane().kubectl(['delete', '--timeout=50s', '-f', kinds]);
   });
-
-  for (const [at, block] of snippetsIn('docs/hub.md', 'yaml').entries()) {
-    const names = [...block.matchAll(/^kind: (\w+)$/gm)].map(([, kind]) => kind);
-    test(`block ${at + 1} of the page (${names.join(', ')}) is accepted, without a warning`, async () => {
-      const { status, stdout, stderr } = await controlPlane().tryKubectl(
-        ['apply', '--dry-run=server', '-f', '-'],
-        block,
-      );
-      assert.deepEqual([status, stderr], [0, '']);
-      assert.equal(stdout.trim().split('\n').length, names.length);
-      // What nobody knows is refused, so the above is more than well-formed.
-      const wrong = block.replace(/^spec:$/m, 'spec:\n  nonsense: 1');
-      const refused = await controlPlane().tryKubectl(['apply', '--dry-run=server', '-f', '-'], wrong);
-      assert.equal(refused.status, 1);
-      assert.match(refused.stderr, /unknown field "spec\.nonsense"/);
-    });
-  }
 
   describe('the Secrets of certs', () => {
     const apply = async (file: string): Promise<string> =>

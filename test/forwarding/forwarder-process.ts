@@ -6,8 +6,9 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import { text } from 'node:stream/consumers';
+import { buffer } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { zstdDecompressSync } from 'node:zlib';
 
 const root = path.join(import.meta.dirname, '../..');
 /** Another one, such as the built program, where FEDERATION_PROGRAM says so. */
@@ -158,40 +159,61 @@ export interface PlainHub {
   readonly address: string;
   /** How often each event came, by its name. */
   readonly received: Map<string, number>;
-  /** Everything that came, heartbeats too. */
+  /** Everything that came. */
   readonly events: Record<string, unknown>[];
-  /** What it answers from now on, instead of 200; undefined for that. */
+  readonly reports: Record<string, unknown>[];
+  /** What it answers from now on, instead of taking all; undefined for that. */
   readonly answers: (
-    respond: ((response: ServerResponse, request: IncomingMessage) => void) | undefined,
+    respond: ((response: ServerResponse, request: IncomingMessage, lines: string[]) => void) | undefined,
   ) => void;
-  /** Called for each event that is answered with 200. */
+  /** Called for each event that is taken. */
   readonly onEvent: (call: (name: string) => void) => void;
   readonly has: (count: number) => Promise<void>;
   readonly close: () => Promise<void>;
 }
 
-/** A hub over plain HTTP. An event counts as received when it is answered with 200. */
+/** Lines of a batch as it came. */
+export async function linesOf(request: IncomingMessage): Promise<string[]> {
+  const body = await buffer(request);
+  const text = request.headers['content-encoding'] === 'zstd' ? zstdDecompressSync(body) : body;
+  return text
+    .toString()
+    .split('\n')
+    .filter((line) => line !== '');
+}
+
+/** An answer that takes all lines. */
+export function takeAll(response: ServerResponse, lines: number): void {
+  response
+    .writeHead(200, { 'content-type': 'application/json' })
+    .end(JSON.stringify({ accepted: lines, duplicates: 0, refused: 0, later: 0, lines: [] }));
+}
+
+/** A hub's receiver over plain HTTP, without falcosidekick. An event counts as received when it is taken. */
 export async function plainHub(): Promise<PlainHub> {
-  let respond: ((response: ServerResponse, request: IncomingMessage) => void) | undefined;
+  let respond: Parameters<PlainHub['answers']>[0];
   let onEvent: (name: string) => void = () => {};
   const received = new Map<string, number>();
   const events: Record<string, unknown>[] = [];
+  const reports: Record<string, unknown>[] = [];
   const server = createServer(async (request, response) => {
-    const body = await text(request).catch(() => undefined);
-    if (body === undefined) return;
+    const lines = await linesOf(request).catch(() => undefined);
+    if (lines === undefined) return;
+    reports.push(JSON.parse(String(request.headers['falco-federation-report'])));
     if (respond !== undefined) {
-      respond(response, request);
+      respond(response, request, lines);
       return;
     }
-    // Safe: what the forwarder posts is an object, else the test is to fail here.
-    const event = JSON.parse(body) as { output_fields: { name?: string } };
-    events.push({ ...event });
-    const { name } = event.output_fields;
-    if (name !== undefined) {
+    for (const line of lines) {
+      // Safe: what the forwarder sends is an object, else the test is to fail here.
+      const { event } = JSON.parse(line) as { event: { output_fields: { name?: string } } };
+      events.push({ ...event });
+      const { name } = event.output_fields;
+      if (name === undefined) continue;
       received.set(name, (received.get(name) ?? 0) + 1);
       onEvent(name);
     }
-    response.end();
+    takeAll(response, lines.length);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -199,7 +221,7 @@ export async function plainHub(): Promise<PlainHub> {
   const port = typeof listening === 'object' && listening !== null ? listening.port : 0;
   return {
     address: `http://127.0.0.1:${port}/`,
-    ...{ received, events },
+    ...{ received, events, reports },
     answers: (next) => {
       respond = next;
     },

@@ -2,9 +2,9 @@
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
-import { text } from 'node:stream/consumers';
 import type { TLSSocket } from 'node:tls';
 import { type Issued, makeAuthority, makeClient, makeServing } from '../../src/certificates/issue.ts';
+import { linesOf, takeAll } from './forwarder-process.ts';
 
 const day = 86_400_000;
 
@@ -23,7 +23,9 @@ export interface TlsHub {
   readonly received: Received[];
   readonly server: Server;
   /** What it answers from now on. */
-  readonly answers: (respond: (response: ServerResponse, request: IncomingMessage) => void) => void;
+  readonly answers: (
+    respond: (response: ServerResponse, request: IncomingMessage, lines: number) => void,
+  ) => void;
   /** A certificate for a spoke; `lifetime` in milliseconds. */
   readonly clientFor: (name: string, lifetime?: number) => Promise<Issued>;
   readonly close: () => Promise<void>;
@@ -38,9 +40,8 @@ export async function tlsHub(
 ): Promise<TlsHub> {
   const authority = await makeAuthority(Date.now(), (options.days ?? 10) * day);
   const own = await makeServing(authority, ['localhost'], Date.now(), day);
-  let respond = (response: ServerResponse, _request: IncomingMessage): void => {
-    response.end('ok');
-  };
+  let respond = (response: ServerResponse, _request: IncomingMessage, lines: number): void =>
+    takeAll(response, lines);
   const received: Received[] = [];
   const connections = new Map<object, number>();
   const server = createServer(
@@ -55,7 +56,8 @@ export async function tlsHub(
       // Safe: every socket of an HTTPS server is one.
       const socket = request.socket as TLSSocket;
       if (!connections.has(socket)) connections.set(socket, connections.size);
-      const body = await text(request).catch(() => '');
+      const lines = await linesOf(request).catch(() => []);
+      const body = lines.join('\n');
       const subject = socket.getPeerCertificate()?.subject?.CN;
       received.push({
         body,
@@ -63,7 +65,7 @@ export async function tlsHub(
         client: typeof subject === 'string' ? subject : undefined,
         connection: connections.get(socket) ?? 0,
       });
-      respond(response, request);
+      respond(response, request, lines.length);
     },
   );
   // A handshake that fails is the client's to tell.

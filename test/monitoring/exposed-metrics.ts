@@ -1,6 +1,8 @@
 /** What there is to be asked for: what the programs answer to a scrape, and what others do. */
 import { decide } from '../../src/admission/decide.ts';
 import { makeForwarderMetrics } from '../../src/forwarding/forwarder-metrics.ts';
+import { Fleet } from '../../src/receiving/fleet.ts';
+import { makeReceiverMetrics } from '../../src/receiving/receiver-metrics.ts';
 import { makeMetrics } from '../../src/server/metrics.ts';
 import { settingsFrom } from '../injection/pods.ts';
 
@@ -59,21 +61,40 @@ async function forwarder(): Promise<Exposed> {
   const sources = {
     version: '1.2.3',
     settings: () => ({ cluster: 'staging', role: 'spoke', valid: true }),
-    waiting: () => ({ events: 1, bytes: 100 }),
-    oldest: () => Date.now(),
-    spoolSize: () => 1,
+    store: () => ({ events: 1, bytes: 100, oldest: Date.now(), size: 1, problem: undefined, id: 'x' }),
     spoolLimit: () => 2,
-    spoolWorks: () => true,
-    delayed: () => 0,
+    pausing: () => ({ events: 0, wait: 0 }),
     hubReachable: () => true,
     clientCertificateNotAfter: () => new Date(),
   };
   const metrics = makeForwarderMetrics(sources);
   metrics.refused('too_large');
   metrics.dropped(new Map([[0, 1]]));
-  metrics.delivered(0.1);
-  metrics.rejected(400);
-  metrics.heartbeat(true);
+  metrics.delivered(1, 0.1);
+  metrics.rejected(1);
+  return metricsIn(await metrics.registry.metrics());
+}
+
+async function receiver(): Promise<Exposed> {
+  const fleet = new Fleet(() => ['staging']);
+  fleet.connected('staging', Date.now());
+  fleet.reported('staging', {
+    ...{ version: '1.2.3', replica: 'forwarder-0', waiting: { events: 1, bytes: 100 } },
+    pods: { federated: 1 },
+  });
+  const metrics = makeReceiverMetrics({
+    ...{ version: '1.2.3', fleet },
+    settings: () => ({ cluster: 'obsrv', role: 'hub', valid: true }),
+    connections: () => 1,
+    falcosidekickReachable: () => true,
+    heldBack: () => false,
+    queued: () => 0,
+    certificateNotAfter: () => new Date(),
+  });
+  metrics.passed('staging', 'notice');
+  metrics.claimed('staging');
+  metrics.refused('too_large');
+  metrics.answered(0.1);
   return metricsIn(await metrics.registry.metrics());
 }
 
@@ -97,7 +118,7 @@ const apiServer: Exposed = new Map([
 
 export async function exposedMetrics(): Promise<Exposed> {
   const all = new Map<string, Set<string>>();
-  const programs = [await webhook(), await forwarder()];
+  const programs = [await webhook(), await forwarder(), await receiver()];
   for (const exposed of [...programs, falcosidekick, apiServer]) {
     for (const [name, labels] of exposed) all.set(name, new Set([...(all.get(name) ?? []), ...labels]));
   }

@@ -87,13 +87,13 @@ const settingsOf = (receiver: Readonly<Record<string, unknown>>): Settings =>
 
 export async function stage(
   more: Readonly<Record<string, unknown>> = {},
-  options: { readonly patience?: number } = {},
+  { address, ...options }: { readonly patience?: number; readonly address?: string } = {},
 ): Promise<Stage> {
   const authority = await makeAuthority(Date.now(), 10 * day);
   const own = await makeServing(authority, ['localhost'], Date.now(), day);
   const falcosidekick = await fakeFalcosidekick();
   const withAddress = (section: Readonly<Record<string, unknown>>): Settings =>
-    settingsOf({ falcosidekick: falcosidekick.address, ...section });
+    settingsOf({ falcosidekick: address ?? falcosidekick.address, ...section });
   let settings = withAddress(more);
   const log: string[] = [];
   const receiver = new Receiver({

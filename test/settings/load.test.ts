@@ -142,18 +142,13 @@ hub: { address: "https://h.example/in", checkCertificate: false, minimumPriority
     ],
     [
       'a forwarder on a hub',
-      'cluster: a\nrole: hub\nforwarder: {heartbeat: 1m}\n',
+      'cluster: a\nrole: hub\nforwarder: {spoolSize: 1Gi}\n',
       /:3:12: forwarder: is for spokes with "hub" only/,
     ],
     [
       'a spool that is too small',
       'cluster: a\nhub: {address: "http://h"}\nforwarder: {spoolSize: 1Mi}\n',
       /forwarder\.spoolSize: must be between 16Mi/,
-    ],
-    [
-      'a heartbeat that is off without quotes',
-      'cluster: a\nhub: {address: "http://h"}\nforwarder: {heartbeat: 5}\n',
-      /forwarder\.heartbeat: must be off or a duration such as 15m: quote off/,
     ],
     ['broken YAML', 'cluster: [\n', /federation\.yaml:\d+:\d+: is not valid YAML/],
     ['a key twice', 'cluster: a\ncluster: b\n', /:2:1: is not valid YAML: Map keys must be unique/],

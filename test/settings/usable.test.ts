@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { httpClient } from '../../src/events/http-client.ts';
 import { effectiveSettings } from '../../src/federation/effective-settings.ts';
-import { hubClient } from '../../src/forwarding/hub-client.ts';
 import { inject } from '../../src/injection/inject.ts';
 import { parseSettings } from '../../src/settings/load.ts';
 import { placeholders } from '../../src/settings/placeholders.ts';
@@ -181,7 +181,7 @@ function use(file: Settings): void {
     assert.ok(Number.isSafeInteger(bytesOf(settings.forwarder.spoolSize)));
   if (settings.hub !== undefined) {
     const { address, checkCertificate } = settings.hub;
-    hubClient({
+    httpClient({
       address,
       checkCertificate,
       credentials: { ca: undefined, client: undefined, headers: {} },

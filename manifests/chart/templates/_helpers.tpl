@@ -11,11 +11,14 @@
 {{- $_ := set $settings "rules" (merge (dict "imagePullSecrets" $names) $rules) -}}
 {{- end -}}
 {{- if include "falco-federation.hasForwarder" . -}}
-{{- $forwarder := pick .Values.forwarder "address" "spoolSize" "heartbeat" -}}
+{{- $forwarder := pick .Values.forwarder "address" "spoolSize" -}}
 {{- if and (ne .Release.Namespace "falco-federation") (not (hasKey $forwarder "address")) -}}
 {{- $_ := set $forwarder "address" (printf "http://falco-federation-forwarder.%s:2801" .Release.Namespace) -}}
 {{- end -}}
 {{- with $forwarder -}}{{- $_ := set $settings "forwarder" . -}}{{- end -}}
+{{- end -}}
+{{- if include "falco-federation.hasReceiver" . -}}
+{{- $_ := set $settings "receiver" (pick .Values.receiver "falcosidekick" "spokes") -}}
 {{- end -}}
 {{- toYaml $settings -}}
 {{- end -}}
@@ -23,6 +26,10 @@
 {{- define "falco-federation.hasForwarder" -}}
 {{- $hub := .Values.hub | default dict -}}
 {{- if and (ne (.Values.role | default "spoke") "hub") $hub.address -}}true{{- end -}}
+{{- end -}}
+
+{{- define "falco-federation.hasReceiver" -}}
+{{- if eq (.Values.role | default "spoke") "hub" -}}true{{- end -}}
 {{- end -}}
 
 {{- define "falco-federation.image" -}}

@@ -7,7 +7,7 @@ function nextSteps({ holder, authorityOnly }: Issuing, secret: string, secretNam
 
   kubectl apply -f ${secret}
 
-It is Secret ${secretName}, for the ingress in front of falcosidekick: its certificate, and ca.crt to ask spokes for
+It is Secret ${secretName}, for the receiver: its certificate, and ca.crt to ask spokes for
 theirs (docs/hub.md).
 `;
   }

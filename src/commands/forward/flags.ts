@@ -5,10 +5,10 @@ import type { CommandIo } from '../command.ts';
 import { duration, logLevel, port } from '../flag-values.ts';
 
 export const help = `Usage: falco-federation forward [--settings FILE] [--spool DIR] [--credentials DIR]
-       falco-federation forward --list-rejected [--spool DIR]
+       falco-federation forward --list-rejected|--send-rejected [--spool DIR]
 
-Takes events of falcosidekick and Falco (POST /, one JSON object), keeps them on disk, and posts them to the hub of the
-settings until the hub has them. Labels and tags that an event lacks are added. Settings and credentials are reread
+Takes events of Falco's pods (POST /, one a line, or one JSON object), keeps them on disk, and sends them to the hub's
+receiver until the hub has them. Labels and tags that an event lacks are added. Settings and credentials are reread
 when they change.
 
       --settings FILE     federation.yaml of the cluster (default: federation.yaml)
@@ -21,13 +21,14 @@ when they change.
       --metrics-port N    metrics port (default: 9090)
       --log-level LEVEL   trace, debug, info, warn, error or silent (default: info)
       --list-rejected     print the events that the hub has refused, one JSON object a line, and exit
+      --send-rejected     give them to the forwarder that runs here once more, and exit
       --help              this text
 
 When asked to stop:
       --drain-delay D     how long events may still come in after SIGTERM (default: 5s; none after Ctrl-C)
-      --grace-period D    when what waits must have gone out at the latest (default: 25s)
+      --grace-period D    when what waits must have gone out, to the hub or to the other replica (default: 25s)
 
-HTTPS_PROXY, HTTP_PROXY and NO_PROXY count as in Node.
+HTTPS_PROXY, HTTP_PROXY and NO_PROXY count as for Go programs.
 
 Exit status: 0 stopped by a signal, 1 could not forward, 2 wrong use.
 `;
@@ -48,6 +49,7 @@ export function readFlags(argv: readonly string[], env: CommandIo['env']) {
       'drain-delay': { type: 'string', default: '5s' },
       'grace-period': { type: 'string', default: '25s' },
       'list-rejected': { type: 'boolean', default: false },
+      'send-rejected': { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   });
@@ -62,6 +64,7 @@ export function readFlags(argv: readonly string[], env: CommandIo['env']) {
     metricsPort: port('metrics-port', values['metrics-port']),
     logLevel: logLevel(values['log-level']),
     listRejected: values['list-rejected'],
+    sendRejected: values['send-rejected'],
     replica: env.POD_NAME === undefined || env.POD_NAME === '' ? hostname() : env.POD_NAME,
     drain: {
       delay: duration('drain-delay', values['drain-delay']),

@@ -513,7 +513,7 @@ function testFaults(stage: () => Stage): void {
     await patch('secret', 'falco-federation-hub', { data });
     const full = settings
       .replace(hub.address, 'https://localhost:1/in')
-      .replace('heartbeat: 10s', 'heartbeat: 10s, spoolSize: 16Mi');
+      .replace('spoolSize: 1Gi', 'spoolSize: 16Mi');
     await setSettings(full);
     await lookUntil('hub');
     const [port] = node.readyPorts(forwarder, 2801);

@@ -244,7 +244,7 @@ export async function setStage(folder: string): Promise<Stage> {
   const api = apiOf(controlPlane);
   const { kubectl, kubeconfig } = controlPlane;
   const hub = await tlsHub({ asksForClients: true, days: 100 });
-  const settings = `cluster: staging\nhub: {address: "${hub.address}"}\nforwarder: {heartbeat: 10s}\n`;
+  const settings = `cluster: staging\nhub: {address: "${hub.address}"}\nforwarder: {spoolSize: 1Gi}\n`;
   await install(kubectl, hub, settings);
   const node = startNode({
     api,
