@@ -237,7 +237,10 @@ function testCoverage(scene: () => Scene): void {
       assert.equal(await blind.isReady(), true);
       assert.equal(await blind.metric('falco_federation_pods_synced'), undefined);
       await wait(6_000);
-      assert.equal(blind.log.filter(({ msg }) => msg === 'pods cannot be listed; coverage is unknown').length, 1);
+      assert.equal(
+        blind.log.filter(({ msg }) => msg === 'pods cannot be listed; coverage is unknown').length,
+        1,
+      );
       console.log(said.split('\n').find((line) => line.includes('coverage')));
       await installation.remove(blind);
     });

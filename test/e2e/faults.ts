@@ -131,7 +131,7 @@ export function testFaults(scene: () => Scene): void {
     let overlaps = 0;
     assertNoneFailed(
       await measured('certificate and authority rotate', async (note) => {
-        const end = performance.now() + 60_000;
+        const end = performance.now() + 40_000;
         while (performance.now() < end) {
           const [leaf] = certificatesIn(await storedText(api, 'tls.crt'));
           const trusted = certificatesIn(await storedText(api, 'ca.crt'));
@@ -140,10 +140,10 @@ export function testFaults(scene: () => Scene): void {
           if (trusted.length > 1) overlaps += 1;
           await wait(200);
         }
-        note(`${leaves.size} certificates, ${authorities.size} authorities in 60 s`);
+        note(`${leaves.size} certificates, ${authorities.size} authorities in 40 s`);
       }),
     );
-    assert.ok(leaves.size >= 4, `${leaves.size} certificates`);
+    assert.ok(leaves.size >= 3, `${leaves.size} certificates`);
     assert.ok(authorities.size >= 2, `${authorities.size} authorities`);
     assert.ok(overlaps > 0, 'old and new authority were trusted at the same time');
     installation.useFlags(flags);

@@ -164,8 +164,8 @@ async function owners(api: Api): Promise<readonly string[]> {
 
 /** Ways of applying, one after the other. */
 const orders = {
-  'first by the server': ['server', 'server', 'client', 'client', 'server', 'client', 'server'],
-  'first by the client': ['client', 'client', 'server', 'server', 'client', 'server', 'client'],
+  'first by the server': ['server', 'server', 'client', 'client', 'server'],
+  'first by the client': ['client', 'client', 'server', 'server', 'client'],
 } as const;
 
 /** What kubectl calls configured though it is as it was: it always sends a budget's selector, as one to be replaced. */
