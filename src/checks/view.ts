@@ -51,8 +51,9 @@ function imagesIn(specs: readonly InspectedPod['spec'][]): readonly string[] {
   return [...new Set(containers.flatMap(({ image }) => image ?? []))].sort();
 }
 
-export function isOptedIn({ metadata: { name, labels } }: InspectedNamespace): boolean {
-  return labels?.[injectLabel] === 'enabled' && !neverInjected.includes(name);
+/** One that is being deleted creates no pods any more. */
+export function isOptedIn({ metadata: { name, labels, deletionTimestamp } }: InspectedNamespace): boolean {
+  return labels?.[injectLabel] === 'enabled' && !neverInjected.includes(name) && !deletionTimestamp;
 }
 
 export function viewOf({ cluster, namespace, hubAddress, env, now, pause }: ViewOptions) {

@@ -10,6 +10,7 @@ const metadata = z.looseObject({
   labels: texts.optional(),
   annotations: texts.optional(),
   generation: z.number().optional(),
+  deletionTimestamp: z.string().nullish(),
   managedFields: z
     .array(z.looseObject({ manager: z.string().optional(), time: z.string().optional() }))
     .nullish(),
@@ -58,7 +59,6 @@ const template = z.looseObject({
 export const podObject = z.looseObject({
   metadata: metadata.extend({
     creationTimestamp: z.string().nullish(),
-    deletionTimestamp: z.string().nullish(),
     ownerReferences: z.array(z.looseObject({ kind: z.string(), name: z.string() })).nullish(),
   }),
   spec: z.looseObject({ containers: z.array(container) }),

@@ -4,10 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { execFile, execFileSync } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -78,7 +75,10 @@ function testFaults(stage: () => Stage): void {
       'dry_run',
       'pods',
       'settings_everywhere',
+      'webhook_permissions',
+      'alerts_shipped',
       'hub',
+      'test_event',
     ]) {
       assert.ok(
         lines.some((line) => line.check === name),
@@ -108,7 +108,7 @@ function testFaults(stage: () => Stage): void {
     assert.equal(found.status, 1);
     says(
       told(found, 'webhook_replicas'),
-      /asks for none/,
+      /asks for none, so pods/,
       /scale deployment\/falco-federation-webhook --replicas=2/,
     );
     says(told(found, 'dry_run'), /refused at once, nobody listens/, /get pods,endpointslices/);
@@ -160,6 +160,11 @@ function testFaults(stage: () => Stage): void {
     });
     const found = await lookUntil('ca_bundle');
     says(told(found, 'ca_bundle'), /another authority than the certificate/, /rollout restart deployment/);
+    says(
+      told(found, 'webhook_permissions'),
+      /may not .*: .*the caBundle is not kept/,
+      /kubectl apply --server-side/,
+    );
     const dry = await lookUntil('dry_run');
     says(told(dry, 'dry_run'), /takes no answer from them/, /fail_open_count/);
     // What the line names, and an alert asks for, is there.
@@ -215,7 +220,7 @@ function testFaults(stage: () => Stage): void {
     });
     says(
       told(await lookUntil('certificate'), 'certificate'),
-      /is not there: the replicas cannot start/,
+      /not found: the replicas cannot start/,
       /get secret webhook-tls/,
     );
 
@@ -276,14 +281,14 @@ function testFaults(stage: () => Stage): void {
     says(
       told(await lookUntil('webhook_selection'), 'webhook_selection'),
       /objectSelector is different/,
-      /kubectl apply --server-side -k/,
+      /kubectl apply --server-side --force-conflicts -k/,
     );
     await kubectl(['delete', 'mutatingwebhookconfiguration', webhook]);
     const found = await lookUntil('webhook_configuration');
     says(
       told(found, 'webhook_configuration'),
       /no MutatingWebhookConfiguration/,
-      /kubectl apply --server-side -k manifests\/overlays\/spoke/,
+      /kubectl apply --server-side --force-conflicts -k manifests\/overlays\/spoke/,
     );
     await stage().again('MutatingWebhookConfiguration');
     await well();
@@ -374,29 +379,16 @@ function testFaults(stage: () => Stage): void {
     const found = await look();
     says(
       told(found, 'tag_rules'),
-      /rules_config_unreadable: A config file of Falco could not be read/,
+      /rules_config_unreadable: A configuration file of Falco could not be read/,
       /logs falco-.* --container falco-federation-tag-rules/,
     );
     await setPodStatus(falco, { initContainerStatuses: null });
     await stage().well();
   });
 
-  test('falcosidekick that crashes, and an image that cannot be pulled', async () => {
+  test('an image that cannot be pulled', async () => {
     const { pod, setPodStatus, look, well } = stage();
-    const [falco, sidekick] = [await pod('falco', 'falco-'), await pod('falco', 'falco-falcosidekick-')];
-    const lastState = { terminated: { exitCode: 2, reason: 'Error', startedAt: null, finishedAt: null } };
-    await setPodStatus(sidekick, {
-      containerStatuses: [
-        { ...containerStatus('falcosidekick', { waiting: { reason: 'CrashLoopBackOff' } }), lastState },
-      ],
-    });
-    const crashed = told(await look(), 'pods');
-    says(
-      crashed,
-      /falcosidekick: CrashLoopBackOff, exit status 2/,
-      /logs falco-falcosidekick-.* --container falcosidekick --previous/,
-    );
-    await setPodStatus(sidekick, { containerStatuses: null });
+    const falco = await pod('falco', 'falco-');
     const notFound = { waiting: { reason: 'ImagePullBackOff', message: 'not found' } };
     assert.equal(falco.metadata?.ownerReferences?.[0]?.kind, 'DaemonSet');
     await setPodStatus(falco, {
@@ -419,7 +411,7 @@ function testFaults(stage: () => Stage): void {
     const missing = await lookUntil('falcosidekick_references');
     says(
       told(missing, 'falcosidekick_references'),
-      /Secret falcosidekick is not there/,
+      /Secret falcosidekick does not exist/,
       /create secret generic falcosidekick/,
     );
     await kubectl([
@@ -476,7 +468,7 @@ function testFaults(stage: () => Stage): void {
     await setSettings(withHub('https://localhost:1/in'));
     says(
       told(await lookUntil('hub'), 'hub'),
-      /not reached \(network\).*not taken at .*ECONNREFUSED/,
+      /not reached \(network\).*ECONNREFUSED/,
       /curl --verbose https:\/\/localhost:1\/ping/,
     );
     await setSettings(withHub('https://no-such-hub.invalid/in'));
@@ -532,7 +524,7 @@ function testFaults(stage: () => Stage): void {
     const found = await look();
     const line = found.lines.find(({ check, mark }) => check === 'forwarder_spool' && mark !== 'ok');
     told(found, 'forwarder_spool', line?.mark ?? 'error');
-    assert.match(line?.why ?? '', /full: [1-9]\d* events? (already )?went/);
+    assert.match(line?.why ?? '', /full: [1-9]\d* events? dropped already/);
     assert.match(line?.fix ?? '', /spoolSize/);
     says(
       told(await lookUntil('forwarder_certificate', 'warning'), 'forwarder_certificate', 'warning'),
@@ -548,7 +540,7 @@ function testFaults(stage: () => Stage): void {
   });
 
   test('a hub: its own events get their labels; the way in, well and not', async () => {
-    const { setSettings, settings, rolledOut, run, look, hub, well } = stage();
+    const { setSettings, settings, rolledOut, run, look, hub, well, kubectl } = stage();
     const again = 'kubectl --namespace falco rollout restart daemonset/falco deployment/falco-falcosidekick';
     await setSettings('cluster: obsrv\nrole: hub\nlabels: {env: obsrv}\n');
     await lookUntil('settings_everywhere', 'ok');
@@ -560,25 +552,25 @@ function testFaults(stage: () => Stage): void {
     await run(again);
     await rolledOut('falco');
     await lookUntil('hub_templates', 'ok');
-    says(
-      told(await look('--hub-address', hub.address), 'hub_ingress'),
-      /certificate is not trusted.*\(TLS\)/,
-      /openssl s_client/,
+    const noSecret = told(await look('--hub-address', hub.address), 'hub_address');
+    says(noSecret, /no Secret falco-federation-hub-tls/, /certs hub/);
+    await kubectl(
+      ['create', '-f', '-'],
+      JSON.stringify({
+        ...{ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'falco-federation-hub-tls', namespace } },
+        stringData: { 'ca.crt': hub.authority.certificate },
+      }),
     );
     says(
-      told(await look('--hub-address', 'http://127.0.0.1:1'), 'hub_ingress'),
+      told(await look('--hub-address', 'https://127.0.0.1:1'), 'hub_address'),
       /not reached \(network\)/,
-      /curl --verbose http:\/\/127\.0\.0\.1:1\/ping/,
+      /curl --verbose https:\/\/127\.0\.0\.1:1\/ping/,
     );
-    const falcosidekick = createServer((request, response) => {
-      response.statusCode = request.url === '/ping' ? 200 : 404;
-      response.end('pong');
-    }).listen(0, '127.0.0.1');
-    await once(falcosidekick, 'listening');
-    const { port } = falcosidekick.address() as AddressInfo;
-    const reached = await look('--hub-address', `http://127.0.0.1:${port}`);
-    falcosidekick.close();
-    assert.ok(reached.lines.some(({ check, mark }) => check === 'hub_ingress' && mark === 'ok'));
+    const reached = await look('--hub-address', hub.address);
+    assert.ok(reached.lines.some(({ check, mark }) => check === 'hub_address' && mark === 'ok'));
+    const way = told(reached, 'receiver_replicas', 'warning');
+    says(way, /the settings have no receiver/, /edit configmap/);
+    await kubectl(['delete', 'secret', 'falco-federation-hub-tls', '--namespace', namespace]);
     assert.ok(reached.lines.every(({ check }) => !check.startsWith('forwarder')));
     await setSettings(settings);
     await lookUntil('settings_everywhere', 'ok');
