@@ -17,14 +17,14 @@ const addedTo = ['config_files', 'append_output'] as const;
 /** Keys of a configuration that are there and no list: with what they are instead. */
 export function noLists(text: string): readonly { readonly key: string; readonly is: string }[] {
   const root = firstDocument(text);
-  if (root?.is !== 'map') return [];
+  if (root?.is !== 'mapping') return [];
   return addedTo.flatMap((key) => {
     // The first of two equal keys counts.
     const value = root.pairs.find((pair) => keyName(pair.key) === key)?.value;
     if (value === undefined) return [];
     const node = resolve(value);
-    if (node.is === 'list') return [];
-    return [{ key, is: { null: 'empty (null)', map: 'a mapping', scalar: 'a scalar' }[node.is] }];
+    if (node.is === 'sequence') return [];
+    return [{ key, is: { null: 'empty (null)', mapping: 'a mapping', scalar: 'a scalar' }[node.is] }];
   });
 }
 

@@ -40,7 +40,7 @@ class BlockText {
     this.indent = parentIndent + Number(digit ?? 1);
     cursor.skipBlanks();
     if (cursor.char === '#') cursor.moveTo(lineStop);
-    if (!cursor.ended && !isBreak(cursor.char)) throw cursor.refuse('something else behind | or >');
+    if (!cursor.ended && !isBreak(cursor.char)) throw cursor.refuse('unexpected text after | or >');
     this.end = cursor.at;
   }
 

@@ -30,15 +30,15 @@ export interface ScalarNode extends Common {
   readonly style: 'plain' | 'single_quoted' | 'double_quoted' | 'block_scalar' | 'empty';
 }
 
-export interface ListNode extends Common {
-  readonly is: 'list';
+export interface SequenceNode extends Common {
+  readonly is: 'sequence';
   readonly style: 'block' | 'flow';
   /** Empty where nobody wanted to know. */
   readonly items: readonly Node[];
 }
 
-export interface MapNode extends Common {
-  readonly is: 'map';
+export interface MappingNode extends Common {
+  readonly is: 'mapping';
   /** `compact`: a pair within a flow list, without brackets of its own. */
   readonly style: 'block' | 'flow' | 'compact';
   /** Empty where nobody wanted to know. */
@@ -60,7 +60,7 @@ export interface Pair {
 }
 
 /** What an alias can stand for. */
-export type TargetNode = NullNode | ScalarNode | ListNode | MapNode;
+export type TargetNode = NullNode | ScalarNode | SequenceNode | MappingNode;
 
 export type Node = TargetNode | AliasNode;
 
@@ -70,7 +70,7 @@ export function resolve(node: Node): TargetNode {
 }
 
 /** The value under the first key of that name: undefined where there is no such key. */
-export function valueUnder(map: MapNode, name: string): Node | undefined {
+export function valueUnder(map: MappingNode, name: string): Node | undefined {
   return map.pairs.find(({ key }) => keyName(key) === name)?.value;
 }
 

@@ -52,9 +52,9 @@ class QuotedText {
     const { cursor } = this;
     this.solid = this.value.length;
     for (;;) {
-      if (cursor.isAtDocumentMark()) throw cursor.refuse('a new document begins within quotes');
+      if (cursor.isAtDocumentMark()) throw cursor.refuse('a document ends inside a quoted scalar');
       this.takeText();
-      if (cursor.ended) throw cursor.refuse('a closing quote is missing');
+      if (cursor.ended) throw cursor.refuse('missing closing quote');
       if (isBreak(cursor.char)) return 'break';
       if (this.isClosingQuote()) {
         cursor.at++;
@@ -140,11 +140,11 @@ function escapeSequence(cursor: Cursor): string {
     return known;
   }
   const digits = hexDigits.get(char);
-  if (digits === undefined) throw cursor.refuse(`an unknown escape sequence \\${char}`);
+  if (digits === undefined) throw cursor.refuse(`unknown escape sequence \\${char}`);
   const hex = cursor.text.slice(cursor.at + 2, cursor.at + 2 + digits);
   const code = new RegExp(`^[0-9a-fA-F]{${digits}}$`).test(hex) ? Number.parseInt(hex, 16) : -1;
   if (code < 0 || code > 0x10_ff_ff || (code >= 0xd8_00 && code <= 0xdf_ff)) {
-    throw cursor.refuse(`an escape sequence that stands for no character: \\${char}${hex}`);
+    throw cursor.refuse(`invalid escape sequence: \\${char}${hex}`);
   }
   cursor.at += 2 + digits;
   return Buffer.from(String.fromCodePoint(code), 'utf8').toString('latin1');

@@ -3,12 +3,12 @@ import { NotYaml } from './cursor.ts';
 import {
   type AliasNode,
   keyName,
-  type ListNode,
-  type MapNode,
+  type MappingNode,
   type Node,
   type NullNode,
   type Pair,
   type ScalarNode,
+  type SequenceNode,
   type TargetNode,
 } from './nodes.ts';
 import type { Token, TokenKind } from './token.ts';
@@ -137,11 +137,11 @@ export class Reader {
 
   private checkDirective(name: 'YAML' | 'TAG', words: readonly string[]): void {
     const what = name === 'YAML' ? name : `${name} ${words[0]}`;
-    if (this.directives.has(what)) throw this.refuse(`a second directive %${what}`);
+    if (this.directives.has(what)) throw this.refuse(`duplicate directive %${what}`);
     this.directives.add(what);
     const version = /^([+-]?\d+)(?!\d).[+-]?\d+$/s.exec(words[0] ?? '')?.[1];
     const isRight = name === 'TAG' ? words.length === 2 : words.length === 1 && Number(version) <= 1;
-    if (!isRight) throw this.refuse(`a directive %${name} that is not written as one`);
+    if (!isRight) throw this.refuse(`invalid directive %${name}`);
   }
 
   // --- nodes ------------------------------------------------------------------------------------------------
@@ -161,11 +161,11 @@ export class Reader {
   private content(start: Start, token: Token, isTagged: boolean, keep: boolean, level: number): Node {
     const style = scalarStyles.get(token.kind);
     if (style !== undefined) return this.scalar(start, token, style, isTagged);
-    if (token.kind === 'block_list' || token.kind === 'flow_list') {
-      return this.list(start, token.kind === 'block_list' ? 'block' : 'flow', keep, level);
+    if (token.kind === 'block_sequence' || token.kind === 'flow_sequence') {
+      return this.list(start, token.kind === 'block_sequence' ? 'block' : 'flow', keep, level);
     }
-    if (token.kind === 'block_map' || token.kind === 'flow_map') {
-      return this.map(start, token.kind === 'block_map' ? 'block' : 'flow', keep, level);
+    if (token.kind === 'block_mapping' || token.kind === 'flow_mapping') {
+      return this.map(start, token.kind === 'block_mapping' ? 'block' : 'flow', keep, level);
     }
     if (token.kind === 'key' && this.flowLists.at(-1) === true)
       return this.map(start, 'compact', keep, level);
@@ -213,7 +213,7 @@ export class Reader {
   private alias(token: Token): AliasNode {
     const start = this.startAt(token, undefined);
     const target = this.anchors.get(token.value);
-    if (target === undefined) throw this.refuse(`an alias of nothing: *${token.value}`);
+    if (target === undefined) throw this.refuse(`undefined alias *${token.value}`);
     this.take();
     const node: AliasNode = { ...this.placed(start), is: 'alias', target };
     this.aliases.push(node);
@@ -246,7 +246,12 @@ export class Reader {
 
   private list(start: Start, style: 'block' | 'flow', keep: boolean, level: number): Node {
     const items: Node[] = [];
-    const list: Building<ListNode> = this.registered({ ...this.placed(start), is: 'list', style, items });
+    const list: Building<SequenceNode> = this.registered({
+      ...this.placed(start),
+      is: 'sequence',
+      style,
+      items,
+    });
     // An alias may point to what is in it.
     const keepItems = keep || list.anchor !== undefined;
     this.take();
@@ -268,9 +273,9 @@ export class Reader {
   }
 
   private blockItems(readItem: () => void): void {
-    while (!this.isNext('block_list_end')) {
+    while (!this.isNext('block_sequence_end')) {
       if (!this.isNext('block_entry'))
-        throw this.refuse('a list item is missing or not indented as the others');
+        throw this.refuse('a sequence item is missing or indented differently');
       this.take();
       // Nothing behind the dash is null, which is no matter in lists of rules or files.
       readItem();
@@ -279,19 +284,24 @@ export class Reader {
   }
 
   private flowItems(readItem: () => void): void {
-    while (!this.isNext('flow_list_end')) {
+    while (!this.isNext('flow_sequence_end')) {
       readItem();
       if (this.isNext('flow_entry')) this.take();
-      else if (!this.isNext('flow_list_end')) throw this.refuse('a flow list without its end');
+      else if (!this.isNext('flow_sequence_end')) throw this.refuse('missing ] of a flow sequence');
     }
     this.take();
   }
 
   // --- mappings ---------------------------------------------------------------------------------------------
 
-  private map(start: Start, style: MapNode['style'], keep: boolean, level: number): Node {
+  private map(start: Start, style: MappingNode['style'], keep: boolean, level: number): Node {
     const pairs: Pair[] = [];
-    const map: Building<MapNode> = this.registered({ ...this.placed(start), is: 'map', style, pairs });
+    const map: Building<MappingNode> = this.registered({
+      ...this.placed(start),
+      is: 'mapping',
+      style,
+      pairs,
+    });
     const keepPairs = keep || map.anchor !== undefined;
     const readPair = () => {
       const pair = this.pair(keepPairs, level);
@@ -328,8 +338,8 @@ export class Reader {
 
   private blockPairs(readPair: () => void): void {
     this.take();
-    while (!this.isNext('block_map_end')) {
-      if (!this.isNext('key') && !this.isNext('value')) throw this.refuse('neither a key nor a colon');
+    while (!this.isNext('block_mapping_end')) {
+      if (!this.isNext('key') && !this.isNext('value')) throw this.refuse('expected a key or a colon');
       readPair();
     }
     this.take();
@@ -337,10 +347,10 @@ export class Reader {
 
   private flowPairs(readPair: () => void): void {
     this.take();
-    while (!this.isNext('flow_map_end')) {
+    while (!this.isNext('flow_mapping_end')) {
       readPair();
       if (this.isNext('flow_entry')) this.take();
-      else if (!this.isNext('flow_map_end')) throw this.refuse('a flow mapping without its end');
+      else if (!this.isNext('flow_mapping_end')) throw this.refuse('missing } of a flow mapping');
     }
     this.take();
   }

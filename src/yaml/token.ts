@@ -4,15 +4,15 @@ export type TokenKind =
   | 'directive'
   | 'document_start'
   | 'document_end'
-  | 'block_list'
-  | 'block_map'
-  | 'block_list_end'
-  | 'block_map_end'
+  | 'block_sequence'
+  | 'block_mapping'
+  | 'block_sequence_end'
+  | 'block_mapping_end'
   | 'block_entry'
-  | 'flow_list'
-  | 'flow_map'
-  | 'flow_list_end'
-  | 'flow_map_end'
+  | 'flow_sequence'
+  | 'flow_mapping'
+  | 'flow_sequence_end'
+  | 'flow_mapping_end'
   | 'flow_entry'
   | 'key'
   | 'value'
@@ -42,7 +42,7 @@ export interface Token {
 /** A collection that indentation holds open. */
 export interface Indent {
   readonly column: number;
-  readonly of: 'nothing' | 'list' | 'map';
+  readonly of: 'nothing' | 'sequence' | 'mapping';
   sure: Token['sure'];
 }
 

@@ -43,12 +43,12 @@ export class Tokens {
   private colonNeedsNoBlank = false;
   private readonly indents: Indent[] = [{ column: -1, of: 'nothing', sure: 'sure' }];
   private readonly keys: PossibleKey[] = [];
-  private readonly flows: ('flow_list' | 'flow_map')[] = [];
+  private readonly flows: ('flow_sequence' | 'flow_mapping')[] = [];
 
   constructor(text: string) {
     this.cursor = new Cursor(text);
     // Falco's parser takes this character for the end of its input, in some places.
-    if (text.includes('\u0004')) throw this.cursor.refuse('a control character 4 in the text');
+    if (text.includes('\u0004')) throw this.cursor.refuse('control character U+0004');
   }
 
   /** The next token; undefined at the end of the text. */
@@ -212,7 +212,7 @@ export class Tokens {
     this.mayBecomeKey(true);
     this.mayBeKey = true;
     this.colonNeedsNoBlank = false;
-    const kind = char === '[' ? 'flow_list' : 'flow_map';
+    const kind = char === '[' ? 'flow_sequence' : 'flow_mapping';
     this.flows.push(kind);
     this.single(kind);
   }
@@ -222,21 +222,21 @@ export class Tokens {
     this.endFlowEntry();
     this.mayBeKey = false;
     this.colonNeedsNoBlank = true;
-    const kind = char === ']' ? 'flow_list' : 'flow_map';
-    if (this.flows.pop() !== kind) throw this.cursor.refuse(`${char} does not fit its opening bracket`);
+    const kind = char === ']' ? 'flow_sequence' : 'flow_mapping';
+    if (this.flows.pop() !== kind) throw this.cursor.refuse(`${char} does not match its opening bracket`);
     this.single(`${kind}_end`);
   }
 
   /** A key that stands alone in a flow mapping has an empty value. */
   private endFlowEntry(): void {
     const flow = this.flows.at(-1);
-    if (flow === 'flow_map' && this.confirmKey()) this.push('value');
-    else if (flow === 'flow_list') this.giveUpKey();
+    if (flow === 'flow_mapping' && this.confirmKey()) this.push('value');
+    else if (flow === 'flow_sequence') this.giveUpKey();
   }
 
   private scanComma(): void {
-    if (this.column === 0) throw this.cursor.refuse('a comma at the begin of a line');
-    if (!this.mayBeScalar) throw this.cursor.refuse('a comma behind a quoted text');
+    if (this.column === 0) throw this.cursor.refuse('a comma at the beginning of a line');
+    if (!this.mayBeScalar) throw this.cursor.refuse('a comma after a quoted scalar');
     this.endFlowEntry();
     this.mayBeKey = true;
     this.colonNeedsNoBlank = false;
@@ -244,8 +244,8 @@ export class Tokens {
   }
 
   private scanDash(): void {
-    if (this.inFlow || !this.mayBeKey) throw this.cursor.refuse('a list item where none may begin');
-    this.openIndent('list');
+    if (this.inFlow || !this.mayBeKey) throw this.cursor.refuse('a sequence item is not allowed here');
+    this.openIndent('sequence');
     this.mayBeKey = true;
     this.colonNeedsNoBlank = false;
     this.single('block_entry');
@@ -253,8 +253,8 @@ export class Tokens {
 
   private scanQuestionMark(): void {
     if (!this.inFlow) {
-      if (!this.mayBeKey) throw this.cursor.refuse('a key where none may begin');
-      this.openIndent('map');
+      if (!this.mayBeKey) throw this.cursor.refuse('a mapping key is not allowed here');
+      this.openIndent('mapping');
     }
     this.mayBeKey = !this.inFlow;
     this.single('key');
@@ -264,8 +264,8 @@ export class Tokens {
     const isKeyBefore = this.confirmKey();
     this.colonNeedsNoBlank = false;
     if (!isKeyBefore && !this.inFlow) {
-      if (!this.mayBeKey) throw this.cursor.refuse('a colon where no key can be');
-      this.openIndent('map');
+      if (!this.mayBeKey) throw this.cursor.refuse('a colon is not allowed here');
+      this.openIndent('mapping');
     }
     this.mayBeKey = !isKeyBefore && !this.inFlow;
     this.mayBeScalar = true;
@@ -275,7 +275,7 @@ export class Tokens {
   // --- indentation ------------------------------------------------------------------------------------------
 
   /** Begins a collection here, unless it goes on here. */
-  private openIndent(of: 'list' | 'map'): { indent: Indent; start: Token } | undefined {
+  private openIndent(of: 'sequence' | 'mapping'): { indent: Indent; start: Token } | undefined {
     if (this.inFlow) return undefined;
     const { column } = this;
     const last = this.indents.at(-1);
@@ -283,9 +283,9 @@ export class Tokens {
     const isDeeper =
       last === undefined ||
       column > last.column ||
-      (column === last.column && of === 'list' && last.of === 'map');
+      (column === last.column && of === 'sequence' && last.of === 'mapping');
     if (!isDeeper) return undefined;
-    const start = this.push(of === 'list' ? 'block_list' : 'block_map');
+    const start = this.push(of === 'sequence' ? 'block_sequence' : 'block_mapping');
     const indent: Indent = { column, of, sure: 'sure' };
     this.indents.push(indent);
     return { indent, start };
@@ -297,7 +297,8 @@ export class Tokens {
     const { column } = this;
     const { char } = this.cursor;
     for (let top = this.indents.at(-1); top !== undefined; top = this.indents.at(-1)) {
-      const goesOn = top.column === column && !(top.of === 'list' && !(char === '-' && this.isIndicator()));
+      const goesOn =
+        top.column === column && !(top.of === 'sequence' && !(char === '-' && this.isIndicator()));
       if (top.column < column || goesOn) break;
       this.closeIndent(top);
     }
@@ -328,7 +329,7 @@ export class Tokens {
   private mayBecomeKey(isFlow = false): void {
     if (!this.mayBeKey || this.keys.at(-1)?.flowLevel === this.flows.length) return;
     const { at, line } = this;
-    const opened = this.openIndent('map');
+    const opened = this.openIndent('mapping');
     if (opened !== undefined) opened.indent.sure = 'unsure';
     const tokens = [...(opened === undefined ? [] : [opened.start]), this.push('key')];
     for (const token of tokens) token.sure = 'unsure';
@@ -369,8 +370,8 @@ export class Tokens {
     cursor.at++;
     cursor.moveTo(anchorStop);
     const name = cursor.text.slice(this.at + 1, cursor.at);
-    if (name === '') throw cursor.refuse(`an ${kind} without a name`);
-    if (cursor.char === '[' || cursor.char === '{') throw cursor.refuse(`a bracket behind an ${kind}`);
+    if (name === '') throw cursor.refuse(`${kind} without a name`);
+    if (cursor.char === '[' || cursor.char === '{') throw cursor.refuse(`a bracket after an ${kind}`);
     this.push(kind, name);
   }
 
@@ -378,7 +379,7 @@ export class Tokens {
     const { cursor } = this;
     tagText.lastIndex = cursor.at;
     const text = tagText.exec(cursor.text)?.[0];
-    if (text === undefined) throw cursor.refuse('a tag that is not written as one');
+    if (text === undefined) throw cursor.refuse('invalid tag');
     cursor.at += text.length;
     this.push('tag', text === '!<>' ? '' : text);
   }
@@ -387,10 +388,10 @@ export class Tokens {
     const { cursor } = this;
     const { char } = cursor;
     if (!this.inFlow && (char === '|' || char === '>')) this.scanBlockScalar();
-    else if (!this.mayBeScalar) throw cursor.refuse('a second text behind a quoted one');
+    else if (!this.mayBeScalar) throw cursor.refuse('unexpected text after a quoted scalar');
     else if (char === '"' || char === "'") this.scanQuotedScalar(char);
     else if (this.isPlainHere()) this.scanPlainScalar();
-    else throw cursor.refuse(`a text that begins with ${char}`);
+    else throw cursor.refuse(`a scalar cannot start with ${char}`);
   }
 
   private scanBlockScalar(): void {

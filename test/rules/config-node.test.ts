@@ -13,8 +13,8 @@ function read(text: string | Buffer): ConfigContent {
 
 function plain(node: ConfigNode): unknown {
   if (node.kind === 'scalar') return node.text;
-  if (node.kind === 'list') return node.items.map(plain);
-  if (node.kind === 'map')
+  if (node.kind === 'sequence') return node.items.map(plain);
+  if (node.kind === 'mapping')
     return Object.fromEntries([...node.entries].map(([key, one]) => [key, plain(one)]));
   return null;
 }
@@ -69,7 +69,7 @@ test('paths keep their characters, variables are replaced, keys come in order wi
 
 test('no mapping: a list and a text are told apart, and an empty list has no keys', () => {
   const read = (text: string) => readConfigContent(Buffer.from(text), () => undefined);
-  assert.deepEqual(read('- rules_files: [x]\n'), { is: 'list' });
+  assert.deepEqual(read('- rules_files: [x]\n'), { is: 'sequence' });
   assert.deepEqual(read('hello\n'), { is: 'text' });
   for (const text of ['[]\n', '', '~\n', '# nothing\n'])
     assert.deepEqual(read(text), { is: 'pairs', pairs: [] });

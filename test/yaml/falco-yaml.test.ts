@@ -24,7 +24,7 @@ function plain(node: Node): Plain {
   const target = resolve(node);
   if (target.is === 'null') return null;
   if (target.is === 'scalar') return unicodeText(target.text) ?? target.text;
-  if (target.is === 'list') return target.items.map(plain);
+  if (target.is === 'sequence') return target.items.map(plain);
   return { pairs: target.pairs.map(({ key, value }) => [plain(key), plain(value)]) };
 }
 
@@ -147,7 +147,7 @@ test('values that nobody wants cost nothing', () => {
   const text = `a: [${'x, '.repeat(1000)}]\nb: [y]\nc: {d: [z]}\n`;
   const reader = new Reader(text, { keysAt: { level: 0, keys: new Set(['b']) } });
   const root = reader.nextDocument()?.root;
-  assert.ok(root?.is === 'map');
+  assert.ok(root?.is === 'mapping');
   assert.deepEqual(short(plain(root)), { a: [], b: ['y'], c: {} });
 });
 
@@ -172,8 +172,8 @@ test('property: nodes stand where their text is, in order, one in the other', ()
   const checkPlaces = (node: Node, from: number, to: number): void => {
     assert.ok(from <= node.at && node.at <= node.end && node.end <= to);
     assert.ok(node.token <= node.endToken);
-    if (node.is === 'list') for (const item of node.items) checkPlaces(item, node.at, node.end);
-    if (node.is !== 'map') return;
+    if (node.is === 'sequence') for (const item of node.items) checkPlaces(item, node.at, node.end);
+    if (node.is !== 'mapping') return;
     for (const { key, value, end } of node.pairs) {
       checkPlaces(key, Math.min(node.at, key.at), end);
       checkPlaces(value, key.end, end);

@@ -19,7 +19,7 @@ function treeOf(node: Node, depth: number): Tree {
   const target = resolve(node);
   if (target.is === 'null') return null;
   if (target.is === 'scalar') return target.text;
-  if (target.is === 'list') return ['s', ...target.items.map((item) => treeOf(item, depth + 1))];
+  if (target.is === 'sequence') return ['s', ...target.items.map((item) => treeOf(item, depth + 1))];
   return [
     'm',
     ...target.pairs.flatMap(({ key, value }) => [treeOf(key, depth + 1), treeOf(value, depth + 1)]),

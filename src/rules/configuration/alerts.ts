@@ -72,7 +72,7 @@ function leave(code: Finding['code'], detail?: string): PlannedAlerts {
 function asKeys({ file, setsJson }: AlertsKeys): Keys {
   const entries = Object.entries({ enabled: 'true', keep_alive: 'false', filename: file });
   const output: ConfigNode = {
-    kind: 'map',
+    kind: 'mapping',
     entries: new Map(entries.map(([key, value]) => [key, literalScalar(value)])),
   };
   const json: [string, ConfigNode][] = setsJson ? [['json_output', literalScalar('true')]] : [];
@@ -93,7 +93,7 @@ function isJson(keys: Keys): boolean {
 
 function part(keys: Keys, output: string, name: string): ConfigNode {
   const node = keys.get(output) ?? absent;
-  return (node.kind === 'map' ? node.entries.get(name) : undefined) ?? absent;
+  return (node.kind === 'mapping' ? node.entries.get(name) : undefined) ?? absent;
 }
 
 function text(node: ConfigNode): string | undefined {

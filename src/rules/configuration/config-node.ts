@@ -22,13 +22,13 @@ export interface ConfigScalar {
   readonly unknown: readonly string[];
 }
 
-export interface ConfigList {
-  readonly kind: 'list';
+export interface ConfigSequence {
+  readonly kind: 'sequence';
   readonly items: readonly ConfigNode[];
 }
 
-export interface ConfigMap {
-  readonly kind: 'map';
+export interface ConfigMapping {
+  readonly kind: 'mapping';
   readonly entries: ReadonlyMap<string, ConfigNode>;
 }
 
@@ -36,8 +36,8 @@ export type ConfigNode =
   | { readonly kind: 'absent' }
   | { readonly kind: 'null' }
   | ConfigScalar
-  | ConfigList
-  | ConfigMap;
+  | ConfigSequence
+  | ConfigMapping;
 
 /** What Falco stops with. */
 export interface ConfigRefusal {
@@ -66,7 +66,7 @@ export type ConfigContent =
   | { readonly is: 'pairs'; readonly pairs: readonly (readonly [string, ConfigNode])[] }
   /** No mapping: what that means depends on which config file it is. */
   | { readonly is: 'text' }
-  | { readonly is: 'list' }
+  | { readonly is: 'sequence' }
   | { readonly is: 'broken'; readonly why: string };
 
 /**
@@ -79,8 +79,9 @@ export function readConfigContent(bytes: Uint8Array, lookup: Lookup): ConfigCont
     const root = firstDocument(text);
     if (root === undefined || root.is === 'null') return { is: 'pairs', pairs: [] };
     // An empty list has no items to stumble over.
-    if (root.is === 'list') return root.items.length === 0 ? { is: 'pairs', pairs: [] } : { is: 'list' };
-    if (root.is !== 'map') return { is: 'text' };
+    if (root.is === 'sequence')
+      return root.items.length === 0 ? { is: 'pairs', pairs: [] } : { is: 'sequence' };
+    if (root.is !== 'mapping') return { is: 'text' };
     const pairs = root.pairs.flatMap(({ key, value }) => {
       const name = keyName(key) ?? '';
       if (!keysThatMatter.has(name)) return [];
@@ -127,15 +128,15 @@ class Conversion {
       if (raw === undefined) return { kind: 'scalar', text: resolved.text, written: undefined, unknown: [] };
       return { kind: 'scalar', written: raw, ...expandVariables(raw, this.lookup) };
     }
-    if (resolved.is === 'list') {
-      return { kind: 'list', items: resolved.items.map((item) => this.convert(item, depth + 1)) };
+    if (resolved.is === 'sequence') {
+      return { kind: 'sequence', items: resolved.items.map((item) => this.convert(item, depth + 1)) };
     }
     const entries = new Map<string, ConfigNode>();
     for (const { key, value } of resolved.pairs) {
       const name = keyName(key) ?? '';
       if (!entries.has(name)) entries.set(name, this.convert(value, depth + 1));
     }
-    return { kind: 'map', entries };
+    return { kind: 'mapping', entries };
   }
 }
 
@@ -196,9 +197,12 @@ function readOptionValue(value: string, objects: boolean): ConfigNode | undefine
 /** The tree with each text as it was written: options are not expanded. */
 function literally(node: ConfigNode): ConfigNode {
   if (node.kind === 'scalar') return literalScalar(node.written ?? node.text);
-  if (node.kind === 'list') return { kind: 'list', items: node.items.map(literally) };
-  if (node.kind !== 'map') return node;
-  return { kind: 'map', entries: new Map([...node.entries].map(([key, value]) => [key, literally(value)])) };
+  if (node.kind === 'sequence') return { kind: 'sequence', items: node.items.map(literally) };
+  if (node.kind !== 'mapping') return node;
+  return {
+    kind: 'mapping',
+    entries: new Map([...node.entries].map(([key, value]) => [key, literally(value)])),
+  };
 }
 
 /** The value with what the steps lead to set; as yaml-cpp does it, odd conversions included (FACTS 1.13). */
@@ -210,7 +214,7 @@ export function setAt(
   const [step, ...rest] = steps;
   if (step === undefined) return value;
   if (step.to === 'end') return setAtEnd(node, rest, value);
-  if (node.kind === 'scalar') return { kind: 'refused', why: 'a path leads into a plain value' };
+  if (node.kind === 'scalar') return { kind: 'refused', why: 'a path leads into a scalar' };
   if (step.to === 'index') return setAtIndex(node, step.index, rest, value);
   return setInMap(node, step.name, rest, value);
 }
@@ -220,12 +224,12 @@ function setAtEnd(
   rest: readonly PathStep[],
   value: ConfigNode,
 ): ConfigNode | ConfigRefusal {
-  if (node.kind !== 'absent' && node.kind !== 'list') {
-    return { kind: 'refused', why: '[] on a key that is null, a text or a mapping' };
+  if (node.kind !== 'absent' && node.kind !== 'sequence') {
+    return { kind: 'refused', why: '[] on a key that is null, a scalar or a mapping' };
   }
   const item = setAt({ kind: 'null' }, rest, value);
   if (item.kind === 'refused') return item;
-  return { kind: 'list', items: [...(node.kind === 'list' ? node.items : []), item] };
+  return { kind: 'sequence', items: [...(node.kind === 'sequence' ? node.items : []), item] };
 }
 
 function setAtIndex(
@@ -234,13 +238,13 @@ function setAtIndex(
   rest: readonly PathStep[],
   value: ConfigNode,
 ): ConfigNode | ConfigRefusal {
-  const items = node.kind === 'list' ? node.items : [];
+  const items = node.kind === 'sequence' ? node.items : [];
   // An index past the end turns the list into a mapping, which then holds no rules files.
-  if (node.kind === 'map' || index < 0 || index > items.length)
+  if (node.kind === 'mapping' || index < 0 || index > items.length)
     return setInMap(node, String(index), rest, value);
   const item = setAt(items[index] ?? absent, rest, value);
   if (item.kind === 'refused') return item;
-  return { kind: 'list', items: [...items.slice(0, index), item, ...items.slice(index + 1)] };
+  return { kind: 'sequence', items: [...items.slice(0, index), item, ...items.slice(index + 1)] };
 }
 
 function setInMap(
@@ -249,8 +253,8 @@ function setInMap(
   rest: readonly PathStep[],
   value: ConfigNode,
 ): ConfigNode | ConfigRefusal {
-  const entries = new Map(node.kind === 'map' ? node.entries : []);
+  const entries = new Map(node.kind === 'mapping' ? node.entries : []);
   const changed = setAt(entries.get(key) ?? absent, rest, value);
   if (changed.kind === 'refused') return changed;
-  return { kind: 'map', entries: entries.set(key, changed) };
+  return { kind: 'mapping', entries: entries.set(key, changed) };
 }

@@ -117,8 +117,8 @@ function bothKeys(keys: Keys): boolean {
 /** A plain text counts as a list of one; null and mappings hold no files. */
 function listOf(node: ConfigNode): { readonly items: readonly ConfigNode[] } | ConfigRefusal {
   if (node.kind === 'scalar') return { items: [node] };
-  if (node.kind !== 'list') return { items: [] };
-  const odd = node.items.find((item) => item.kind === 'list' || item.kind === 'map');
+  if (node.kind !== 'sequence') return { items: [] };
+  const odd = node.items.find((item) => item.kind === 'sequence' || item.kind === 'mapping');
   return odd === undefined ? node : { kind: 'refused', why: 'an item is not a path' };
 }
 

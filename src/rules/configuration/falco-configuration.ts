@@ -154,9 +154,9 @@ class Reading {
     const content = this.readConfig(this.configuration.main);
     if ('finding' in content) return content;
     if (content.is === 'text')
-      return leftAlone('rules_config_refused', `${this.configuration.main}: a bare text, not a mapping`);
+      return leftAlone('rules_config_refused', `${this.configuration.main}: a scalar, not a mapping`);
     // Falco makes a mapping of a list, with numbers for keys.
-    if (content.is === 'list') return undefined;
+    if (content.is === 'sequence') return undefined;
     // The first of two equal keys counts.
     for (const [key, value] of [...content.pairs].reverse()) this.keys.set(key, value);
     return undefined;
@@ -239,7 +239,8 @@ class Reading {
     if ('finding' in content) return content;
     // With no more than a warning from Falco (FACTS 1.17).
     if (content.is === 'text') return undefined;
-    if (content.is === 'list') return leftAlone('rules_config_refused', `${file}: a list, not a mapping`);
+    if (content.is === 'sequence')
+      return leftAlone('rules_config_refused', `${file}: a sequence, not a mapping`);
     for (const [key, value] of content.pairs) {
       if (key === 'config_files')
         return leftAlone('rules_config_refused', `config_files in included ${file}`);
@@ -253,7 +254,7 @@ class Reading {
 
 function includesOf(keys: Keys, version: FalcoVersion): Include[] | ConfigRefusal {
   const node = keys.get('config_files') ?? absent;
-  const items = node.kind === 'list' ? node.items : node.kind === 'scalar' ? [node] : [];
+  const items = node.kind === 'sequence' ? node.items : node.kind === 'scalar' ? [node] : [];
   const includes: Include[] = [];
   for (const item of items) {
     const include = readInclude(item, version);
@@ -267,7 +268,7 @@ function readInclude(node: ConfigNode, version: FalcoVersion): Include | ConfigR
   const plain = version.optionsAfterDropIns ? 'append' : 'replace';
   if (node.kind === 'scalar') return { ...pathOf(node), strategy: plain, unknown: node.unknown };
   if (node.kind === 'null') return { path: 'null', written: 'null', strategy: plain, unknown: [] };
-  if (node.kind !== 'map' || !version.optionsAfterDropIns)
+  if (node.kind !== 'mapping' || !version.optionsAfterDropIns)
     return { kind: 'refused', why: 'an item is not a path' };
   const path = node.entries.get('path');
   if (path?.kind !== 'scalar') return { kind: 'refused', why: 'an item has no path' };
@@ -292,9 +293,9 @@ function merge(
   strategy: Include['strategy'],
 ): ConfigNode | ConfigRefusal {
   if (strategy === 'add-only') return old.kind === 'absent' ? value : old;
-  if (strategy !== 'append' || value.kind !== 'list') return value;
+  if (strategy !== 'append' || value.kind !== 'sequence') return value;
   if (value.items.length === 0) return old;
-  if (old.kind === 'list') return { kind: 'list', items: [...old.items, ...value.items] };
+  if (old.kind === 'sequence') return { kind: 'sequence', items: [...old.items, ...value.items] };
   if (old.kind === 'absent' || old.kind === 'null') return value;
-  return { kind: 'refused', why: 'a list is appended to what is no list' };
+  return { kind: 'refused', why: 'a sequence is appended to something else' };
 }

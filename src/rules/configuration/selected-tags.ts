@@ -20,7 +20,7 @@ export function selectedTags(configuration: FalcoConfiguration): (tag: string) =
 
 /** Whatever stands at a key `tag`, in `- enable: {tag: X}` and in every other shape. */
 function tagsIn(node: ConfigNode): readonly ConfigNode[] {
-  if (node.kind === 'list') return node.items.flatMap(tagsIn);
-  if (node.kind !== 'map') return [];
+  if (node.kind === 'sequence') return node.items.flatMap(tagsIn);
+  if (node.kind !== 'mapping') return [];
   return [...node.entries].flatMap(([key, value]) => (key === 'tag' ? [value] : tagsIn(value)));
 }

@@ -1,12 +1,12 @@
 /** What Falco would make of a rules file, as far as tags are concerned. */
 import {
-  type ListNode,
-  type MapNode,
+  type MappingNode,
   type Node,
   NotYaml,
   type ReadDocument,
   Reader,
   resolve,
+  type SequenceNode,
   type TargetNode,
   TooLarge,
   textOf,
@@ -16,9 +16,9 @@ import { type ItemKind, keysWithValues, kindOfItem } from './rules-items.ts';
 
 /** A rule whose tags are those in its item. */
 export interface RuleItem {
-  readonly map: MapNode;
+  readonly map: MappingNode;
   /** The value of `tags`, and the list that it is or stands for; undefined without the key. */
-  readonly tags: { readonly value: Node; readonly list: ListNode } | undefined;
+  readonly tags: { readonly value: Node; readonly list: SequenceNode } | undefined;
   /** False behind an empty document, where Falco no longer reads (FACTS 1.13). */
   readonly loaded: boolean;
   /** The list is also something else than the tags of items: adding to it would change more than tags. */
@@ -92,7 +92,7 @@ class RulesReading {
   private endDocument(document: ReadDocument): void {
     const { root } = document;
     if (root.is === 'null') this.loaded = false;
-    else if (root.is !== 'list') throw new Refused(root, 'the document is not a list');
+    else if (root.is !== 'sequence') throw new Refused(root, 'the document is not a sequence');
     const shared = listsUsedElsewhere(document, this.tagValues);
     for (const rule of this.documentRules)
       rule.shared = rule.tags !== undefined && shared.has(rule.tags.list);
@@ -102,14 +102,14 @@ class RulesReading {
   private readItem(item: Node): void {
     const map = resolve(item);
     if (map.is === 'null') return;
-    if (map.is !== 'map') throw new Refused(item, 'an item is not a mapping');
+    if (map.is !== 'mapping') throw new Refused(item, 'an item is not a mapping');
     const value = valueUnder(map, 'tags');
     if (value !== undefined) this.tagValues.add(value);
     const kind = kindOfItem(map);
     this.kinds.add(kind);
     if (kind !== 'rule' && kind !== 'tags_replaced') return;
     if (value === undefined && kind === 'tags_replaced')
-      throw new Refused(map, 'override of tags without tags');
+      throw new Refused(map, 'override names tags, but the item has none');
     const tags = value === undefined ? undefined : { value, list: tagList(value) };
     this.documentRules.push({ map, tags, loaded: this.loaded, shared: false });
   }
@@ -123,11 +123,11 @@ function troubleOf(error: unknown): Trouble {
 }
 
 /** Falco takes only a list of texts (FACTS 1.10). */
-function tagList(value: Node): ListNode {
+function tagList(value: Node): SequenceNode {
   const list = resolve(value);
-  if (list.is !== 'list') throw new Refused(value, 'tags is not a list');
+  if (list.is !== 'sequence') throw new Refused(value, 'tags is not a sequence');
   const wrong = list.items.find((tag) => resolve(tag).is !== 'scalar');
-  if (wrong !== undefined) throw new Refused(wrong, 'a tag is not a text');
+  if (wrong !== undefined) throw new Refused(wrong, 'a tag is not a scalar');
   return list;
 }
 
@@ -136,7 +136,9 @@ function listsUsedElsewhere(
   { aliases, anchored }: ReadDocument,
   tagValues: ReadonlySet<Node>,
 ): ReadonlySet<TargetNode> {
-  const found = new Set<TargetNode>(anchored.filter((node) => node.is === 'list' && !tagValues.has(node)));
+  const found = new Set<TargetNode>(
+    anchored.filter((node) => node.is === 'sequence' && !tagValues.has(node)),
+  );
   for (const alias of aliases) if (!tagValues.has(alias)) found.add(alias.target);
   return found;
 }

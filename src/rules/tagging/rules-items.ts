@@ -1,5 +1,5 @@
 /** What the items of a rules file are to Falco, as far as tags and loading twice are concerned. */
-import { keyName, type MapNode, type Node, resolve, textOf, valueUnder } from '../../yaml/falco-yaml.ts';
+import { keyName, type MappingNode, type Node, resolve, textOf, valueUnder } from '../../yaml/falco-yaml.ts';
 
 /**
  * - `rule`: a rule defined in full; its tags are those in the item;
@@ -16,7 +16,7 @@ const keysOfFullRule = ['condition', 'output', 'desc', 'priority'];
 export const keysWithValues: ReadonlySet<string> = new Set(['rule', 'tags', 'append', 'override']);
 
 /** The order of questions is the engine's: the first key it knows decides what an item is. */
-export function kindOfItem(item: MapNode): ItemKind {
+export function kindOfItem(item: MappingNode): ItemKind {
   const keys = new Set(item.pairs.map(({ key }) => keyName(key)));
   if (keys.has('required_engine_version') || keys.has('required_plugin_versions')) return 'definition';
   const overridden = overriddenKeys(item);
@@ -29,10 +29,10 @@ export function kindOfItem(item: MapNode): ItemKind {
 }
 
 /** The keys under `override` with what is to be done to them; an empty or null `override` is none. */
-function overriddenKeys(item: MapNode): ReadonlyMap<string, string> {
+function overriddenKeys(item: MappingNode): ReadonlyMap<string, string> {
   const override = valueUnder(item, 'override');
   const map = override === undefined ? undefined : resolve(override);
-  if (map?.is !== 'map') return new Map();
+  if (map?.is !== 'mapping') return new Map();
   return new Map(map.pairs.map(({ key, value }) => [textOf(key), textOf(value)]));
 }
 

@@ -14,11 +14,11 @@ import {
   type AliasNode,
   breakAt,
   isBreak,
-  type ListNode,
-  type MapNode,
+  type MappingNode,
   type Node,
   type Pair,
   resolve,
+  type SequenceNode,
   type TextEdit,
   type Token,
   type TokenKind,
@@ -69,7 +69,7 @@ function flowItems(tags: readonly WrittenTag[]): FlowItems {
 
 function flowList(tags: readonly WrittenTag[]): FlowItems {
   const { text, tokens } = flowItems(tags);
-  return { text: `[${text}]`, tokens: [['flow_list'], ...tokens, ['flow_list_end']] };
+  return { text: `[${text}]`, tokens: [['flow_sequence'], ...tokens, ['flow_sequence_end']] };
 }
 
 /** Makes the edits of one text. Tags, like the text, have a character for each byte. */
@@ -84,11 +84,11 @@ export class TagEditor {
   }
 
   /** The list with tags put behind its last one; undefined where there is no place for them. */
-  growList(list: ListNode, tags: readonly string[]): TagEdit | undefined {
+  growList(list: SequenceNode, tags: readonly string[]): TagEdit | undefined {
     return list.style === 'flow' ? this.growFlow(list, tags) : this.growBlock(list, tags);
   }
 
-  private growFlow(list: ListNode, tags: readonly string[]): TagEdit {
+  private growFlow(list: SequenceNode, tags: readonly string[]): TagEdit {
     const last = list.items.at(-1);
     const quoted = last?.is === 'scalar' && last.style === 'double_quoted';
     const { text, tokens } = flowItems(written(tags, quoted));
@@ -105,7 +105,7 @@ export class TagEditor {
     return this.text.charAt(at) === '#' ? `${text} ` : text;
   }
 
-  private growBlock(list: ListNode, tags: readonly string[]): TagEdit | undefined {
+  private growBlock(list: SequenceNode, tags: readonly string[]): TagEdit | undefined {
     const last = list.items.at(-1);
     if (last === undefined) return undefined;
     const items = written(tags);
@@ -125,12 +125,12 @@ export class TagEditor {
   }
 
   /** The rule with a key `tags` of its own; undefined where there is no place for it. */
-  addKey(map: MapNode, tags: readonly string[]): TagEdit | undefined {
+  addKey(map: MappingNode, tags: readonly string[]): TagEdit | undefined {
     if (map.style === 'compact') return undefined;
     return map.style === 'flow' ? this.addFlowKey(map, tags) : this.addBlockKey(map, tags);
   }
 
-  private addFlowKey(map: MapNode, tags: readonly string[]): TagEdit {
+  private addFlowKey(map: MappingNode, tags: readonly string[]): TagEdit {
     const first = map.pairs[0]?.key;
     const quoted = first?.is === 'scalar' && first.style === 'double_quoted';
     const list = flowList(written(tags));
@@ -144,7 +144,7 @@ export class TagEditor {
     return this.insert(map.at + 1, map.token + 1, `${text}, `, [...tokens, ['flow_entry']]);
   }
 
-  private addBlockKey(map: MapNode, tags: readonly string[]): TagEdit | undefined {
+  private addBlockKey(map: MappingNode, tags: readonly string[]): TagEdit | undefined {
     const list = flowList(written(tags));
     const tokens: readonly ExpectedToken[] = [['key'], ['plain', 'tags'], ['value'], ...list.tokens];
     // Behind the last pair, or behind the last that lets something follow it.
