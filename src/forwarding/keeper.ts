@@ -5,7 +5,6 @@
  * full or read-only, what is on it is delivered all the same.
  */
 import { zstdCompressSync } from 'node:zlib';
-import { priorities } from '../settings/schema.ts';
 import {
   isDamaged,
   isFull,
@@ -21,6 +20,9 @@ import {
   whySpoolFailed,
 } from './spool.ts';
 import type { Batch, KeptAll, Settled, Status, StoreOptions } from './store-messages.ts';
+
+/** From 0, the highest, on. The settings' own list would bring their whole schema into this thread. */
+export const priorityCount = 8;
 
 /** What the keeper tells as it happens. */
 export interface KeeperEvents {
@@ -63,9 +65,9 @@ export class Keeper {
   private healing: NodeJS.Timeout | undefined;
   private settling: NodeJS.Timeout | undefined;
   /** By priority, the id of the last event that was given out. */
-  private cursors = priorities.map(() => 0);
+  private cursors = eachPriority(() => 0);
   /** Events that were given out and come again, by priority, oldest first. */
-  private again: number[][] = priorities.map(() => []);
+  private again: number[][] = eachPriority(() => []);
   /** Events of batches that are on their way, by the batches' numbers. */
   private readonly onTheWay = new Map<number, readonly WaitingEvent[]>();
   private lastBatch = 0;
@@ -98,7 +100,7 @@ export class Keeper {
   next(mostEvents: number, lowest: number): Batch | undefined {
     const events: WaitingEvent[] = [];
     let characters = 0;
-    for (let priority = 0; priority <= lowest && priority < priorities.length; priority++) {
+    for (let priority = 0; priority <= lowest && priority < priorityCount; priority++) {
       while (events.length < mostEvents && characters < largestBatch) {
         const more = this.some(priority, Math.min(64, mostEvents - events.length));
         if (more.length === 0) break;
@@ -235,8 +237,8 @@ export class Keeper {
       if (spool.id() !== this.id) {
         // Ids of a former one mean nothing in it.
         this.id = spool.id();
-        this.cursors = priorities.map(() => 0);
-        this.again = priorities.map(() => []);
+        this.cursors = eachPriority(() => 0);
+        this.again = eachPriority(() => []);
         this.onTheWay.clear();
         [this.delivered, this.rejected] = [[], []];
       }
@@ -287,6 +289,10 @@ export class Keeper {
     this.settling = setTimeout(() => (this.failures = 0), healEvery * longestHealFactor).unref();
     this.tell.onChange();
   }
+}
+
+function eachPriority<Value>(make: () => Value): Value[] {
+  return Array.from({ length: priorityCount }, make);
 }
 
 /** Parts that fit into one transaction each; one at least, which may be empty. */

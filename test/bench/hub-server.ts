@@ -1,12 +1,25 @@
 /**
- * A hub for the bench: takes an event over TLS, and answers after some milliseconds. `GET /` tells how many it has taken.
+ * A hub for the bench: takes batches and single events over TLS, and answers after some milliseconds. `GET /` tells how many it has taken.
  * Prints its port.
  */
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
+import { zstdDecompressSync } from 'node:zlib';
 
 const [, , certificate = '', key = '', delay = '0', port = '0'] = process.argv;
 let events = 0;
+
+/** @returns the answer: nothing to one event, as falcosidekick, and counts to a batch */
+function taken(body: Buffer, isBatch: boolean): string {
+  if (!isBatch && body.length > 0) {
+    events++;
+    return '';
+  }
+  const accepted = body.length === 0 ? 0 : zstdDecompressSync(body).toString().trimEnd().split('\n').length;
+  events += accepted;
+  return JSON.stringify({ accepted, duplicates: 0, refused: 0, later: 0, lines: [] });
+}
+
 const server = createServer(
   { cert: readFileSync(certificate), key: readFileSync(key), keepAliveTimeout: 120_000 },
   (request, response) => {
@@ -14,11 +27,12 @@ const server = createServer(
       response.end(String(events));
       return;
     }
-    request.resume();
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
-      events++;
-      if (delay === '0') response.end();
-      else setTimeout(() => response.end(), Number(delay));
+      const answer = taken(Buffer.concat(chunks), request.headers['content-encoding'] === 'zstd');
+      if (delay === '0') response.end(answer);
+      else setTimeout(() => response.end(answer), Number(delay));
     });
   },
 );

@@ -6,9 +6,10 @@ import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { zstdDecompressSync } from 'node:zlib';
-import { Keeper } from '../../src/forwarding/keeper.ts';
+import { Keeper, priorityCount } from '../../src/forwarding/keeper.ts';
 import { type NewEvent, smallestSpool } from '../../src/forwarding/spool.ts';
 import type { KeptAll } from '../../src/forwarding/store-messages.ts';
+import { priorities } from '../../src/settings/schema.ts';
 
 const event = (text: string, priority = 5, key?: string): NewEvent => ({
   ...{ text, priority, key, received: 1_000, sender: '10.0.0.1' },
@@ -128,4 +129,8 @@ test('a database that is damaged while it is open gives way to a new one: a page
   assert.ok(saved > 1_900 && saved < 2_000, `${saved}, ${read}`);
   assert.deepEqual(await keep(again, event('"new"')), ['accepted']);
   assert.equal(again.status().events, saved + 1);
+});
+
+test('there are as many priorities as in the settings', () => {
+  assert.equal(priorityCount, priorities.length);
 });
