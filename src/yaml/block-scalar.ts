@@ -48,7 +48,10 @@ class BlockText {
     const { cursor } = this;
     while (!cursor.ended) {
       const isContent = this.takeLine();
-      if (cursor.ended) break;
+      if (cursor.ended) {
+        if (isContent) this.end = cursor.at;
+        break;
+      }
       cursor.eatBreak();
       // Empty lines behind the last content belong to a text that keeps them.
       if (isContent || this.chomping === 'keep') this.end = cursor.at;
