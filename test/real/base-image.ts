@@ -100,7 +100,9 @@ function debianFolder(debian: string): string {
   const unfinished = `${folder}.unfinished`;
   rmSync(unfinished, { recursive: true, force: true });
   mkdirSync(cache, { recursive: true });
-  must('debootstrap', ['--variant=minbase', '--include=libstdc++6,libatomic1', debian, unfinished]);
+  const args = ['--variant=minbase', '--include=libstdc++6,libatomic1', debian, unfinished];
+  // A minute or two, many more on a slow or busy disk; what is broken off begins anew.
+  must('debootstrap', args, { timeout: 3_600_000 });
   for (const left of ['var/cache/apt', 'var/lib/apt/lists']) {
     rmSync(join(unfinished, left), { recursive: true, force: true });
     mkdirSync(join(unfinished, left), { recursive: true });

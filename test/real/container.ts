@@ -20,6 +20,8 @@ export interface Where {
   readonly pod: V1Pod;
   /** The pod's volumes by name, as folders on this machine. */
   readonly volumes: ReadonlyMap<string, string>;
+  /** How names are resolved in the pod; by /etc/hosts alone if not said, and only `localhost`. */
+  readonly names?: { readonly hosts?: string; readonly resolvConf?: string };
 }
 
 /** Runs the container to its end, a minute at most. A container that cannot be created ends with runc's status 1. */
@@ -48,6 +50,8 @@ export interface Running {
   readonly pid: () => number;
   /** Asks it to stop, as kubelet does (SIGTERM). */
   readonly stop: () => void;
+  /** What it has said on standard error so far. */
+  readonly said: () => string;
 }
 
 /** Runs the container while `use` does, which stops it and returns how it ended. */
@@ -61,6 +65,10 @@ export function whileRunning(
       timeout: 3_600_000,
       killSignal: 'SIGKILL',
     });
+    let said = '';
+    child.stderr.on('data', (chunk) => {
+      said += chunk;
+    });
     const ended = Promise.all([once(child, 'close'), text(child.stdout), text(child.stderr)]);
     try {
       const early = ended.then(() => Promise.reject(new Error('it ended before it was asked to')));
@@ -72,6 +80,7 @@ export function whileRunning(
           stopped = true;
           must('runc', [...runc, 'kill', id, 'TERM']);
         },
+        said: () => said,
       });
       await Promise.race([used, early.catch((error) => (stopped ? used : Promise.reject(error)))]);
     } catch (error) {
@@ -98,7 +107,7 @@ let made = 0;
 
 /** Makes a bundle with its own copy of the image (hard links), as runc makes mount points in it; and removes it. */
 async function inBundle<T>(
-  { image, pod, volumes }: Where,
+  { image, pod, volumes, names = {} }: Where,
   container: V1Container,
   use: (bundle: Bundle) => T | Promise<T>,
 ): Promise<T> {
@@ -111,6 +120,10 @@ async function inBundle<T>(
     const terminationLog = join(bundle, 'termination-log');
     writeFileSync(terminationLog, '');
     chmodSync(terminationLog, 0o666);
+    const hosts = join(bundle, 'hosts');
+    const resolvConf = join(bundle, 'resolv.conf');
+    writeFileSync(hosts, `127.0.0.1 localhost\n${names.hosts ?? ''}`, { mode: 0o644 });
+    writeFileSync(resolvConf, names.resolvConf ?? '', { mode: 0o644 });
     const { config } = image;
     const runtime = runtimeConfig({
       pod,
@@ -119,6 +132,7 @@ async function inBundle<T>(
       rootfs,
       volumes,
       terminationLog,
+      files: { '/etc/hosts': hosts, '/etc/resolv.conf': resolvConf },
       resolve,
     });
     writeFileSync(join(bundle, 'config.json'), JSON.stringify(runtime));

@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as wait } from 'node:timers/promises';
 import { runContainer, whileRunning } from './container.ts';
-import { checkPublished, type Published } from './published-rules.ts';
+import { checkPublished } from './published-rules.ts';
 import { containerOf } from './recorded-pods.ts';
 import { hasDropIn, type Node, succeed, tagRulesName } from './tagging-run.ts';
+import { until } from './until.ts';
 
 export const followRulesName = 'falco-federation-follow-rules';
 
@@ -25,9 +25,9 @@ export async function followChanges(node: Node, tags: readonly string[]): Promis
         join(node.folder, 'rulesfiles-install-dir/falco_rules.yaml'),
         'Brought by falcoctl',
       );
-      await until(() => checkPublished(node.falco, tags), rules + 1);
+      await until('published rules', () => checkPublished(node.falco, tags).rules, rules + 1);
       swapAsKubelet(join(node.folder, 'rules-volume'), 'b-second.yaml', 'Brought by a ConfigMap');
-      await until(() => checkPublished(node.falco, tags), rules + 2);
+      await until('published rules', () => checkPublished(node.falco, tags).rules, rules + 2);
       stop();
     },
   );
@@ -40,17 +40,16 @@ export async function followChanges(node: Node, tags: readonly string[]): Promis
  */
 export async function tagAlongside(node: Node, tags: readonly string[]): Promise<void> {
   assert.equal(hasDropIn(node), false);
-  const { status, stderr } = await whileRunning(
+  const { status } = await whileRunning(
     node,
     containerOf(node.pod, followRulesName),
-    async ({ stop }) => {
-      await until(() => checkPublished(node.falco, tags), countOf(node));
-      await wait(1_000);
+    async ({ stop, said }) => {
+      await until('published rules', () => checkPublished(node.falco, tags).rules, countOf(node));
+      await until('Falco is seen to read', () => said().includes('Falco read it'), true);
       stop();
     },
   );
   assert.equal(status, 0);
-  assert.match(stderr, /Falco has read it/);
 }
 
 /** Full definitions of rules in the own pod's sources: those with a description. */
@@ -82,24 +81,4 @@ function swapAsKubelet(folder: string, file: string, name: string): void {
   }
   symlinkSync(version, join(folder, '..data_tmp'));
   renameSync(join(folder, '..data_tmp'), join(folder, '..data'));
-}
-
-/** Waits until what is published has so many rules; half a minute at most. */
-async function until(look: () => Published, rules: number): Promise<void> {
-  const end = performance.now() + 30_000;
-  for (;;) {
-    const found = sawOrThrew(look);
-    if (found === rules) return;
-    if (performance.now() > end) throw new Error(`published are not ${rules} rules after 30 s: ${found}`);
-    await wait(200);
-  }
-}
-
-/** While one side has changed and the other not yet, the check fails; that may be so for a moment. */
-function sawOrThrew(look: () => Published): number | string {
-  try {
-    return look().rules;
-  } catch (error) {
-    return String(error);
-  }
 }

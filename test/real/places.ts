@@ -1,6 +1,7 @@
 /** Where things lie. Caches are in `.cache/`, which git ignores. */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { must } from './machine.ts';
 
 export const root = resolve(import.meta.dirname, '../..');
 
@@ -21,10 +22,17 @@ export function scratchFolder(prefix: 'bundle-' | 'volumes-'): string {
   return realpathSync(mkdtempSync(join(cache, prefix)));
 }
 
+/** Removes such a folder, and before it the volumes in memory that are mounted there. */
+export function removeScratch(folder: string): void {
+  const mounted = readFileSync('/proc/self/mounts', 'utf8').matchAll(/^\S+ (\S+) /gm);
+  for (const [, path = ''] of mounted) if (path.startsWith(`${folder}/`)) must('umount', [path]);
+  rmSync(folder, { recursive: true, force: true });
+}
+
 /** Removes what a run that was stopped in its middle has left. */
 export function removeLeftovers(): void {
   mkdirSync(cache, { recursive: true });
   for (const name of readdirSync(cache)) {
-    if (/^(bundle|volumes)-/.test(name)) rmSync(join(cache, name), { recursive: true, force: true });
+    if (/^(bundle|volumes)-/.test(name)) removeScratch(realpathSync(join(cache, name)));
   }
 }

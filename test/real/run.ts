@@ -14,7 +14,7 @@ import { type BuiltImage, buildImage } from './built-image.ts';
 import { createContainer, runContainer } from './container.ts';
 import { listedIn } from './falco-view.ts';
 import { followCost } from './follow-cost.ts';
-import { followChanges, tagAlongside } from './following-run.ts';
+import { followChanges, followRulesName, tagAlongside } from './following-run.ts';
 import { copyRulesName, runOurInit, viewWithImage, withFalcoImage, withoutFalcoctl } from './in-image-run.ts';
 import { missing, must } from './machine.ts';
 import { cache, removeLeftovers, root, upstreamFolder } from './places.ts';
@@ -28,6 +28,7 @@ import {
   recordedPods,
 } from './recorded-pods.ts';
 import { serveInImage } from './serving-run.ts';
+import { shipAlertsName, shipFileOfFalco, shipOverARestart, whileShipping } from './shipping-run.ts';
 import { changedPaths, snapshot } from './snapshot.ts';
 import { listsRules, type Node, onNode, succeed, summaryOf, tagRulesName, tagTwice } from './tagging-run.ts';
 
@@ -116,7 +117,11 @@ describe('the image', { skip: leftOut && reason }, () => {
         if (!ours.some(({ name }) => name === tagRulesName)) {
           const code = /falco_too_old|rules_in_image/.exec(said)?.[0];
           assert.ok(code, `no ${tagRulesName} was added, and nothing that is said allows it: ${said}`);
-          assert.deepEqual(ours, []);
+          // Alerts are shipped all the same.
+          assert.deepEqual(
+            ours.map(({ name }) => name),
+            [shipAlertsName],
+          );
           table.push([...about, '-', '-', '-', '-', code]);
           t.diagnostic(said.trim());
           return;
@@ -217,7 +222,7 @@ describe('the image', { skip: leftOut && reason }, () => {
     const { pod } = injected(ownPod(), alongsideSettings);
     assert.deepEqual(
       addedContainers(ownPod().pod, pod).map(({ name }) => name),
-      ['falco-federation-follow-rules'],
+      [followRulesName, shipAlertsName],
     );
     await onNode(image(), ownPod(), pod, (node) => tagAlongside(node, tags));
   });
@@ -235,6 +240,14 @@ describe('the image', { skip: leftOut && reason }, () => {
     assert.ok(cost.idle.residentKb <= 8 * 1024, `${cost.idle.residentKb} kB resident`);
     assert.ok(cost.idle.wakeUps <= 2 + idleSeconds / 10, `${cost.idle.wakeUps} times awake`);
     assert.equal(cost.updates.publications, updates, 'Falco reloads once for each update');
+  });
+
+  describe("ship-alerts brings a spoke's alerts to the hub", () => {
+    test('all of them over a restart of the forwarder, by the name in DNS', () =>
+      whileShipping(image(), ownPod(), shipOverARestart));
+
+    test('each once, also from a file that Falco made before, by the name in /etc/hosts', () =>
+      whileShipping(image(), ownPod(), shipFileOfFalco));
   });
 
   describe('leaves Falco its own rules when something is wrong', () => {
@@ -276,7 +289,7 @@ describe('the image', { skip: leftOut && reason }, () => {
       });
     });
 
-    test('the volume is full when the rules have changed: what was published stays as it was', async () => {
+    test('the volume is full when the rules have changed: the outdated copies are withdrawn, alerts are still written', async () => {
       await onOwnPod(settings, async (node) => {
         const container = containerOf(node.pod, tagRulesName);
         full(node, container, '256k');
@@ -287,10 +300,13 @@ describe('the image', { skip: leftOut && reason }, () => {
           const published = snapshot(node.output);
           const ran = await runContainer(node, container);
           succeed(ran);
-          assert.match(ran.terminationMessage, /rules_output_unwritable/);
+          assert.match(ran.terminationMessage, /rules_output_unwritable.*rules_withdrawn/);
+          assert.equal(listsRules(node), false, 'Falco runs its own rules');
+          assert.match(readFileSync(join(node.output, 'federation.yaml'), 'utf8'), /^file_output:/m);
+          // What Falco may have read of is still there.
           assert.deepEqual(
             changedPaths(published, snapshot(node.output)).filter((path) => !path.startsWith('work')),
-            [],
+            ['federation.yaml'],
           );
         } finally {
           unmount(node);

@@ -17,6 +17,8 @@ export interface RuntimeInputs {
   readonly volumes: ReadonlyMap<string, string>;
   /** The file that becomes /dev/termination-log. */
   readonly terminationLog: string;
+  /** Files of this machine by their paths in the container, which every container of the pod gets. */
+  readonly files: Readonly<Record<string, string>>;
   /** A path below a volume's folder, with links followed: kubelet mounts what a subPath's links point to. */
   readonly resolve: (folder: string, subPath: string) => string;
 }
@@ -54,7 +56,7 @@ export function runtimeConfig(inputs: RuntimeInputs): unknown {
     },
     root: { path: rootfs, readonly: container.securityContext?.readOnlyRootFilesystem === true },
     hostname: pod.metadata?.name ?? 'pod',
-    mounts: [...ownMounts, ...volumeMounts(inputs), terminationMount(inputs)],
+    mounts: [...ownMounts, ...volumeMounts(inputs), ...fileMounts(inputs)],
     linux: {
       namespaces: ['pid', 'mount', 'ipc', 'uts'].map((type) => ({ type })),
       maskedPaths: ['/proc/kcore', '/proc/keys', '/proc/timer_list', '/sys/firmware'],
@@ -154,9 +156,12 @@ const ownMounts: readonly Mount[] = [
   },
 ];
 
-function terminationMount({ container, terminationLog }: RuntimeInputs): Mount {
-  const destination = container.terminationMessagePath ?? '/dev/termination-log';
-  return { destination, type: 'bind', source: terminationLog, options: ['rbind', 'rprivate', 'rw'] };
+function fileMounts({ container, terminationLog, files }: RuntimeInputs): readonly Mount[] {
+  const termination = container.terminationMessagePath ?? '/dev/termination-log';
+  return Object.entries({ ...files, [termination]: terminationLog }).map(([destination, source]) => ({
+    ...{ destination, source, type: 'bind' },
+    options: ['rbind', 'rprivate', 'rw'],
+  }));
 }
 
 function volumeMounts({ pod, container, volumes, resolve }: RuntimeInputs): readonly Mount[] {

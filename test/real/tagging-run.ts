@@ -1,12 +1,12 @@
 /** One recorded pod's tag-rules container, run as its cluster would run it. */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { V1Container, V1Pod } from '@kubernetes/client-node';
 import type { BuiltImage } from './built-image.ts';
 import { type Ran, runContainer, type Where } from './container.ts';
 import { type FalcoView, falcoView, installRules } from './falco-view.ts';
-import { scratchFolder } from './places.ts';
+import { removeScratch, scratchFolder } from './places.ts';
 import { checkPublished, type Published } from './published-rules.ts';
 import { containerOf, type RecordedPod } from './recorded-pods.ts';
 import { changedPaths, snapshot } from './snapshot.ts';
@@ -37,7 +37,7 @@ export async function onNode<T>(
     installRules(falco, recorded.rules);
     return await use({ image, pod, volumes, folder, falco, output: join(folder, volumeName) });
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    removeScratch(folder);
   }
 }
 
