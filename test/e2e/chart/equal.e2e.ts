@@ -19,6 +19,7 @@ import {
 
 const address = 'https://falcosidekick.hub.example';
 const spoke = { cluster: 'change-me', role: 'spoke', hub: { address } };
+const hub = { cluster: 'change-me', role: 'hub' };
 const marked = { cluster: 'change-me' };
 
 interface Pair {
@@ -29,7 +30,32 @@ interface Pair {
 const pairs: Readonly<Record<string, Pair>> = {
   'a cluster without a hub': { values: marked, kustomization: { resources: ['base'] } },
   'a spoke': { values: spoke, kustomization: { resources: ['overlays/spoke'] } },
-  'a hub': { values: { cluster: 'change-me', role: 'hub' }, kustomization: { resources: ['overlays/hub'] } },
+  'a hub': { values: hub, kustomization: { resources: ['overlays/hub'] } },
+  'a hub with all that goes together': {
+    values: {
+      ...hub,
+      certManager: { enabled: true },
+      hostNetwork: { enabled: true },
+      openshift: { enabled: true },
+      monitoring: {
+        podMonitor: { enabled: true },
+        rules: { enabled: true },
+        hubPodMonitor: { enabled: true },
+        dashboards: { enabled: true },
+      },
+    },
+    kustomization: {
+      resources: ['overlays/hub'],
+      components: [
+        'components/cert-manager',
+        'components/host-network',
+        'components/openshift',
+        'components/prometheus-operator',
+        'components/prometheus-operator-hub',
+        'components/grafana',
+      ],
+    },
+  },
   'cert-manager': {
     values: { ...marked, certManager: { enabled: true } },
     kustomization: { resources: ['overlays/cert-manager'] },
@@ -99,10 +125,14 @@ function without(
   return new Map([...all].filter(([name]) => !names.includes(name)));
 }
 
-/** Settings that the file of an overlay does not have, as its user adds them for the same options. */
-function settingsOf(values: object): object {
+/** The file of an overlay, with the settings that its user adds for the same options. */
+function withSettingsOf(values: object, object: Rendered): unknown {
   const { cluster, role, hub, injectAt } = { ...values } as Readonly<Record<string, unknown>>;
-  return JSON.parse(JSON.stringify({ cluster, role, hub, injectAt }));
+  const settings = {
+    ...parse(object.data?.['federation.yaml'] ?? ''),
+    ...JSON.parse(JSON.stringify({ cluster, role, hub, injectAt })),
+  };
+  return { ...object, data: { 'federation.yaml': settings } };
 }
 
 describe('the chart and the kustomization', { skip: leftOut('clients') }, () => {
@@ -115,9 +145,7 @@ describe('the chart and the kustomization', { skip: leftOut('clients') }, () => 
         assert.deepEqual([...found.keys()].sort(), [...wanted.keys()].sort(), helm);
         for (const [name, object] of wanted) {
           const expected =
-            name === 'ConfigMap falco-federation-webhook'
-              ? { ...object, data: { 'federation.yaml': settingsOf(values) } }
-              : object;
+            name === 'ConfigMap falco-federation-webhook' ? withSettingsOf(values, object) : object;
           assert.deepEqual(comparable(found.get(name)), expected, `${helm}: ${name}`);
         }
       }
