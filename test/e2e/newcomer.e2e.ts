@@ -27,10 +27,12 @@ import { delimiter, dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { TLSSocket } from 'node:tls';
+import { isRecord } from '../../src/injection/record.ts';
 import { type Block, blocksIn, commandsOf, snippetsIn } from '../docs/pages.ts';
 import { linesOf, takeAll } from '../forwarding/forwarder-process.ts';
 import { must } from '../real/machine.ts';
 import { root } from '../real/places.ts';
+import { type FakeFalcosidekick, fakeFalcosidekick } from '../receiving/stage.ts';
 import { type Api, api as apiOf } from './api.ts';
 import { type Egress, startEgress } from './check/egress.ts';
 import { type Node, startNode } from './check/node.ts';
@@ -68,6 +70,11 @@ class Cluster {
     const egress = await startEgress(folder);
     const options = { apiServerFlags: [egress.flag], controllers: ['endpointslice-controller'] };
     return new Cluster(name, folder, await startControlPlane(folder, options), egress);
+  }
+
+  /** Ports on this machine of the ready receivers. */
+  receiverPorts(): readonly number[] {
+    return this.node?.readyPorts('falco-federation-receiver', 2802) ?? [];
   }
 
   private async has(path: string): Promise<boolean> {
@@ -191,7 +198,7 @@ class Desk {
   }
 }
 
-/** What stands for the hub's receiver: the certificate that `certs hub` made, and only clients of the same authority. */
+/** What stands for the hub's receiver where there is no cluster of the hub: the certificate that `certs hub` made, and only clients of the same authority. */
 class Hub {
   /** Clusters that have reported. */
   readonly clusters = new Set<string>();
@@ -251,24 +258,22 @@ const readme = 'README.md';
 const quickstart = 'docs/quickstart.md';
 const upgrade = 'docs/upgrade.md';
 
-async function clustersOfPods(cluster: Cluster): Promise<readonly (string | undefined)[]> {
+/** The clusters that the pods with a container say they are of. */
+async function clustersOfPods(
+  cluster: Cluster,
+  container = 'falco',
+): Promise<readonly (string | undefined)[]> {
   const pods = await podsIn(cluster.api, 'falco');
-  // Falco and falcosidekick; its UI and the UI's storage are nobody's business.
   return pods
-    .filter(({ spec }) => spec?.containers.some(({ name }) => name === 'falco' || name === 'falcosidekick'))
+    .filter(({ spec }) => spec?.containers.some(({ name }) => name === container))
     .map(({ metadata }) => metadata?.labels?.[clusterLabel]);
-}
-
-/** Waits for a report of a cluster. */
-async function hears(hub: Hub, cluster: string): Promise<void> {
-  await until(`the hub hears of ${cluster}`, () => hub.clusters.has(cluster), patience);
 }
 
 function testHelm(): void {
   const desk = new Desk('helm');
   const clusters: Cluster[] = [];
   let charts: Server | undefined;
-  let hub: Hub | undefined;
+  let falcosidekick: FakeFalcosidekick | undefined;
 
   before(async () => {
     desk.link();
@@ -276,12 +281,15 @@ function testHelm(): void {
     // Safe: it listens on a port.
     const { port } = charts.address() as AddressInfo;
     desk.instead.set('https://falcosecurity.github.io/charts', `http://127.0.0.1:${port}`);
+    falcosidekick = await fakeFalcosidekick();
+    const to = `receiver.falcosidekick=${falcosidekick.address}`;
+    desk.instead.set('--set role=hub', `--set role=hub --set ${to}`);
     for (const name of ['obsrv', 'staging']) clusters.push(await Cluster.start(name, desk.at(name)));
     writeContexts(desk.at('kubeconfig'), clusters);
   });
   after(async () => {
-    hub?.close();
     charts?.close();
+    await falcosidekick?.close();
     await Promise.all(clusters.map((cluster) => cluster.stop()));
   });
 
@@ -296,15 +304,22 @@ function testHelm(): void {
 
   test('the hub', async () => {
     await desk.runBlock(block(theHub));
-    await until('its pods are there', async () => (await clustersOfPods(cluster(0))).length >= 2, patience);
-    assert.deepEqual(new Set(await clustersOfPods(cluster(0))), new Set(['obsrv']));
+    for (const container of ['falco', 'falcosidekick']) {
+      const found = () => clustersOfPods(cluster(0), container);
+      await until(`pods of ${container} are there`, async () => (await found()).length > 0, patience);
+      assert.deepEqual(new Set(await found()), new Set(['obsrv']));
+    }
   });
 
   test('its way in', async () => {
     desk.instead.set('--name falcosidekick.hub.example', '--name falcosidekick.hub.example --name localhost');
     await desk.runBlock(block(itsWayIn));
-    hub = new Hub(desk.at('certs/hub'));
-    desk.instead.set('https://falcosidekick.hub.example', await hub.listen());
+    await until('the receiver is ready', () => cluster(0).receiverPorts().length === 2, patience);
+    // What is between a spoke and the receiver passes TCP through.
+    desk.instead.set(
+      'https://falcosidekick.hub.example',
+      `https://localhost:${cluster(0).receiverPorts()[0]}`,
+    );
   });
 
   test('the hub is well', async () => {
@@ -313,13 +328,18 @@ function testHelm(): void {
 
   test('a spoke', async () => {
     await desk.runBlock(block(aSpoke));
-    await until('its pods are there', async () => (await clustersOfPods(cluster(1))).length >= 1, patience);
+    await until('its pods are there', async () => (await clustersOfPods(cluster(1))).length > 0, patience);
     assert.deepEqual(new Set(await clustersOfPods(cluster(1))), new Set(['staging']));
   });
 
-  test('it is well, and the hub hears of it', async () => {
+  test("it is well, and its events come to the hub's falcosidekick", async () => {
     assert.match(await desk.runBlock(block(doesItWork)), /^Healthy/m);
-    await hears(hub ?? assert.fail('there is no hub'), 'staging');
+    const { taken } = falcosidekick ?? assert.fail('there is no falcosidekick');
+    await until(
+      'an event of staging is there',
+      () => taken.some(({ output_fields: fields }) => isRecord(fields) && fields.env === 'staging'),
+      patience,
+    );
   });
 
   test('upgraded, and taken away', async () => {
@@ -372,12 +392,15 @@ function testKustomize(): void {
     }
     assert.match(await desk.runBlock(block(installation)), /^Healthy/m);
     const found = await clustersOfPods(cluster ?? assert.fail('there is no cluster'));
-    assert.ok(found.length >= 2);
+    assert.ok(found.length > 0);
     assert.deepEqual(new Set(found), new Set(['staging']));
     assert.match(await desk.runBlock(block(look)), /^falco-\S+ .* staging$/m);
   });
 
-  test('the hub hears of it', () => hears(hub ?? assert.fail('there is no hub'), 'staging'));
+  test('the hub hears of it', async () => {
+    const { clusters } = hub ?? assert.fail('there is no hub');
+    await until('a report of staging is there', () => clusters.has('staging'), patience);
+  });
 }
 
 if ((process.env.FALCO_CHART ?? '') === '')

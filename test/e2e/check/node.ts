@@ -172,7 +172,7 @@ export function startNode({ api, namespace, folder, kubeconfig, graceful = false
     createInterface({ input: child.stdout }).on('line', (text) => {
       // Safe: the program's log is pino's.
       const line = JSON.parse(text) as { msg: string; port: number; healthPort: number; metricsPort: number };
-      if (line.msg !== 'serving' && line.msg !== 'forwarding') return;
+      if (!['serving', 'forwarding', 'receiving'].includes(line.msg)) return;
       const here: Readonly<Record<string, number>> = { health: line.healthPort, metrics: line.metricsPort };
       one.ports = new Map(
         (container.ports ?? []).map(({ name = '', containerPort }) => [
