@@ -24,6 +24,6 @@ export async function readObject<T>(
     throw error;
   }
   const parsed = schema.safeParse(answer);
-  if (!parsed.success) throw new ClusterError(connection, request, `unexpected answer: not a ${kind}`);
+  if (!parsed.success) throw new ClusterError(connection, request, `unexpected answer: not of kind ${kind}`);
   return parsed.data;
 }

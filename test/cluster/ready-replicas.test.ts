@@ -38,7 +38,7 @@ test('no ready pod is known to be none; no slices, and no permission, are not kn
     ready(t, refused(500, 'InternalError', 'no')),
     /list endpointslices\.discovery\.k8s\.io/,
   );
-  await assert.rejects(ready(t, { body: {} }), /no EndpointSliceList/);
+  await assert.rejects(ready(t, { body: {} }), /not of kind EndpointSliceList/);
 });
 
 test('asks for the slices of the Service', async (t) => {
