@@ -86,11 +86,12 @@ async function lookAt(view: View, namespace: string, pod: JudgedPod): Promise<re
   return lines.length > 0 ? lines : [ok('falcosidekick', `${at}: names and references are valid`)];
 }
 
-/** With the Secrets that the webhook may not read: what stops a falcosidekick. */
+/** With the Secrets that the webhook may not read: what stops a hub's falcosidekick. A spoke's is not ours to look at. */
 export const falcosidekick: Check = {
   name: 'falcosidekick',
   title: "falcosidekick's fields, labels and Secrets",
   look: async (view) => {
+    if ((await view.goodSettings())?.role !== 'hub') return [];
     const lines: Line[] = [];
     for (const { metadata } of await view.optedIn()) {
       const pods = (await judgedPods(view, metadata.name)).filter(

@@ -5,6 +5,7 @@ import type { V1Pod } from '@kubernetes/client-node';
 import jsonPatch from 'fast-json-patch';
 import { injectObject } from '../../src/admission/inject-object.ts';
 import { dryRun } from '../../src/checks/dry-run.ts';
+import { falcosidekick } from '../../src/checks/falcosidekick.ts';
 import { forwarder } from '../../src/checks/forwarder.ts';
 import { hubItself } from '../../src/checks/hub.ts';
 import type { Line } from '../../src/checks/line.ts';
@@ -151,6 +152,19 @@ describe("the hub's falcosidekick", () => {
       undefined,
       'where the user has made it a label',
     );
+  });
+
+  test("labels that stop it are told; a spoke's is not looked at", async () => {
+    const stops = sidekick('2.33.0', [
+      { name: 'CUSTOMFIELDS', value: 'team:red' },
+      { name: 'PROMETHEUS_EXTRALABELS', value: 'team' },
+    ]);
+    const look = (settings: string) => falcosidekick.look(pretendCluster({ settings, pods: [stops] }));
+    assert.match(
+      told(await look(hub), 'falcosidekick_labels') ?? '',
+      /^error .* team would be a duplicate label/,
+    );
+    assert.deepEqual(await look(spoke), []);
   });
 });
 
