@@ -125,7 +125,8 @@ function decoded(base64: string): string {
 export function inspectCluster(connection: ClusterConnection): InspectedCluster {
   async function one<T>(request: ClusterRequest, schema: z.ZodType<T>, kind: string): Promise<T> {
     const found = await readObject(connection, request, { schema, kind, absent: 0 });
-    if (found === undefined) throw new ClusterError(connection, request, `unexpected answer: not of kind ${kind}`);
+    if (found === undefined)
+      throw new ClusterError(connection, request, `unexpected answer: not of kind ${kind}`);
     return found;
   }
 
