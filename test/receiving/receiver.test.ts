@@ -215,7 +215,8 @@ test('held back while falcosidekick has 200 in memory; what does not get its tur
   const many = Array.from({ length: 600 }, (_, at) => line(`m/${at}`)).join('');
   const { accepted, later } = JSON.parse((await hub.post(agent, many)).text);
   assert.equal(accepted + later, 600);
-  assert.ok(accepted > 150 && accepted <= 270, String(accepted));
+  // What is on its way while the gauge is read goes on top of the 200.
+  assert.ok(accepted > 150 && accepted <= 400, String(accepted));
   assert.match(hub.receiver.checks().falcosidekick.detail, /held back/);
   // It has brought all of them to its outputs.
   falcosidekick.goroutines = () => 7;

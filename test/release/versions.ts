@@ -27,6 +27,7 @@ export const places: readonly Place[] = [
   { file: 'docs/release.md', pattern: image },
   { file: 'manifests/base/deployment.yaml', pattern: image },
   { file: 'manifests/forwarder/stateful-set.yaml', pattern: image },
+  { file: 'manifests/receiver/deployment.yaml', pattern: image },
   { file: 'manifests/README.md', pattern: new RegExp(`(newTag: )${number}()`, 'g') },
   { file: 'manifests/chart/Chart.yaml', pattern: new RegExp(`(\\n(?:appV|v)ersion: )${number}()`, 'g') },
 ];
