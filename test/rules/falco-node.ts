@@ -95,6 +95,11 @@ export class FalcoNode {
     this.falco = new FalcoProcess({ root: this.root, args: layout.args, env: {}, old });
   }
 
+  /** Whether options of the user's add rules files. */
+  get hasOptions(): boolean {
+    return this.layout.own !== undefined;
+  }
+
   /** What Falco would run now without us. */
   own(): FalcoAnswer {
     const { own = [], version } = this.layout;

@@ -129,10 +129,10 @@ test('copies in last go when their source is no longer added; their names, which
     `rules_files[]=${output}/last`,
   ];
   tagAndPublish(runIn(root, { falcoArguments }));
-  assert.deepEqual(readdirSync(`${root}${output}/last`), ['00-x.yaml']);
+  assert.deepEqual(readdirSync(`${root}${output}/last`), ['00000.yaml']);
   assert.deepEqual(falcoIn(root, falcoArguments).rules.at(-1), { name: 'X', tags: ['own', 'staging'] });
   tagAndPublish(runIn(root));
-  assert.equal(readFileSync(`${root}${output}/last/00-x.yaml`, 'utf8'), '');
+  assert.equal(readFileSync(`${root}${output}/last/00000.yaml`, 'utf8'), '');
   assert.deepEqual(falcoIn(root, falcoArguments).rules.at(-1), { name: 'X', tags: ['own'] });
 });
 
@@ -150,7 +150,7 @@ test('copies in last that are new: the list is published again though it is the 
   const { left } = stepOf(root, { falcoArguments: [...ourArguments, ...asked] });
   assert.deepEqual(left, { draft: `${output}/work/file`, path: dropIn });
   assert.deepEqual(readFileSync(root + left.draft), readFileSync(root + dropIn));
-  assert.deepEqual(readdirSync(`${root}${output}/last`), ['00-x.yaml']);
+  assert.deepEqual(readdirSync(`${root}${output}/last`), ['00000.yaml']);
 });
 
 test('a list that is left: the one before is in force until it is renamed', () => {

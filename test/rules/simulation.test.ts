@@ -177,6 +177,9 @@ function checker(node: FalcoNode): () => void {
       assert.ok(own.exit !== 0 || node.publishedBroken, 'Falco has exited, and would not have without us');
       return;
     }
+    // Files that options add it reads by itself, newer than the copies of a list: a rule that goes from there to a listed
+    // file is not loaded until that is published.
+    if (node.hasOptions) return;
     // Sources that Falco would refuse have no rules to lose.
     const now = own.exit === 0 ? namesOf(own) : [];
     // What the follower could not see goes when its file does, here as without us.
@@ -314,8 +317,8 @@ test('what is not in force goes when it has rested for ten minutes, and only wha
   assert.deepEqual(named(), ['00-a', '00-a.1', 'last', 'last.1']);
   const last = `${node.root}${output}/last`;
   assert.deepEqual(
-    [readdirSync(last), readFileSync(`${last}/01-other.yaml`, 'utf8')],
-    [['00-map.yaml', '01-other.yaml'], ''],
+    [readdirSync(last), readFileSync(`${last}/00001.yaml`, 'utf8')],
+    [['00000.yaml', '00001.yaml'], ''],
   );
   node.now += 599_999;
   node.follow('changed');

@@ -192,8 +192,7 @@ class Planning {
     this.copies.push(...tail);
     for (const entry of uncopied) this.tellUntagged(entry);
     // Falco loads them by name.
-    const width = String(tail.length).length;
-    return tail.map((copy, index) => ({ ...copy, name: `${numbered(index, copy.name, width)}.yaml` }));
+    return tail.map((copy, index) => ({ ...copy, name: `${String(index).padStart(5, '0')}.yaml` }));
   }
 
   /** Counts the rules of an entry that Falco reads as it is, and tells of it unless they carry the tags. */
@@ -289,10 +288,10 @@ function detailed(code: Finding['code'], entries: readonly RulesFilesEntry[]): F
  * `02-rules.d`: no character that a path or a reader could stumble over, no longer than a name may be, and nothing in
  * it that would keep Falco from loading a file below it (FACTS 1.17).
  */
-function numbered(index: number, name: string, width = 2): string {
+function numbered(index: number, name: string): string {
   const plain = name
     .replace(/\.ya?ml$/, '')
     .replace(/[^A-Za-z0-9._-]|\.(?=ya?ml)/g, '_')
     .slice(0, 100);
-  return `${String(index).padStart(Math.max(width, 2), '0')}-${plain === '' ? 'rules' : plain}`;
+  return `${String(index).padStart(2, '0')}-${plain === '' ? 'rules' : plain}`;
 }

@@ -13,7 +13,8 @@
  * **Nothing that Falco may have read of goes before it has long set its watches**: Falco exits when something of its list
  * is gone by then (FACTS 1.7). So folders that are not in force go in one place only (`removeFormer`), and only when
  * nothing here was put in force, renewed or taken back for ten minutes: whoever has read a former list did so before.
- * Names in `last`, whose path stays the same, go by the same rule; until then they are empty files.
+ * In `last`, whose path stays the same, no name ever goes: Falco may be about to watch it at any time. Its files are
+ * numbered, and those that are not needed any more are empty.
  *
  * The follower of the image leaves the last rename to the launcher, which sees whether Falco reads the new drop-in, and
  * renames it again where it does not (src/launcher/publication.c). Until then it keeps work/unread.
@@ -206,11 +207,10 @@ class Publishing {
   publish(plan: PublicationPlan): void {
     const dropIn = inFolder(this.output, dropInName);
     this.clearWork();
-    const isRested = this.disk.restOf(this.output) >= readingTakes;
-    if (isRested) this.removeFormer(dropIn);
+    if (this.disk.restOf(this.output) >= readingTakes) this.removeFormer(dropIn);
     if (plan.dropIn === undefined) this.remove(dropIn);
     // Who reads the new drop-in has then read the new copies in last/ too.
-    const isNew = this.publishLast(plan.last, isRested) || (this.how.renewsUnread && this.isUnread());
+    const isNew = this.publishLast(plan.last) || (this.how.renewsUnread && this.isUnread());
     const listed = new Map<PlannedItem, string>();
     for (const item of plan.dropIn?.items ?? []) {
       if (item.is === 'folder') listed.set(item, this.publishFolder(item.name, item.files));
@@ -263,15 +263,16 @@ class Publishing {
    * Whether that has changed anything. All copies at once: a stale one would undo a newer original, which options load
    * before it.
    */
-  private publishLast(files: readonly PlannedFile[], isRested: boolean): boolean {
+  private publishLast(files: readonly PlannedFile[]): boolean {
     const last = lastFolder(this.output);
     const linked = this.disk.target(last);
     const before = linked === undefined ? [] : this.namesIn(inFolder(this.output, linked));
     const isPlanned = (name: string) => files.some((file) => file.name === name);
     const empty = before.filter((name) => !isPlanned(name)).map((name) => ({ name, bytes: Buffer.of() }));
-    const isThere = linked !== undefined && this.holds(inFolder(this.output, linked), [...files, ...empty]);
-    if (isThere || (linked === undefined && files.length === 0)) return false;
-    const name = this.publishFolder('last', isRested ? files : [...files, ...empty]);
+    const all = [...files, ...empty];
+    if (all.length === 0 || (linked !== undefined && this.holds(inFolder(this.output, linked), all)))
+      return false;
+    const name = this.publishFolder('last', all);
     const draft = `${this.work}/link`;
     this.makeFolder(this.work);
     this.did(`link ${last}`);
