@@ -25,6 +25,10 @@ const commands: Readonly<Record<string, { readonly what: string; readonly load: 
     what: 'check whether this cluster is federated, and how to fix it',
     load: async () => (await import('./check.ts')).check,
   },
+  fleet: {
+    what: "show the hub's view of its spokes: who reports, what waits, versions, federated pods",
+    load: async () => (await import('./fleet.ts')).fleet,
+  },
   'tag-rules': {
     what: "tag Falco's rules (run by the injected containers)",
     load: async () => (await import('./tag-rules.ts')).tagRules,

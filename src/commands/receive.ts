@@ -51,7 +51,7 @@ async function run(flags: ReceiveFlags, first: Settings, io: CommandIo, logger: 
       server: buildMetricsServer(receiver.metrics, {
         '/fleet': () => ({
           ...{ status: 200, type: 'application/json' },
-          text: `${JSON.stringify({ spokes: receiver.fleet.states() })}\n`,
+          text: `${JSON.stringify({ spokes: receiver.fleet.heard() })}\n`,
         }),
       }),
       ...{ host, port: metricsPort, flag: '--metrics-port' },

@@ -8,7 +8,7 @@ export const largestReport = 4_096;
 
 const count = z.number().int().nonnegative();
 
-const schema = z.object({
+export const reportSchema = z.object({
   version: z.string().regex(/^[\w.+-]{1,64}$/),
   replica: z.string().regex(/^[\w.-]{1,253}$/),
   waiting: z.object({ events: count, bytes: count, oldest: z.iso.datetime().optional() }),
@@ -16,13 +16,13 @@ const schema = z.object({
   pods: z.record(z.string().regex(/^[a-z_]{1,32}$/), count).optional(),
 });
 
-export type Report = z.output<typeof schema>;
+export type Report = z.output<typeof reportSchema>;
 
 /** @returns undefined where it says nothing that is understood */
 export function readReport(header: string | undefined): Report | undefined {
   if (header === undefined || header.length > largestReport) return undefined;
   try {
-    return schema.safeParse(JSON.parse(header)).data;
+    return reportSchema.safeParse(JSON.parse(header)).data;
   } catch {
     return undefined;
   }

@@ -1,38 +1,94 @@
 /** What spokes have said of themselves, and when. */
-import type { Report } from '../events/report.ts';
+import * as z from 'zod';
+import { reportSchema } from '../events/report.ts';
 
-/** One forwarder's last report. */
-interface Reported {
-  readonly report: Report;
-  /** Milliseconds since 1970. */
-  readonly at: number;
-}
+/** Milliseconds since 1970. */
+const moment = z.number();
 
-/** How a spoke stands: as a row of `falco-federation fleet`. */
+/** The last report of each of a spoke's forwarders, as one receiver has heard them. */
+const spokeReports = z.object({
+  spoke: z.string(),
+  /** When the certificate ends that it came with. */
+  certificateUntil: moment.optional(),
+  reports: z.array(reportSchema.extend({ at: moment })),
+});
+
+export type SpokeReports = z.output<typeof spokeReports>;
+
+type Heard = SpokeReports['reports'][number];
+
+/** How a spoke stands: a row of `falco-federation fleet`. */
 export interface SpokeState {
   readonly spoke: string;
-  /** When any of its forwarders reported last, milliseconds since 1970; 0 for never. */
-  readonly reported: number;
+  /** When any of its forwarders reported last; undefined: none has. */
+  readonly reported: number | undefined;
   readonly versions: readonly string[];
   readonly waiting: { readonly events: number; readonly bytes: number };
-  /** When the oldest of what waits was received, milliseconds since 1970. */
+  /** When the oldest of what waits was received. */
   readonly oldest: number | undefined;
   /** By state. */
   readonly pods: Readonly<Record<string, number>> | undefined;
-  /** When its certificate ends, milliseconds since 1970. */
   readonly certificateUntil: number | undefined;
 }
 
 /** Milliseconds after which a forwarder that reports no more, as its pod is gone, does not count. */
-const forgetAfter = 900_000;
+export const countsFor = 900_000;
+
+/** Milliseconds for which a report is what is so now: three of them. */
+const currentFor = 90_000;
+
+/** Forwarders of one spoke, whatever it says. */
+const mostForwarders = 32;
 
 /** Milliseconds without a report after which a spoke is silent: ten of them. */
 export const silentAfter = 300_000;
 
+export function isSilent({ reported }: SpokeState, now: number): boolean {
+  return reported === undefined || now - reported > silentAfter;
+}
+
+export function stateOf({ spoke, certificateUntil, reports }: SpokeReports): SpokeState {
+  const [newest] = [...reports].sort((a, b) => b.at - a.at);
+  const counted = reports.filter(({ at }) => at > (newest?.at ?? 0) - countsFor);
+  const sum = (of: (waiting: Heard['waiting']) => number): number =>
+    counted.reduce((total, { waiting }) => total + of(waiting), 0);
+  const oldest = counted.flatMap(({ waiting }) =>
+    waiting.oldest === undefined ? [] : [Date.parse(waiting.oldest)],
+  );
+  return {
+    ...{ spoke, certificateUntil, reported: newest?.at },
+    versions: [...new Set(counted.map(({ version }) => version))].sort(),
+    waiting: { events: sum(({ events }) => events), bytes: sum(({ bytes }) => bytes) },
+    oldest: oldest.length === 0 ? undefined : Math.min(...oldest),
+    pods: counted.sort((a, b) => b.at - a.at).find(({ pods }) => pods !== undefined)?.pods,
+  };
+}
+
+/** What several receivers have heard, together: of each forwarder its newest report. */
+export function merged(heard: readonly SpokeReports[]): SpokeReports[] {
+  const spokes = new Map<string, { until: number; reports: Map<string, Heard> }>();
+  for (const { spoke, certificateUntil = 0, reports } of heard) {
+    const one = spokes.get(spoke) ?? { until: 0, reports: new Map() };
+    spokes.set(spoke, one);
+    one.until = Math.max(one.until, certificateUntil);
+    for (const report of reports)
+      if (report.at > (one.reports.get(report.replica)?.at ?? 0)) one.reports.set(report.replica, report);
+  }
+  return [...spokes].map(([spoke, { until, reports }]) => ({
+    ...{ spoke, reports: [...reports.values()] },
+    ...(until === 0 ? {} : { certificateUntil: until }),
+  }));
+}
+
+/** @param text what a receiver answers to `/fleet`. @throws where it is none of it */
+export function readFleet(text: string): readonly SpokeReports[] {
+  return z.object({ spokes: z.array(spokeReports) }).parse(JSON.parse(text)).spokes;
+}
+
 export class Fleet {
   private readonly names: () => readonly string[] | undefined;
   /** By spoke, and by replica. */
-  private readonly reports = new Map<string, Map<string, Reported>>();
+  private readonly reports = new Map<string, Map<string, Heard>>();
   private readonly certificates = new Map<string, number>();
 
   /** @param names spokes that should report, where that is known */
@@ -40,10 +96,13 @@ export class Fleet {
     this.names = names;
   }
 
-  reported(spoke: string, report: Report, at = Date.now()): void {
-    const replicas = this.reports.get(spoke) ?? new Map<string, Reported>();
-    for (const [replica, one] of replicas) if (at - one.at > forgetAfter) replicas.delete(replica);
-    replicas.set(report.replica, { report, at });
+  reported(spoke: string, report: Omit<Heard, 'at'>, at = Date.now()): void {
+    const replicas = this.reports.get(spoke) ?? new Map<string, Heard>();
+    // The latest is the last.
+    replicas.delete(report.replica);
+    replicas.set(report.replica, { ...report, at });
+    for (const [replica, one] of replicas)
+      if (at - one.at > countsFor || replicas.size > mostForwarders) replicas.delete(replica);
     this.reports.set(spoke, replicas);
   }
 
@@ -60,35 +119,30 @@ export class Fleet {
       for (const spoke of one.keys()) if (isGone(spoke)) one.delete(spoke);
   }
 
-  states(): SpokeState[] {
+  /** What has been heard, by spoke in their names' order. */
+  heard(): SpokeReports[] {
     const all = new Set([...(this.names() ?? []), ...this.certificates.keys()]);
-    return [...all].sort().map((spoke) => this.state(spoke));
+    return [...all].sort().map((spoke) => {
+      const certificateUntil = this.certificates.get(spoke);
+      return {
+        ...{ spoke, reports: [...(this.reports.get(spoke)?.values() ?? [])] },
+        ...(certificateUntil === undefined ? {} : { certificateUntil }),
+      };
+    });
+  }
+
+  /** The latest reports: while a forwarder reports to one replica, another one has old ones of it. */
+  current(now = Date.now()): SpokeReports[] {
+    return this.heard().map((one) => ({
+      ...one,
+      reports: one.reports.filter(({ at }) => now - at < currentFor),
+    }));
   }
 
   summary(now = Date.now()): string {
-    const states = this.states();
-    const silent = states.filter(({ reported }) => now - reported > silentAfter).map(({ spoke }) => spoke);
+    const states = this.heard().map(stateOf);
+    const silent = states.filter((state) => isSilent(state, now)).map(({ spoke }) => spoke);
     const all = `${states.length} of them`;
     return silent.length === 0 ? `ok, ${all}` : `${all}; no report to this replica of ${silent.join(', ')}`;
-  }
-
-  private state(spoke: string): SpokeState {
-    const replicas = [...(this.reports.get(spoke)?.values() ?? [])].sort((a, b) => b.at - a.at);
-    const reports = replicas.map(({ report }) => report);
-    const oldest = reports.flatMap(({ waiting }) =>
-      waiting.oldest === undefined ? [] : [Date.parse(waiting.oldest)],
-    );
-    return {
-      spoke,
-      reported: replicas[0]?.at ?? 0,
-      versions: [...new Set(reports.map(({ version }) => version))].sort(),
-      waiting: {
-        events: reports.reduce((sum, { waiting }) => sum + waiting.events, 0),
-        bytes: reports.reduce((sum, { waiting }) => sum + waiting.bytes, 0),
-      },
-      oldest: oldest.length === 0 ? undefined : Math.min(...oldest),
-      pods: reports.find(({ pods }) => pods !== undefined)?.pods,
-      certificateUntil: this.certificates.get(spoke),
-    };
   }
 }

@@ -1,8 +1,9 @@
 /** What Prometheus sees of a receiver; names after Prometheus' conventions. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { RefusalReason } from '../events/refusal.ts';
+import type { Report } from '../events/report.ts';
 import { gauge, type ProgramSources, prefix, programGauges } from '../server/gauges.ts';
-import type { Fleet, SpokeState } from './fleet.ts';
+import { type Fleet, stateOf } from './fleet.ts';
 
 /** What the gauges show; asked at each scrape. */
 export interface ReceiverSources extends ProgramSources {
@@ -49,6 +50,7 @@ export function makeReceiverMetrics(sources: ReceiverSources): ReceiverMetrics {
     help: "From an event's post to falcosidekick's answer.",
     buckets,
   });
+  const { fleet } = sources;
   programGauges(registry, sources);
   const own = (name: string, help: string, value: () => number | undefined): void =>
     gauge(registry, `receiver_${name}`, help, value);
@@ -68,64 +70,66 @@ export function makeReceiverMetrics(sources: ReceiverSources): ReceiverMetrics {
     const notAfter = sources.certificateNotAfter();
     return notAfter === undefined ? undefined : Math.floor(notAfter.getTime() / 1000);
   });
-  const bySpoke = (
+  const bySpoke = <Label extends string>(
     name: string,
     help: string,
-    value: (state: SpokeState) => number | undefined,
-  ): Gauge<'spoke'> =>
+    labelNames: readonly Label[],
+    samples: () => readonly (readonly [Record<Label, string>, number])[],
+  ): Gauge<Label> =>
     new Gauge({
       registers: [registry],
       name: `${receiver}spoke_${name}`,
       help,
-      labelNames: ['spoke'],
+      labelNames,
       collect() {
         this.reset();
-        for (const state of sources.fleet.states()) {
-          const now = value(state);
-          if (now !== undefined) this.set({ spoke: state.spoke }, now);
-        }
+        for (const [labels, value] of samples()) this.set(labels, value);
       },
     });
   bySpoke(
     'last_report_timestamp_seconds',
     'When the spoke reported last to this replica; 0: never.',
-    (state) => Math.floor(state.reported / 1000),
+    ['spoke'],
+    () =>
+      fleet
+        .heard()
+        .map((heard) => [{ spoke: heard.spoke }, Math.floor((stateOf(heard).reported ?? 0) / 1000)]),
   );
-  bySpoke('waiting_events', 'Events that wait at the spoke, as it says.', ({ waiting, reported }) =>
-    reported === 0 ? undefined : waiting.events,
+  bySpoke('certificate_not_after_timestamp_seconds', "When the spoke's certificate expires.", ['spoke'], () =>
+    fleet
+      .heard()
+      .flatMap(({ spoke, certificateUntil: until }) =>
+        until === undefined ? [] : [[{ spoke }, Math.floor(until / 1000)]],
+      ),
   );
-  bySpoke('waiting_bytes', 'Bytes of these events.', ({ waiting, reported }) =>
-    reported === 0 ? undefined : waiting.bytes,
+  const byForwarder = (name: string, help: string, value: (waiting: Report['waiting']) => number) =>
+    bySpoke(name, help, ['spoke', 'forwarder'], () =>
+      fleet
+        .current()
+        .flatMap(({ spoke, reports }) =>
+          reports.map(({ replica, waiting }) => [{ spoke, forwarder: replica }, value(waiting)] as const),
+        ),
+    );
+  byForwarder('waiting_events', 'Events that wait at a forwarder, as it says.', ({ events }) => events);
+  byForwarder('waiting_bytes', 'Bytes of these events.', ({ bytes }) => bytes);
+  byForwarder(
+    'oldest_waiting_seconds',
+    'Age of the oldest of these events; 0 where none waits.',
+    ({ oldest }) => (oldest === undefined ? 0 : Math.max(0, (Date.now() - Date.parse(oldest)) / 1000)),
   );
-  bySpoke('oldest_waiting_seconds', 'Age of the oldest of these events; 0 where none waits.', (state) => {
-    if (state.reported === 0) return undefined;
-    return state.oldest === undefined ? 0 : Math.max(0, (Date.now() - state.oldest) / 1000);
-  });
-  bySpoke('certificate_not_after_timestamp_seconds', "When the spoke's certificate expires.", (state) =>
-    state.certificateUntil === undefined ? undefined : Math.floor(state.certificateUntil / 1000),
+  const states = () => fleet.current().map(stateOf);
+  bySpoke(
+    'pods',
+    "Pods of the spoke's opted-in namespaces by state, as its webhook sees them.",
+    ['spoke', 'state'],
+    () =>
+      states().flatMap(({ spoke, pods = {} }) =>
+        Object.entries(pods).map(([state, count]) => [{ spoke, state }, count] as const),
+      ),
   );
-  new Gauge({
-    registers: [registry],
-    name: `${receiver}spoke_pods`,
-    help: "Pods of the spoke's opted-in namespaces by state, as its webhook sees them.",
-    labelNames: ['spoke', 'state'],
-    collect() {
-      this.reset();
-      for (const { spoke, pods = {} } of sources.fleet.states())
-        for (const [state, count] of Object.entries(pods)) this.set({ spoke, state }, count);
-    },
-  });
-  new Gauge({
-    registers: [registry],
-    name: `${receiver}spoke_info`,
-    help: "Versions of the spoke's forwarders.",
-    labelNames: ['spoke', 'version'],
-    collect() {
-      this.reset();
-      for (const { spoke, versions } of sources.fleet.states())
-        for (const version of versions) this.set({ spoke, version }, 1);
-    },
-  });
+  bySpoke('info', "Versions of the spoke's forwarders.", ['spoke', 'version'], () =>
+    states().flatMap(({ spoke, versions }) => versions.map((version) => [{ spoke, version }, 1] as const)),
+  );
   return {
     registry,
     passed: (spoke, priority) => passed.inc({ spoke, priority }),

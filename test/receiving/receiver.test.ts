@@ -5,6 +5,7 @@ import type { Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeAuthority } from '../../src/certificates/issue.ts';
+import { stateOf } from '../../src/receiving/fleet.ts';
 import { type Answer, line, type Stage, stage } from './stage.ts';
 
 const counts = ({ status, text }: Answer) => {
@@ -276,8 +277,8 @@ test('reports: what waits, versions and pods of each spoke, and who has never co
       only({}),
     );
   await hub.post(agent, '', { 'falco-federation-report': '{"version": 1' });
-  const [silent, staging] = hub.receiver.fleet.states();
-  assert.deepEqual([silent?.spoke, silent?.reported], ['silent', 0]);
+  const [silent, staging] = hub.receiver.fleet.heard().map(stateOf);
+  assert.deepEqual([silent?.spoke, silent?.reported], ['silent', undefined]);
   assert.deepEqual(
     [staging?.waiting, staging?.versions, staging?.pods],
     [{ events: 6, bytes: 20 }, ['0.1.0'], { federated: 3, stale: 1 }],
@@ -285,7 +286,7 @@ test('reports: what waits, versions and pods of each spoke, and who has never co
   const metrics = await hub.receiver.metrics.registry.metrics();
   for (const sample of [
     /spoke_last_report_timestamp_seconds\{spoke="silent"\} 0$/m,
-    /spoke_waiting_events\{spoke="staging"\} 6$/m,
+    /spoke_waiting_events\{spoke="staging",forwarder="forwarder-0"\} 4$/m,
     /spoke_pods\{spoke="staging",state="stale"\} 1$/m,
     /spoke_info\{spoke="staging",version="0\.1\.0"\} 1$/m,
   ])
