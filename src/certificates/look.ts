@@ -1,6 +1,5 @@
 import { askedPause } from '../background/pause-after.ts';
 import { messageOf } from '../reasons/message-of.ts';
-import { agreement } from './agreement.ts';
 import { carryOut } from './carry-out.ts';
 import { certificatesIn, fingerprintOf } from './certificate.ts';
 import type { KeyPair } from './files.ts';
@@ -15,7 +14,7 @@ import {
   type Whole,
 } from './next-step.ts';
 import { type Files, issuerOf } from './pieces.ts';
-import type { CertificateStore, ReplicaList, StoredCertificates, TrustPublisher } from './store.ts';
+import type { CertificateStore, StoredCertificates, TrustPublisher } from './store.ts';
 import { trustView } from './trust-view.ts';
 
 export interface CertificateEvent {
@@ -27,9 +26,6 @@ export interface CertificateEvent {
 export interface Keeping {
   readonly store: CertificateStore;
   readonly trust: TrustPublisher;
-  readonly replicas: ReplicaList;
-  /** Name of this replica, as the list of replicas has it. */
-  readonly replica: string;
   /** DNS names and IP addresses that the API server calls us by. */
   readonly names: readonly string[];
   readonly lifetimes: Lifetimes;
@@ -66,9 +62,6 @@ const rounds = 10;
 /** How long an API server may take until it uses a caBundle; until then a new authority is not counted on. */
 const propagation = 2_000;
 
-/** Above this many replicas that said something, those that are gone are dropped by whoever speaks next. */
-const crowd = 32;
-
 type Round = { readonly is: 'again' } | { readonly is: 'rest'; readonly next: number };
 const again: Round = { is: 'again' };
 
@@ -93,35 +86,21 @@ export function certificateLooks(keeping: Keeping): {
   look(): Promise<Look>;
   state(): CertificateState;
 } {
-  const { store, replicas, replica, names, lifetimes, onPair, tell } = keeping;
+  const { store, names, lifetimes, onPair, tell } = keeping;
   const { now = Date.now, elapsed = () => performance.now() } = keeping;
   const trust = trustView(keeping.trust, elapsed);
-  const agreed = agreement(replicas, replica, elapsed);
   const settling = settlingTime(lifetimes);
   let remembered: Files | undefined;
   let served: Served | undefined;
   let published = false;
   let problem: string | undefined;
 
-  /** Undefined where everybody's agreement would change nothing. */
-  async function agreedFor(stored: StoredCertificates): Promise<number | undefined> {
-    const trusted = stored.files['ca.crt'] ?? '';
-    const nothingToPrune = trust.bundle() === trusted && trusted.split('BEGIN CERTIFICATE').length <= 2;
-    if (nothingToPrune) {
-      agreed.forget();
-      return undefined;
-    }
-    const [leaf] = certificatesIn(stored.files['tls.crt'] ?? '');
-    return leaf === undefined ? undefined : agreed.ask(stored, fingerprintOf(leaf));
-  }
-
   async function write(
     step: Extract<Step, { kind: 'replace' }>,
     over: StoredCertificates | undefined,
   ): Promise<void> {
     const made = await carryOut(step.plan, lifetimes, now());
-    const serving = await agreed.withoutGone(over?.serving ?? {});
-    const written = await store.write({ files: { ...over?.files, ...made }, serving }, over);
+    const written = await store.write({ ...over?.files, ...made }, over);
     if (written) tell({ kind: step.why, detail: step.detail });
   }
 
@@ -154,12 +133,12 @@ export function certificateLooks(keeping: Keeping): {
   }
 
   /** Returns why it could not be published, or whether it has to be read again. */
-  async function publish(stored: Files, everybodyServes: boolean): Promise<string | boolean> {
+  async function publish(stored: Files): Promise<string | boolean> {
     if (!trust.isKnown()) return true;
     if (trust.isAbsent()) return 'no MutatingWebhookConfiguration with our webhooks found';
     const current = trust.bundle() ?? '';
     if (current === stored['ca.crt']) return true;
-    const bundle = bundleToPublish({ stored, published: current, now: now() }, everybodyServes);
+    const bundle = bundleToPublish({ stored, published: current, now: now() });
     if (bundle === current) return true;
     try {
       const done = await trust.publish(bundle);
@@ -168,17 +147,6 @@ export function certificateLooks(keeping: Keeping): {
     } catch (error) {
       return `cannot publish the caBundle: ${messageOf(error)}`;
     }
-  }
-
-  /** Says which certificate this replica serves, so that the authorities of older ones can go. */
-  async function acknowledge(stored: StoredCertificates): Promise<boolean> {
-    if (served === undefined || stored.serving[replica] === served.fingerprint) return false;
-    // Otherwise nobody is dropped: two replicas that are just starting would drop each other in turns.
-    const isCrowd = Object.keys(stored.serving).length >= crowd;
-    const others = isCrowd ? await agreed.withoutGone(stored.serving) : stored.serving;
-    const serving = { ...others, [replica]: served.fingerprint };
-    await store.write({ files: stored.files, serving }, stored);
-    return true;
   }
 
   /** How long until {@link published} can be said; updates it. */
@@ -195,13 +163,11 @@ export function certificateLooks(keeping: Keeping): {
     // In this order: a bundle is only published over one that was read before the Secret was, so never an older one.
     const unread = await trust.read();
     const stored = await store.read();
-    const agreedMs = stored === undefined ? undefined : await agreedFor(stored);
     const step = nextStep({
       stored: stored?.files,
       remembered,
       published: trust.bundle() ?? '',
       publishedFor: trust.publishedFor,
-      agreedFor: agreedMs,
       now: now(),
       names,
       lifetimes,
@@ -210,26 +176,24 @@ export function certificateLooks(keeping: Keeping): {
       if (step.kind === 'replace') await write(step, stored);
       return again;
     }
-    const rest = await use(stored, step.whole, agreedMs);
+    const rest = await use(stored.files, step.whole);
     if (rest === undefined) return again;
-    problems.push(...[unread, agreed.takeProblem(), rest.problem].filter((one) => one !== undefined));
+    problems.push(...[unread, rest.problem].filter((one) => one !== undefined));
     return { is: 'rest', next: Math.min(step.until - now(), rest.next) };
   }
 
-  /** Serves, publishes and acknowledges what is stored. Undefined: it has to be read again. */
+  /** Serves and publishes what is stored. Undefined: it has to be read again. */
   async function use(
-    stored: StoredCertificates,
+    stored: Files,
     whole: Whole,
-    agreedMs: number | undefined,
   ): Promise<{ readonly problem: string | undefined; readonly next: number } | undefined> {
-    remembered = stored.files;
+    remembered = stored;
     const wait = serve(whole);
-    const outcome = await publish(stored.files, agreedMs !== undefined && agreedMs >= settling);
-    if (outcome === false || (await acknowledge(stored))) return undefined;
-    const waits = [wait, agreedMs === undefined ? 0 : settling - agreedMs].filter((ms) => ms > 0);
+    const outcome = await publish(stored);
+    if (outcome === false) return undefined;
     return {
       problem: typeof outcome === 'string' ? outcome : undefined,
-      next: Math.min(lookAtTrust(), ...waits),
+      next: Math.min(lookAtTrust(), wait > 0 ? wait : Number.POSITIVE_INFINITY),
     };
   }
 

@@ -27,8 +27,6 @@ export interface Situation {
   readonly published: string;
   /** How long this replica has seen an authority (by fingerprint) published. */
   readonly publishedFor: (authority: string) => number;
-  /** How long this replica has seen all replicas serve the stored certificate; undefined: they do not, or not known. */
-  readonly agreedFor: number | undefined;
   /** Since 1970. */
   readonly now: number;
   readonly names: readonly string[];
@@ -82,7 +80,7 @@ export function settlingTime({ leaf }: Lifetimes): number {
  * | steady     | A      | a       | `a` at 2/3 of its life, or a name is missing: another `a`                          |
  * |            | A      | a       | A at 2/3 of its life, or `a` would outlive it: introduce B                         |
  * | introduced | B A    | a       | published for the settling time, or `a` at 9/10 of its life: switch                |
- * | switched   | B A    | b       | all ready replicas serve `b` for the settling time, or A expired: prune to steady  |
+ * | switched   | B A    | b       | A expired: it goes, and the next is steady                                          |
  */
 export function nextStep(situation: Situation): Step {
   const { stored, now } = situation;
@@ -160,9 +158,9 @@ function whatIsWrong(stored: Files, now: number): string {
 
 /** The regular course of things, in order of urgency. */
 function advance(situation: Situation, whole: Whole): Step {
-  const { now, lifetimes, publishedFor, agreedFor } = situation;
+  const { now, lifetimes, publishedFor } = situation;
   const { authorities, serving } = whole;
-  const [newest, ...older] = authorities;
+  const [newest] = authorities;
   if (newest === undefined) throw new Error('whole certificates have an authority');
   const leaf = serving.certificate;
   const isOfNewest = issuerOf(leaf, authorities) === newest;
@@ -195,11 +193,7 @@ function advance(situation: Situation, whole: Whole): Step {
     const why = missing.length > 0 ? `${missing.join(', ')} missing` : 'at two thirds of its life';
     return renew('renewed', why, situation, whole);
   }
-  if (older.length === 0) return keep(Number.POSITIVE_INFINITY);
-  // Which replicas are ready is not watched.
-  if (agreedFor === undefined) return keep(settling, ...older.map((one) => one.validToDate.getTime() - now));
-  if (agreedFor < settling) return keep(settling - agreedFor);
-  return replace('pruned', older.map(shortly).join(', '), { ...whole, authorities: [newest] });
+  return keep(...authorities.map((one) => one.validToDate.getTime() - now));
 }
 
 /** Whether a certificate made now would have to end early. */
@@ -225,16 +219,15 @@ export function shortly(authority: X509Certificate): string {
 }
 
 /**
- * The caBundle for what is stored: ca.crt, and behind it what is published of ours and still valid, until all
- * replicas serve what is stored. So whatever happened to the Secret, nobody's certificate loses its trust.
- *
- * @param everybodyServes the stored certificate, for the settling time
+ * The caBundle for what is stored: ca.crt, and behind it what is published of ours for as long as it is valid. So
+ * whatever happened to the Secret, no replica's certificate loses its trust.
  */
-export function bundleToPublish(
-  { stored, published, now }: Pick<Situation, 'published' | 'now'> & { readonly stored: Files },
-  everybodyServes: boolean,
-): string {
+export function bundleToPublish({
+  stored,
+  published,
+  now,
+}: Pick<Situation, 'published' | 'now'> & { readonly stored: Files }): string {
   const trusted = certificatesIn(stored['ca.crt'] ?? '');
-  const more = everybodyServes ? [] : ourAuthorities(published, now);
+  const more = ourAuthorities(published, now);
   return pemOf([...trusted, ...more.filter((one) => !trusted.some((other) => isSame(one, other)))]);
 }

@@ -39,12 +39,15 @@ export function piecesOf(files: Files, now: number): Pieces {
   };
 }
 
+/** Of authorities whose keys are gone: more are left by nothing but a Secret that is deleted again and again. */
+const mostKept = 5;
+
 /** Authorities of ours among what is published. Others' are none of our business, and never kept. */
 export function ourAuthorities(published: string, now: number): readonly X509Certificate[] {
   const name = authorityName;
-  return usableAuthorities(published, now).filter(
-    ({ subject, issuer }) => subject === name && issuer === name,
-  );
+  return usableAuthorities(published, now)
+    .filter(({ subject, issuer }) => subject === name && issuer === name)
+    .slice(0, mostKept);
 }
 
 function usableAuthorities(pem: string, now: number): readonly X509Certificate[] {

@@ -2,8 +2,6 @@
 export interface StoredCertificates {
   /** Decoded data of the Secret. */
   readonly files: Readonly<Record<string, string>>;
-  /** Replica → fingerprint of the certificate that it serves (the Secret's annotation). */
-  readonly serving: Readonly<Record<string, string>>;
   /** Opaque: of the state that was read. */
   readonly version: string;
 }
@@ -13,10 +11,7 @@ export interface CertificateStore {
   /** Undefined: there is none. Throws when it cannot be asked. */
   read(): Promise<StoredCertificates | undefined>;
   /** Writes over exactly what was read (undefined: creates). False: someone was faster; read again. */
-  write(
-    next: Pick<StoredCertificates, 'files' | 'serving'>,
-    over: StoredCertificates | undefined,
-  ): Promise<boolean>;
+  write(files: StoredCertificates['files'], over: StoredCertificates | undefined): Promise<boolean>;
 }
 
 /** The caBundle by which the API server trusts us. */
@@ -28,10 +23,4 @@ export interface TrustPublisher {
   read(): Promise<string | undefined>;
   /** Over exactly what was read last. False: it was changed by someone meanwhile; read again. */
   publish(bundle: string): Promise<boolean>;
-}
-
-/** Which replicas there are. */
-export interface ReplicaList {
-  /** Names of those that the API server may call now (ready endpoints of the Service); undefined: not known. */
-  ready(): Promise<readonly string[] | undefined>;
 }

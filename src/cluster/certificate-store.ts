@@ -1,6 +1,5 @@
-import * as z from 'zod';
+import type { z } from 'zod';
 import type { CertificateStore, StoredCertificates } from '../certificates/store.ts';
-import { prefix } from '../federation/names.ts';
 import { hasStatus } from './cluster-error.ts';
 import type { ClusterConnection } from './connection.ts';
 import { secretObject } from './objects.ts';
@@ -8,21 +7,7 @@ import { readObject } from './read-object.ts';
 import { requestJson } from './request.ts';
 import { fieldManager, secret } from './resource.ts';
 
-/** Annotation on the Secret: JSON, replica → fingerprint of the certificate that it serves. */
-export const servingAnnotation = `${prefix}serving`;
-
 type SecretObject = z.infer<typeof secretObject>;
-
-const servingRecord = z.record(z.string(), z.string());
-
-/** An annotation that someone damaged is no reason to stop: the replicas write theirs again. */
-function readServing(annotation: string | undefined): Readonly<Record<string, string>> {
-  try {
-    return servingRecord.parse(JSON.parse(annotation ?? '{}'));
-  } catch {
-    return {};
-  }
-}
 
 const decode = (base64: string): string => Buffer.from(base64, 'base64').toString('utf8');
 const encode = (text: string): string => Buffer.from(text, 'utf8').toString('base64');
@@ -72,31 +57,22 @@ export function certificateStore(
       const stored = await current();
       if (stored === undefined) return undefined;
       const files = Object.entries(stored.data ?? {}).map(([key, base64]) => [key, decode(base64)]);
-      return {
-        files: Object.fromEntries(files),
-        serving: readServing(stored.metadata.annotations?.[servingAnnotation]),
-        version: versionOf(stored),
-      };
+      return { files: Object.fromEntries(files), version: versionOf(stored) };
     },
-    write: async ({ files, serving }, over) => {
-      const annotations = { [servingAnnotation]: JSON.stringify(serving) };
+    write: async (files, over) => {
       if (over === undefined) {
         return await send('create', {
           apiVersion: 'v1',
           kind: 'Secret',
           type: 'Opaque',
-          metadata: { name, namespace, labels: { 'app.kubernetes.io/name': fieldManager }, annotations },
+          metadata: { name, namespace, labels: { 'app.kubernetes.io/name': fieldManager } },
           data: withFiles({}, files),
         });
       }
       const stored = await current();
       if (stored === undefined || versionOf(stored) !== over.version) return false;
       // With its resourceVersion and uid, so that the API server refuses it if the Secret has changed since.
-      return await send('update', {
-        ...stored,
-        metadata: { ...stored.metadata, annotations: { ...stored.metadata.annotations, ...annotations } },
-        data: withFiles(stored.data ?? {}, files),
-      });
+      return await send('update', { ...stored, data: withFiles(stored.data ?? {}, files) });
     },
   };
 }

@@ -16,6 +16,5 @@ export type {
 export { type WatchedNamespaces, watchNamespaces } from './namespaces.ts';
 export { imageOfPod } from './own-image.ts';
 export { type WatchedPods, watchPods } from './pods.ts';
-export { readyReplicas } from './ready-replicas.ts';
 export type { ProxiedAnswer } from './request.ts';
 export { ourWebhooks, trustPublisher } from './trust-publisher.ts';

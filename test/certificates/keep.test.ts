@@ -25,13 +25,12 @@ interface Api {
   /** What the API server answers instead. */
   failing: string | undefined;
   reads: number;
-  ready: readonly string[] | undefined;
 }
 
 /** A Secret and a caBundle in memory. */
 function memory() {
   let version = 0;
-  const api: Api = { stored: undefined, bundle: '', failing: undefined, reads: 0, ready: undefined };
+  const api: Api = { stored: undefined, bundle: '', failing: undefined, reads: 0 };
   const answer = async <T>(act: () => T): Promise<T> => {
     await wait(1);
     if (api.failing !== undefined) throw new Error(api.failing);
@@ -44,10 +43,10 @@ function memory() {
           api.reads++;
           return api.stored;
         }),
-      write: (next: Pick<StoredCertificates, 'files' | 'serving'>, over: StoredCertificates | undefined) =>
+      write: (files: StoredCertificates['files'], over: StoredCertificates | undefined) =>
         answer(() => {
           if (over?.version !== api.stored?.version) return false;
-          api.stored = { ...next, version: `${++version}` };
+          api.stored = { files, version: `${++version}` };
           return true;
         }),
     },
@@ -59,7 +58,6 @@ function memory() {
           return true;
         }),
     },
-    replicas: { ready: () => answer(() => api.ready) },
   };
   const remove = (): void => {
     api.stored = undefined;
@@ -72,11 +70,11 @@ async function until(what: () => boolean, message: string): Promise<void> {
   assert.ok(what(), message);
 }
 
-function keep(memoryOf: ReturnType<typeof memory>, replica: string, leaf = 10_000) {
+function keep(memoryOf: ReturnType<typeof memory>, leaf = 10_000) {
   const [pairs, events]: [KeyPair[], CertificateEvent[]] = [[], []];
   const kept = keepCertificates({
     ...memoryOf.dependencies,
-    ...{ replica, names: ['localhost'], lifetimes: { leaf, authority: 12 * leaf }, every: 60_000 },
+    ...{ names: ['localhost'], lifetimes: { leaf, authority: 12 * leaf }, every: 60_000 },
     onPair: (pair) => pairs.push(pair),
     tell: (event) => events.push(event),
   });
@@ -88,7 +86,7 @@ describe('keepCertificates', () => {
   test('starts without an API server, tells the problem once, and goes on by itself', async () => {
     const cluster = memory();
     cluster.api.failing = 'connection refused';
-    const kept = keep(cluster, 'a');
+    const kept = keep(cluster);
     await wait(900);
     assert.equal(kept.state().pair, undefined);
     assert.equal(kept.state().published, false);
@@ -99,12 +97,11 @@ describe('keepCertificates', () => {
     assert.equal(kept.kinds(), 'problem made serving published recovered');
     assert.equal(kept.state().problem, undefined);
     assert.equal(cluster.api.bundle, cluster.api.stored?.files['ca.crt']);
-    assert.deepEqual(Object.keys(cluster.api.stored?.serving ?? {}), ['a']);
   });
 
   test('goes on serving while the API server is away', async () => {
     const cluster = memory();
-    const kept = keep(cluster, 'a');
+    const kept = keep(cluster);
     await until(() => kept.state().published, 'published');
     const { pair } = kept.state();
     cluster.api.failing = 'away';
@@ -115,7 +112,7 @@ describe('keepCertificates', () => {
 
   test('a burst of calls is a look or two', async () => {
     const cluster = memory();
-    const kept = keep(cluster, 'a');
+    const kept = keep(cluster);
     await until(() => kept.state().published, 'published');
     const { reads } = cluster.api;
     for (let at = 0; at < 100; at++) kept.look();
@@ -126,7 +123,7 @@ describe('keepCertificates', () => {
   test('no webhook of our names: certificates are there all the same, and the problem says so', async () => {
     const cluster = memory();
     cluster.api.bundle = undefined;
-    const kept = keep(cluster, 'a');
+    const kept = keep(cluster);
     await until(() => kept.state().problem !== undefined, 'a problem');
     assert.match(kept.state().problem ?? '', /no MutatingWebhookConfiguration with our webhooks/);
     assert.ok(kept.state().pair !== undefined && !kept.state().published);
@@ -137,7 +134,7 @@ describe('keepCertificates', () => {
 
   test('two that start at once share one certificate', async () => {
     const cluster = memory();
-    const both = [keep(cluster, 'a'), keep(cluster, 'b')];
+    const both = [keep(cluster), keep(cluster)];
     await until(() => both.every((one) => one.state().published), 'published');
     assert.equal(both[0]?.state().pair?.cert, both[1]?.state().pair?.cert);
     assert.equal(both.flatMap(({ events }) => events).filter(({ kind }) => kind === 'made').length, 1);
@@ -145,7 +142,7 @@ describe('keepCertificates', () => {
 
   test('Secret deleted: put back within a second, and nobody’s certificate changes', async () => {
     const cluster = memory();
-    const kept = keep(cluster, 'a');
+    const kept = keep(cluster);
     await until(() => kept.state().published, 'published');
     const { api } = cluster;
     const before = api.stored?.files;
@@ -157,20 +154,9 @@ describe('keepCertificates', () => {
     assert.equal(kept.pairs.length, 1);
   });
 
-  test('replicas that are not ready yet do not drop each other’s word in turns', async () => {
-    const cluster = memory();
-    cluster.api.ready = [];
-    const both = [keep(cluster, 'a'), keep(cluster, 'b')];
-    await until(() => Object.keys(cluster.api.stored?.serving ?? {}).length === 2, 'both said something');
-    const version = cluster.api.stored?.version;
-    for (const one of both) one.look();
-    await wait(300);
-    assert.equal(cluster.api.stored?.version, version);
-  });
-
   test('events and problems hold no key', async () => {
     const cluster = memory();
-    const kept = keep(cluster, 'a');
+    const kept = keep(cluster);
     await until(() => kept.state().published, 'published');
     assert.ok(!/PRIVATE|BEGIN/.test(JSON.stringify(kept.events)));
   });
@@ -230,15 +216,13 @@ describe('over real TLS', () => {
 
   test('a whole rotation of the authority by two replicas: every request on every connection is answered', async () => {
     const cluster = memory();
-    cluster.api.ready = ['a', 'b'];
-    // So short that the settling time is 0.45 s.
+    // So short that the settling time is a quarter of a second.
     const servers = [await serve(), await serve()];
     const seen: string[] = [];
-    const kept = servers.map(({ server }, at) =>
+    const kept = servers.map(({ server }) =>
       keepCertificates({
         ...cluster.dependencies,
-        ...{ replica: at === 0 ? 'a' : 'b', names: ['localhost'] },
-        ...{ lifetimes: { leaf: 9_000, authority: 18_000 }, every: 200 },
+        ...{ names: ['localhost'], lifetimes: { leaf: 5_000, authority: 10_000 }, every: 200 },
         onPair: ({ cert, key }) => server.setSecureContext({ cert, key }),
         tell: ({ kind }) => seen.push(kind),
       }),
@@ -258,7 +242,6 @@ describe('over real TLS', () => {
     }
     for (const kind of ['authority_introduced', 'switched', 'pruned']) assert.ok(seen.includes(kind), kind);
     assert.ok(shown.size >= 2, 'certificates were swapped under load');
-    assert.equal(certificatesIn(cluster.api.stored?.files['ca.crt'] ?? '').length, 1);
     alive.destroy();
   });
 });

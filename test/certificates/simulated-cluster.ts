@@ -5,12 +5,7 @@ import { certificatesIn, fingerprintOf, isIssuedBy } from '../../src/certificate
 import type { KeyPair } from '../../src/certificates/files.ts';
 import { type CertificateEvent, certificateLooks } from '../../src/certificates/look.ts';
 import type { Lifetimes } from '../../src/certificates/next-step.ts';
-import type {
-  CertificateStore,
-  ReplicaList,
-  StoredCertificates,
-  TrustPublisher,
-} from '../../src/certificates/store.ts';
+import type { CertificateStore, StoredCertificates, TrustPublisher } from '../../src/certificates/store.ts';
 
 export interface Chance {
   /** Of an answer that is an error or a conflict. */
@@ -66,7 +61,6 @@ export class SimulatedCluster {
   secret: StoredCertificates | undefined;
   bundle = '';
   trouble: number;
-  listKnown = true;
   isDown = false;
   replicas: SimulatedReplica[] = [];
   readonly events: string[] = [];
@@ -79,7 +73,6 @@ export class SimulatedCluster {
   #version = 0;
   #bundleVersion = 0;
   #apiServer: { readonly at: number; readonly bundle: string }[] = [{ at: 0, bundle: '' }];
-  #readyBefore: readonly string[] = [];
   #excusedUntil = 0;
   #untrustedSince: number | undefined;
   #started = 0;
@@ -96,8 +89,7 @@ export class SimulatedCluster {
     const name = `webhook-${this.#started++}`;
     const call: Call = (act, conflict) => this.#call(act, conflict, replica.cutOffUntil > this.time);
     const { look, state } = certificateLooks({
-      ...{ store: this.#store(call), trust: this.#trust(call), replicas: this.#list(call) },
-      ...{ replica: name, names, lifetimes: this.lifetimes },
+      ...{ store: this.#store(call), trust: this.#trust(call), names, lifetimes: this.lifetimes },
       onPair: (pair) => {
         replica.served = pair;
         this.check();
@@ -124,10 +116,7 @@ export class SimulatedCluster {
 
   /** A fault: someone writes what he likes, and the watches of all replicas tell of it. */
   setFiles(files: Readonly<Record<string, string>> | undefined): void {
-    this.secret =
-      files === undefined
-        ? undefined
-        : { files, serving: this.secret?.serving ?? {}, version: `${++this.#version}` };
+    this.secret = files && { files, version: `${++this.#version}` };
     this.#wake();
   }
 
@@ -188,9 +177,7 @@ export class SimulatedCluster {
 
   async #looks(replicas: readonly SimulatedReplica[]): Promise<void> {
     this.check();
-    const ready = this.replicas.filter((one) => one.ready).map(({ name }) => name);
     await Promise.all(replicas.map((one) => one.look()));
-    this.#readyBefore = ready;
     this.check();
   }
 
@@ -224,10 +211,10 @@ export class SimulatedCluster {
   #store(call: Call): CertificateStore {
     return {
       read: () => call(() => this.secret),
-      write: ({ files, serving }, over) =>
+      write: (files, over) =>
         call(() => {
           if (this.secret?.version !== over?.version) return false;
-          this.secret = { files, serving, version: `${++this.#version}` };
+          this.secret = { files, version: `${++this.#version}` };
           this.writes++;
           this.#wake();
           return true;
@@ -253,10 +240,6 @@ export class SimulatedCluster {
         }, false),
     };
   }
-
-  #list(call: Call): ReplicaList {
-    return { ready: () => call(() => (this.listKnown ? this.#readyBefore : undefined)) };
-  }
 }
 
 /** How a cluster stands, for a message when a property fails. */
@@ -272,6 +255,5 @@ export function describe({ replicas, secret, bundle, events }: SimulatedCluster)
         `${name} ${ready ? 'ready' : 'not ready'} serves ${short(served?.cert ?? '')} ${problem() ?? ''}`,
     ),
     `ca.crt ${short(secret?.files['ca.crt'] ?? '')}, tls.crt ${short(secret?.files['tls.crt'] ?? '')}, caBundle ${short(bundle)}`,
-    JSON.stringify(secret?.serving),
   ].join('\n');
 }

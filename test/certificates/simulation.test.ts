@@ -104,7 +104,7 @@ async function happen(cluster: SimulatedCluster, what: Happening, older: readonl
   }
 }
 
-/** All serve what is stored, it is for their names, and one authority is stored and published. */
+/** All serve what is stored, it is for their names, and what is stored is published before all else. */
 function assertAgreed(cluster: SimulatedCluster): void {
   const { files = {} } = cluster.secret ?? {};
   const [leaf] = certificatesIn(files['tls.crt'] ?? '');
@@ -116,9 +116,10 @@ function assertAgreed(cluster: SimulatedCluster): void {
     assert.deepEqual(namesMissing(leaf, names), []);
   }
   assert.ok(cluster.isTrusted(cluster.replicas[0]?.served, cluster.bundle));
-  if (!cluster.listKnown) return;
-  assert.equal(cluster.bundle, files['ca.crt']);
-  assert.equal(certificatesIn(cluster.bundle).length, 1);
+  assert.ok(cluster.bundle.startsWith(files['ca.crt'] ?? '-'));
+  assert.ok(
+    certificatesIn(cluster.bundle).every(({ validToDate }) => validToDate.getTime() > cluster.time - 600_000),
+  );
 }
 
 /** Waits for a minute in which nobody writes; a renewal may just be due in one or two. */
@@ -190,13 +191,12 @@ describe('what happens to replicas that share certificates', () => {
     assert.ok(cluster.bundle.endsWith(before), 'the old authority stays trusted behind the new one');
     await cluster.wait(120);
     assertAgreed(cluster);
-    assert.ok(!cluster.bundle.includes(before));
   });
 
-  test('two years and more: authorities come and go, and nobody is untrusted for a moment', async () => {
+  test('three years and more: authorities come and go, and nobody is untrusted for a moment', async () => {
     const cluster = await settled();
     const first = cluster.bundle;
-    await cluster.jump(800 * day);
+    await cluster.jump(1100 * day);
     await cluster.wait(120);
     assertAgreed(cluster);
     assert.ok(!cluster.bundle.includes(first));
@@ -218,11 +218,9 @@ describe('replicas that share certificates', () => {
         fc.array(happening, { maxLength: 12 }),
         fc.integer(),
         fc.constantFrom(0, 0.05, 0.3),
-        fc.boolean(),
         fc.constantFrom({ leaf: 90 * day, authority: 1095 * day }, { leaf: day / 4, authority: day / 2 }),
-        async (happenings, seed, trouble, listKnown, lifetimes) => {
+        async (happenings, seed, trouble, lifetimes) => {
           const cluster = new SimulatedCluster(lifetimes, { trouble, seed });
-          cluster.listKnown = listKnown;
           try {
             for (const minutes of [-10, 0, 10]) cluster.addReplica(minutes * 60_000, [base]);
             await cluster.wait(60);

@@ -17,7 +17,7 @@ const stored = {
     uid: 'u1',
     resourceVersion: '7',
     labels: { team: 'x' },
-    annotations: { note: 'keep', 'falco-federation.io/serving': '{"pod-a":"f1"}' },
+    annotations: { note: 'keep' },
   },
   data: { 'ca.crt': base64('CA\n'), 'tls.key': base64('KEY'), foreign: noText },
 };
@@ -27,23 +27,18 @@ const serves =
   ({ method }: Received): Answer =>
     method === 'GET' ? get : written;
 
-test('reads decoded files, who serves what, and a version', async (t) => {
+test('reads decoded files, and a version', async (t) => {
   const { connection } = await apiServer(t, serves({ body: stored }));
   const read = await certificateStore(connection, 'ns', 'certs').read();
   assert.equal(read?.files['ca.crt'], 'CA\n');
-  assert.deepEqual(read?.serving, { 'pod-a': 'f1' });
   assert.equal(read?.version, 'u1/7');
 });
 
-test('no Secret is undefined; one without data or with a damaged annotation is empty; no answer throws', async (t) => {
+test('no Secret is undefined; one without data is empty; no answer throws', async (t) => {
   const missing = await apiServer(t, () => refused(404, 'NotFound', 'none'));
   assert.equal(await certificateStore(missing.connection, 'ns', 'certs').read(), undefined);
-  for (const annotation of ['{bad', '[]', '{"pod-a":1}', 'null']) {
-    const metadata = { ...stored.metadata, annotations: { 'falco-federation.io/serving': annotation } };
-    const empty = await apiServer(t, () => ({ body: { ...stored, metadata, data: undefined } }));
-    const read = await certificateStore(empty.connection, 'ns', 'certs').read();
-    assert.deepEqual([read?.files, read?.serving], [{}, {}], annotation);
-  }
+  const empty = await apiServer(t, () => ({ body: { ...stored, data: undefined } }));
+  assert.deepEqual((await certificateStore(empty.connection, 'ns', 'certs').read())?.files, {});
   for (const answer of [refused(403, 'Forbidden', 'no'), refused(500, 'InternalError', 'no'), { body: [] }]) {
     const { connection } = await apiServer(t, () => answer);
     await assert.rejects(
@@ -58,22 +53,17 @@ test('writes over what was read, and keeps what is not ours byte for byte', asyn
   const store = certificateStore(connection, 'ns', 'certs');
   const over = await store.read();
   assert.ok(over);
-  const next = { files: { ...over.files, 'ca.crt': 'NEW' }, serving: { 'pod-b': 'f2' } };
-  assert.equal(await store.write(next, over), true);
+  assert.equal(await store.write({ ...over.files, 'ca.crt': 'NEW' }, over), true);
   const written = received.at(-1);
   assert.deepEqual([written?.method, written?.path], ['PUT', path]);
   assert.deepEqual(written?.body, {
     ...stored,
-    metadata: {
-      ...stored.metadata,
-      annotations: { note: 'keep', 'falco-federation.io/serving': '{"pod-b":"f2"}' },
-    },
     data: { 'ca.crt': base64('NEW'), 'tls.key': base64('KEY'), foreign: noText },
   });
 });
 
 test('creates with its label; where one is there already, someone was faster', async (t) => {
-  const next = { files: { 'ca.crt': 'CA' }, serving: { 'pod-a': 'f1' } };
+  const next = { 'ca.crt': 'CA' };
   const { connection, received } = await apiServer(t, () => ({ status: 201, body: stored }));
   assert.equal(await certificateStore(connection, 'ns', 'certs').write(next, undefined), true);
   assert.deepEqual([received[0]?.method, received[0]?.path], ['POST', '/api/v1/namespaces/ns/secrets']);
@@ -85,7 +75,6 @@ test('creates with its label; where one is there already, someone was faster', a
       name: 'certs',
       namespace: 'ns',
       labels: { 'app.kubernetes.io/name': 'falco-federation-webhook' },
-      annotations: { 'falco-federation.io/serving': '{"pod-a":"f1"}' },
     },
     data: { 'ca.crt': base64('CA') },
   });
@@ -106,8 +95,8 @@ for (const [what, change] of [
   test(`a Secret that ${what} since is not written`, async (t) => {
     const now = { ...stored, metadata: { ...stored.metadata, ...change } };
     const { connection, received } = await apiServer(t, serves({ body: now }));
-    const over = { files: {}, serving: {}, version: 'u1/7' };
-    assert.equal(await certificateStore(connection, 'ns', 'certs').write(over, over), false);
+    const over = { files: {}, version: 'u1/7' };
+    assert.equal(await certificateStore(connection, 'ns', 'certs').write({}, over), false);
     assert.deepEqual(
       received.map(({ method }) => method),
       ['GET'],
@@ -116,10 +105,10 @@ for (const [what, change] of [
 }
 
 test('conflicts that only the API server sees: someone was faster; other refusals are errors', async (t) => {
-  const over = { files: {}, serving: {}, version: 'u1/7' };
+  const over = { files: {}, version: 'u1/7' };
   const write = async (get: Answer, put: Answer): Promise<boolean> => {
     const { connection } = await apiServer(t, serves(get, put));
-    return certificateStore(connection, 'ns', 'certs').write(over, over);
+    return certificateStore(connection, 'ns', 'certs').write({}, over);
   };
   assert.equal(await write({ body: stored }, refused(409, 'Conflict', 'modified')), false);
   assert.equal(await write({ body: stored }, refused(404, 'NotFound', 'gone')), false);

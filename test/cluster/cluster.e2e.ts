@@ -10,7 +10,6 @@ import {
   certificateStore,
   connect,
   onChange,
-  readyReplicas,
   trustPublisher,
   watchNamespaces,
 } from '../../src/cluster/index.ts';
@@ -144,11 +143,11 @@ function sharing(cluster: () => Cluster): void {
   test('the Secret: made once, written over what was read only, foreign parts kept', async () => {
     const { kubectl } = cluster().controlPlane;
     assert.equal(await store().read(), undefined);
-    const made = { files: { 'ca.crt': 'A\n', 'tls.key': 'K' }, serving: { one: 'f' } };
+    const made = { 'ca.crt': 'A\n', 'tls.key': 'K' };
     assert.equal(await store().write(made, undefined), true);
     assert.equal(await store().write(made, undefined), false, 'it is there');
     const first = await stored();
-    assert.deepEqual({ files: first.files, serving: first.serving }, made);
+    assert.deepEqual(first.files, made);
     const foreign = {
       metadata: { labels: { team: 'x' }, annotations: { note: 'y' } },
       data: { bytes: base64(Uint8Array.of(255, 0)) },
@@ -165,7 +164,7 @@ function sharing(cluster: () => Cluster): void {
     ]);
     assert.equal(await store().write(made, first), false, 'it has changed since');
     const over = await stored();
-    const next = { files: { ...over.files, 'ca.crt': 'B' }, serving: {} };
+    const next = { ...over.files, 'ca.crt': 'B' };
     const both = await Promise.all([store().write(next, over), store().write(next, over)]);
     assert.deepEqual(both.sort(), [false, true], 'one of two is faster');
     const { metadata, data, type } = JSON.parse(
@@ -173,16 +172,16 @@ function sharing(cluster: () => Cluster): void {
     );
     assert.deepEqual(data, { ...foreign.data, 'ca.crt': base64('B'), 'tls.key': base64('K') });
     assert.deepEqual(metadata.labels, { 'app.kubernetes.io/name': name, team: 'x' });
-    assert.deepEqual(metadata.annotations, { note: 'y', 'falco-federation.io/serving': '{}' });
+    assert.deepEqual(metadata.annotations, { note: 'y' });
     assert.equal(type, 'Opaque');
   });
 
   test('the Secret: one that was deleted, or made again, is another one', async () => {
     const old = await stored();
     await cluster().controlPlane.kubectl(['delete', 'secret', secret, '-n', namespace]);
-    assert.equal(await store().write(old, old), false);
-    assert.equal(await store().write(old, undefined), true);
-    assert.equal(await store().write(old, old), false);
+    assert.equal(await store().write(old.files, old), false);
+    assert.equal(await store().write(old.files, undefined), true);
+    assert.equal(await store().write(old.files, old), false);
   });
 
   test('the caBundle: set by name, and left alone by applying the manifests again', async () => {
@@ -222,32 +221,6 @@ function sharing(cluster: () => Cluster): void {
     await trust.read();
     assert.equal(await trust.publish(`${pem}${pem}`), true);
     await until('the new caBundle is noticed', () => calls === 4);
-  });
-
-  test('the replicas: ready endpoints of the Service; unknown without slices or permission', async () => {
-    const { connection, controlPlane } = cluster();
-    const make = (service: string, endpoints: readonly object[]) =>
-      controlPlane.kubectl(
-        ['create', '-f', '-'],
-        JSON.stringify({
-          apiVersion: 'discovery.k8s.io/v1',
-          kind: 'EndpointSlice',
-          metadata: { name: service, namespace, labels: { 'kubernetes.io/service-name': service } },
-          addressType: 'IPv4',
-          endpoints,
-        }),
-      );
-    const pod = (of: string, conditions?: object) => ({
-      addresses: ['10.0.0.1'],
-      conditions,
-      targetRef: { kind: 'Pod', name: of },
-    });
-    await make('room', [pod('a', { ready: true }), pod('b', { ready: false }), pod('c')]);
-    await make('room-empty', []);
-    assert.deepEqual(await readyReplicas(connection, namespace, 'room').ready(), ['a', 'c']);
-    assert.deepEqual(await readyReplicas(connection, namespace, 'room-empty').ready(), []);
-    assert.equal(await readyReplicas(connection, namespace, 'room-none').ready(), undefined);
-    assert.equal(await readyReplicas(connection, 'default', 'room').ready(), undefined);
   });
 }
 

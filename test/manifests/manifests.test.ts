@@ -193,9 +193,7 @@ describe('the Deployment', () => {
     assert.equal(shared.secret, `${name}-certificates`);
     assert.deepEqual(shared.names, [`${service.metadata.name}.${namespace}.svc`]);
     assert.equal(shared.webhookConfiguration, configuration.metadata.name);
-    assert.equal(shared.service, service.metadata.name);
     assert.equal(shared.namespace, namespace);
-    assert.equal(shared.replica, `${name}-1`);
     const environment = (containerOf(deployment).env ?? []).map((entry) => [
       entry.name,
       entry.valueFrom?.fieldRef?.fieldPath,
@@ -292,7 +290,6 @@ describe('permissions', () => {
         resourceNames: [`${name}-certificates`],
         verbs: ['get', 'list', 'watch', 'update'],
       },
-      { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: ['list'] },
     ]);
   });
 

@@ -4,13 +4,7 @@ import type { Logger } from 'pino';
 import { type CertificateFiles, type KeyPair, loadKeyPair, watchKeyPair } from '../../certificates/files.ts';
 import { keepCertificates } from '../../certificates/keep.ts';
 import { makeServingCertificate } from '../../certificates/self-signed.ts';
-import {
-  type ClusterConnection,
-  certificateStore,
-  onChange,
-  readyReplicas,
-  trustPublisher,
-} from '../../cluster/index.ts';
+import { type ClusterConnection, certificateStore, onChange, trustPublisher } from '../../cluster/index.ts';
 import type { Condition } from '../../server/health.ts';
 import { lookEvery } from '../followed-settings.ts';
 import type { CertificateFlags, SharedCertificateFlags } from './flags.ts';
@@ -96,7 +90,7 @@ async function fromSecret(
       '--tls-secret needs a cluster: run in a pod with a service account, or give --kubeconfig',
     );
   }
-  const { namespace, secret, webhookConfiguration, service, replica, names, lifetimes } = flags;
+  const { namespace, secret, webhookConfiguration, names, lifetimes } = flags;
   const { pair: untrusted } = await madeOnTheSpot(1);
   let keeper: ReturnType<typeof keepCertificates> | undefined;
   let wasPublished = false;
@@ -120,8 +114,6 @@ async function fromSecret(
       const kept = keepCertificates({
         store: certificateStore(connection, namespace, secret),
         trust: trustPublisher(connection, webhookConfiguration),
-        replicas: readyReplicas(connection, namespace, service),
-        replica,
         names,
         lifetimes,
         onPair: swap,

@@ -31,7 +31,6 @@ With --tls-secret:
       --tls-name DNS      name that the API server calls by; repeat it for more than one
       --webhook-configuration NAME
                           MutatingWebhookConfiguration whose caBundle is kept (default: falco-federation-webhook)
-      --service NAME      Service whose endpoints are the replicas (default: falco-federation-webhook)
       --certificate-lifetime D, --authority-lifetime D
                           as in 90d, 12h, 30m, 45s (default: 90d, 1095d)
 
@@ -52,11 +51,8 @@ export interface SharedCertificateFlags {
   readonly namespace: string;
   readonly names: readonly string[];
   readonly webhookConfiguration: string;
-  readonly service: string;
   /** Milliseconds. */
   readonly lifetimes: { readonly authority: number; readonly leaf: number };
-  /** Name of this pod. */
-  readonly replica: string;
 }
 
 export type CertificateFlags =
@@ -79,7 +75,6 @@ function parse(argv: readonly string[]) {
       'tls-secret': { type: 'string' },
       'tls-name': { type: 'string', multiple: true, default: [] },
       'webhook-configuration': { type: 'string', default: 'falco-federation-webhook' },
-      service: { type: 'string', default: 'falco-federation-webhook' },
       'certificate-lifetime': { type: 'string', default: '90d' },
       'authority-lifetime': { type: 'string', default: '1095d' },
       kubeconfig: { type: 'string' },
@@ -116,9 +111,7 @@ function sharedFlags(values: Values, secret: string, env: CommandIo['env']): Sha
     namespace,
     names: values['tls-name'],
     webhookConfiguration: values['webhook-configuration'],
-    service: values.service,
     lifetimes,
-    replica: replicaName(env),
   };
 }
 
