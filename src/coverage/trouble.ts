@@ -7,7 +7,7 @@ import type {
 import { type ReasonCode, reasons } from '../reasons/reasons.ts';
 import { interned } from './interned.ts';
 
-/** A container that does not start or keeps ending. */
+/** A container that does not start or keeps restarting. */
 export interface Trouble {
   readonly container: string;
   /** The kubelet's word for it, or what the container said of its end. */

@@ -178,7 +178,7 @@ export class Forwarder {
     const { events, wait } = this.delivery.pausing();
     const pausing = events === 0 ? '' : `; ${events} events go again in ${Math.ceil(wait / 1000)} s`;
     if (problem === undefined) return `ok${pausing}`;
-    return `takes no events since ${this.delivery.problemSince()?.toISOString()}: ${problem}${pausing}`;
+    return `has accepted no events since ${this.delivery.problemSince()?.toISOString()}: ${problem}${pausing}`;
   }
 
   /** Other settings are in force. */
@@ -307,6 +307,6 @@ export class Forwarder {
   private tellHub(problem: string | undefined): void {
     const { logger } = this.options;
     if (problem === undefined) logger.info('the hub takes events');
-    else logger.warn({ problem }, 'the hub takes no events; they wait');
+    else logger.warn({ problem }, 'the hub accepts no events; they wait');
   }
 }

@@ -17,7 +17,7 @@ export interface Passing extends Waiting {
 }
 
 export interface FalcosidekickEvents {
-  /** It takes no events (why), or takes them again (undefined). */
+  /** It accepts no events (why), or takes them again (undefined). */
   readonly onProblem: (problem: string | undefined) => void;
   /** @param seconds from the post to its answer */
   readonly onAnswer: (seconds: number) => void;
@@ -103,7 +103,7 @@ export class Falcosidekick {
     return this.waiting.remove(passing);
   }
 
-  /** Why it takes no events. */
+  /** Why it accepts no events. */
   problemNow(): string | undefined {
     return this.address === undefined ? 'the settings have no receiver.falcosidekick' : this.problem;
   }

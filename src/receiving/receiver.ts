@@ -91,7 +91,7 @@ export class Receiver {
       onAnswer: this.metrics.answered,
       onProblem: (problem) => {
         if (problem === undefined) options.logger.info('falcosidekick takes events');
-        else options.logger.warn({ problem }, 'falcosidekick takes no events; they wait at the spokes');
+        else options.logger.warn({ problem }, 'falcosidekick accepts no events; they wait at the spokes');
       },
     });
     this.falcosidekick.use(options.settings().receiver?.falcosidekick);
@@ -131,7 +131,7 @@ export class Receiver {
       // Another replica could not help.
       falcosidekick: {
         ready: true,
-        detail: problem === undefined ? `ok${dark}${heldBack}` : `takes no events: ${problem}`,
+        detail: problem === undefined ? `ok${dark}${heldBack}` : `accepts no events: ${problem}`,
       },
       spokes: { ready: true, detail: this.fleet.summary() },
     };
@@ -214,7 +214,7 @@ export class Receiver {
     const problem = this.falcosidekick.problemNow();
     // One at a time tries whether it takes events again.
     if (problem !== undefined && lines.length > 0 && this.passing.size > 0)
-      throw new Refusal(503, 'unsafe', `falcosidekick takes no events: ${problem}`);
+      throw new Refusal(503, 'unsafe', `falcosidekick accepts no events: ${problem}`);
     const outcomes = await Promise.all(lines.map((line) => this.takeLine(spoke, line)));
     return new Map(lines.map(({ line }, at) => [line, outcomes[at] ?? { is: 'later', message: '' }]));
   }

@@ -44,7 +44,7 @@ describe('the container that ships alerts', () => {
     ['has ended', { state: { terminated: { exitCode: 0 } } }, /\| warning .* it has ended, exit status 0$/],
     ['has not started', undefined, /\| warning .* has not started yet$/],
     [
-      'keeps ending: told as the pod that fails by it',
+      'keeps restarting: told as the pod that fails by it',
       { state: { waiting: { reason: 'CrashLoopBackOff' } }, lastState: ended('2020-01-01T00:00:00Z') },
       /^pods \| error .*ship-alerts: CrashLoopBackOff, exit status 1: cannot write/,
     ],

@@ -44,17 +44,17 @@ describe("a spoke's hub, as its forwarder finds it", () => {
   for (const [detail, line] of [
     ['ok', /^ok .* takes events$/],
     ['ok; 3 events go again in 2 s', /^ok /],
-    ['takes no events since T: getaddrinfo ENOTFOUND hub.corp.net', /^error .* its name is not found/],
+    ['has accepted no events since T: getaddrinfo ENOTFOUND hub.corp.net', /^error .* its name is not found/],
     [
-      'takes no events since T: the hub answers 403: see the certificate',
+      'has accepted no events since T: the hub answers 403: see the certificate',
       /^error .* does not let this cluster/,
     ],
-    ['takes no events since T: the hub answers 503', /^error .* its falcosidekick is away or full/],
+    ['has accepted no events since T: the hub answers 503', /^error .* its falcosidekick is away or full/],
     [
-      'takes no events since T: the hub answers 200, and not as a receiver does',
+      'has accepted no events since T: the hub answers 200, and not as a receiver does',
       /^error .* is not a receiver/,
     ],
-    ['takes no events since T: connect ECONNREFUSED', /^error .* is not reached/],
+    ['has accepted no events since T: connect ECONNREFUSED', /^error .* is not reached/],
   ] as const) {
     test(detail, async () => {
       const [found, ...more] = await linesWith(detail);
@@ -180,9 +180,9 @@ describe("a hub's receiver", () => {
     ],
     [
       'falcosidekick away',
-      well.replace('kick: ok', 'kick: takes no events: x'),
+      well.replace('kick: ok', 'kick: accepts no events: x'),
       90,
-      /^error .* takes no events: x$/,
+      /^error .* accepts no events: x$/,
     ],
     [
       'falcosidekick slow',

@@ -171,7 +171,7 @@ function testCoverage(scene: () => Scene): void {
       await counted(namespace, 'Pod', 'skipped', 3);
     });
 
-    test('a container of ours that keeps ending, and what tag-rules reported', async () => {
+    test('a container of ours that keeps restarting, and what tag-rules reported', async () => {
       const { api, installation } = scene();
       const namespace = await newNamespace();
       const [falco] = await apply(own, namespace);

@@ -99,19 +99,19 @@ test('a hub that is away: told once, ready all the same, and all arrives when it
   await withForwarder(async ({ hub, forwarder }) => {
     hub.answers((response) => response.writeHead(503).end());
     for (let at = 0; at < 20; at++) assert.equal(await send(forwarder.port, eventNamed(`e${at}`)), 200);
-    const { problem } = await forwarder.says('the hub takes no events; they wait');
+    const { problem } = await forwarder.says('the hub accepts no events; they wait');
     assert.equal(problem, 'the hub answers 503');
     const { status, text } = await forwarder.ready();
     assert.equal(status, 200);
     assert.match(text, /^\[\+\] spool: ok, 20 events wait \(\d{4} bytes\)$/m);
-    assert.match(text, /^\[\+\] hub: takes no events since \d{4}-.*Z: the hub answers 503(;|$)/m);
+    assert.match(text, /^\[\+\] hub: has accepted no events since \d{4}-.*Z: the hub answers 503(;|$)/m);
     assert.equal(await forwarder.metric('hub_reachable'), 0);
     assert.ok((await forwarder.metric('deliveries_retried_total')) > 0);
     await sleep(1_000);
     hub.answers(undefined);
     await hub.has(20);
     await forwarder.says('the hub takes events');
-    assert.equal(said(forwarder, 'the hub takes no events; they wait'), 1);
+    assert.equal(said(forwarder, 'the hub accepts no events; they wait'), 1);
     assert.deepEqual([...new Set(hub.received.values())], [1]);
     // Starting, credentials, hub away, hub there: never a line an event.
     assert.equal(forwarder.log.length, 4);
@@ -182,7 +182,7 @@ test('credentials: none, then bad ones, then good ones, without a restart; event
   const forwarder = await startForwarder(place);
   try {
     assert.equal(await send(forwarder.port, eventNamed('a')), 200);
-    await forwarder.says('the hub takes no events; they wait');
+    await forwarder.says('the hub accepts no events; they wait');
     put('tls.crt', 'no certificate');
     const { problem } = await forwarder.says('credentials refused; the last good ones stay');
     assert.match(String(problem), /tls\.crt and tls\.key go together/);
@@ -276,7 +276,7 @@ describe('when it is asked to stop', () => {
     const peer = `http://127.0.0.1:${other.port}`;
     const leaving = await startForwarder(makePlace(settingsOf({ address: hub.address, peer })));
     for (let at = 0; at < 50; at++) await send(leaving.port, eventNamed(`e${at}`));
-    await leaving.says('the hub takes no events; they wait');
+    await leaving.says('the hub accepts no events; they wait');
     assert.equal(await leaving.stop(), 0);
     const { waiting, handedOver } = await leaving.says('stopped');
     assert.deepEqual([waiting, handedOver], [0, 50]);
@@ -346,7 +346,7 @@ test('settings without a hub: it says what is missing, and events wait', async (
   const place = makePlace('cluster: staging\n');
   const forwarder = await startForwarder(place);
   assert.equal(await send(forwarder.port, eventNamed('a')), 200);
-  const { problem } = await forwarder.says('the hub takes no events; they wait');
+  const { problem } = await forwarder.says('the hub accepts no events; they wait');
   assert.match(String(problem), /set hub\.address/);
   assert.equal(await forwarder.metric('waiting_events'), 1);
   await forwarder.stop('SIGKILL');

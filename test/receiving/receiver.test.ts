@@ -190,7 +190,7 @@ describe('what falcosidekick answers', () => {
     let answer = await hub.post(agent, line('gone/0'));
     assert.deepEqual(counts(answer), only({ later: 1 }));
     for (let at = 1; at < 4; at++) answer = await hub.post(agent, line(`gone/${at}`));
-    assert.match(hub.receiver.checks().falcosidekick.detail, /^takes no events: /);
+    assert.match(hub.receiver.checks().falcosidekick.detail, /^accepts no events: /);
     const first = hub.post(agent, line('gone/9'));
     await sleep(20);
     const second = await hub.post(agent, line('gone/10'));
