@@ -10,7 +10,7 @@ import { type ClusterConnection, connectAsKubectl } from '../cluster/index.ts';
 import { inspectCluster } from '../cluster/inspect.ts';
 import { version } from '../federation/names.ts';
 import { type CommandIo, couldNot, done } from './command.ts';
-import { duration } from './flag-values.ts';
+import { duration, httpAddress } from './flag-values.ts';
 import { withFlags } from './with-flags.ts';
 
 const help = `Usage: falco-federation check [-o text|json] [--wait D] [--kubeconfig FILE] [--context NAME] [--namespace NS]
@@ -65,17 +65,9 @@ function readFlags(argv: readonly string[]) {
   return {
     ...values,
     output,
-    hubAddress: hubAddress(values['hub-address']),
+    hubAddress: httpAddress('hub-address', values['hub-address']),
     wait: values.wait === undefined ? 0 : duration('wait', values.wait),
   };
-}
-
-function hubAddress(text: string | undefined): string | undefined {
-  if (text === undefined) return undefined;
-  if (!/^https?:\/\/\S+$/.test(text) || !URL.canParse(text)) {
-    throw new Error(`--hub-address must be an http:// or https:// address, not "${text}"`);
-  }
-  return text;
 }
 
 type Flags = ReturnType<typeof readFlags>;

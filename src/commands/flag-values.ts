@@ -21,6 +21,11 @@ export function port(flag: string, text: string): number {
   return number;
 }
 
+export function httpAddress(flag: string, text: string | undefined): string | undefined {
+  if (text === undefined || (/^https?:\/\/\S+$/.test(text) && URL.canParse(text))) return text;
+  throw new Error(`--${flag} must be an http:// or https:// address, not "${text}"`);
+}
+
 export function logLevel(text: string): string {
   if (!Object.hasOwn(pino.levels.values, text) && text !== 'silent') {
     throw new Error(`--log-level must be one of ${Object.keys(pino.levels.values).join(', ')}, silent`);

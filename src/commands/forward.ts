@@ -4,6 +4,7 @@ import { type Logger, pino } from 'pino';
 import { followCredentials } from '../events/credentials.ts';
 import { eventServer } from '../events/event-server.ts';
 import { version } from '../federation/names.ts';
+import { followPods } from '../forwarding/federated-pods.ts';
 import { Forwarder } from '../forwarding/forwarder.ts';
 import { forgetRejected, rejectedEvents } from '../forwarding/spool.ts';
 import { testPage } from '../forwarding/test-page.ts';
@@ -57,6 +58,7 @@ async function run(flags: ForwardFlags, first: Settings, io: CommandIo, logger: 
   const stopped = stopSignal();
   let draining = false;
   const settings = followSettings(flags.settings, first, logger, () => forwarder.settingsChanged());
+  const followed = flags.webhookMetrics === undefined ? undefined : followPods(flags.webhookMetrics);
   const forwarder = new Forwarder({
     spool: flags.spool,
     replica: flags.replica,
@@ -64,6 +66,7 @@ async function run(flags: ForwardFlags, first: Settings, io: CommandIo, logger: 
     logger,
     settings: settings.current,
     settingsValid: () => settings.problems().length === 0,
+    pods: () => followed?.pods(),
     // Kubernetes starts it again.
     onLost: () => process.exit(couldNot),
   });
@@ -73,6 +76,7 @@ async function run(flags: ForwardFlags, first: Settings, io: CommandIo, logger: 
       : await followCredentials(flags.credentials, lookEvery, (result) => forwarder.credentialsRead(result));
   const stopWatching = (): void => {
     settings.stop();
+    followed?.stop();
     stopCredentials();
   };
   try {

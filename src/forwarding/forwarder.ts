@@ -33,7 +33,7 @@ export interface ForwarderOptions {
   /** Whether their file is good as it is now. */
   readonly settingsValid: () => boolean;
   /** Pods by state, as the webhook sees them; undefined where that is not known. */
-  readonly pods?: () => Report['pods'];
+  readonly pods: () => Report['pods'];
   /** The store has gone: the process is of no use any more. */
   readonly onLost: () => void;
 }
@@ -249,7 +249,7 @@ export class Forwarder {
     const report: Report = {
       ...{ version, replica: this.options.replica },
       waiting: { events, bytes, ...(oldest === undefined ? {} : { oldest: new Date(oldest).toISOString() }) },
-      pods: this.options.pods?.(),
+      pods: this.options.pods(),
     };
     return JSON.stringify(report);
   }

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import type {
   V1Container,
   V1NetworkPolicy,
@@ -202,10 +203,35 @@ describe("the forwarder's other objects", () => {
     for (const port of used) assert.ok(named.includes(String(port)), String(port));
   });
 
-  test('events come in from opted-in namespaces only', () => {
+  test('events come in from opted-in namespaces and the other replica only, which can be reached', () => {
     // Safe: the client's type has another name for `from` than the manifest.
     const rule = policy.spec?.ingress?.[0] as { from?: unknown } | undefined;
-    assert.deepEqual(rule?.from, [{ namespaceSelector: { matchLabels: { [injectLabel]: 'enabled' } } }]);
+    const replicas = { podSelector: { matchLabels: policy.spec?.podSelector?.matchLabels } };
+    const optedIn = { namespaceSelector: { matchLabels: { [injectLabel]: 'enabled' } } };
+    assert.deepEqual(rule?.from, [optedIn, replicas]);
+    const out = (policy.spec?.egress ?? []).find(({ to }) => isDeepStrictEqual(to, [replicas]));
+    assert.deepEqual(
+      out?.ports?.map(({ port }) => port),
+      ['events'],
+    );
+  });
+
+  test("the webhook's metrics, by which pods are counted, are where the forwarder asks", () => {
+    const webhook = objectOf<Written<V1Service>>('base/service.yaml', 'Service');
+    const [, url = ''] =
+      /^--webhook-metrics=(.*)$/.exec(containerOf(written).args?.find((arg) => /metrics=/.test(arg)) ?? '') ??
+      [];
+    const { hostname, port } = new URL(url);
+    assert.equal(hostname, webhook.metadata.name);
+    assert.equal(webhook.spec?.ports?.find((one) => one.port === Number(port))?.targetPort, 'metrics');
+    const selector = { matchLabels: webhook.spec?.selector };
+    const out = (policy.spec?.egress ?? []).find(({ to }) =>
+      isDeepStrictEqual(to, [{ podSelector: selector }]),
+    );
+    assert.deepEqual(
+      out?.ports?.map((one) => one.port),
+      ['metrics'],
+    );
   });
 
   test('what `check` asks through the API server is open to it, which is no pod', () => {

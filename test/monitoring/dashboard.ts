@@ -30,7 +30,10 @@ const panel = z.strictObject({
   description: z.string().optional(),
   datasource,
   gridPos,
-  fieldConfig: z.strictObject({ defaults: z.looseObject({ unit: z.string() }), overrides: z.tuple([]) }),
+  fieldConfig: z.strictObject({
+    defaults: z.looseObject({ unit: z.string() }),
+    overrides: z.array(z.looseObject({ matcher: z.looseObject({ id: z.literal('byName') }) })),
+  }),
   options: z.looseObject({}).optional(),
   transformations: z.array(z.looseObject({ id: z.string() })).optional(),
   targets: z
@@ -85,7 +88,9 @@ export interface Query {
 }
 
 function filledIn(expr: string): string {
-  return expr.replaceAll(/\$__(?:rate_interval|range)\b/g, '5m').replaceAll('$env', '.*');
+  return expr
+    .replaceAll(/\$__(?:rate_interval|range)\b/g, '5m')
+    .replaceAll(/\$(?:env|spoke|cluster)\b/g, '.*');
 }
 
 /** What the panels and variables ask Prometheus for. */

@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import type { CommandIo } from '../command.ts';
-import { duration, logLevel, port } from '../flag-values.ts';
+import { duration, httpAddress, logLevel, port } from '../flag-values.ts';
 
 export const help = `Usage: falco-federation forward [--settings FILE] [--spool DIR] [--credentials DIR]
        falco-federation forward --list-rejected|--send-rejected [--spool DIR]
@@ -15,6 +15,9 @@ when they change.
       --spool DIR         where events are kept (default: spool)
       --credentials DIR   tls.crt and tls.key (client certificate), ca.crt (the hub's authority) and headers
                           ("Name: value", one a line), each optional (default: none)
+      --webhook-metrics URL
+                          metrics of the cluster's webhook, by which the hub is told how many pods are federated
+                          (default: none)
       --host ADDRESS      address to listen on (default: all of them)
       --port N            port for events (default: 2801)
       --health-port N     health port: /livez, /readyz (default: 8080)
@@ -41,6 +44,7 @@ export function readFlags(argv: readonly string[], env: CommandIo['env']) {
       settings: { type: 'string', default: 'federation.yaml' },
       spool: { type: 'string', default: 'spool' },
       credentials: { type: 'string' },
+      'webhook-metrics': { type: 'string' },
       host: { type: 'string' },
       port: { type: 'string', default: '2801' },
       'health-port': { type: 'string', default: '8080' },
@@ -58,6 +62,7 @@ export function readFlags(argv: readonly string[], env: CommandIo['env']) {
     settings: values.settings,
     spool: path.resolve(values.spool),
     credentials: values.credentials,
+    webhookMetrics: httpAddress('webhook-metrics', values['webhook-metrics']),
     host: values.host,
     port: port('port', values.port),
     healthPort: port('health-port', values['health-port']),
