@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import fastCheck from 'fast-check';
 import { parseReview } from '../../src/admission/parse-review.ts';
 import { recordedReviews } from '../injection/reviews.ts';
+import { rounds } from '../rounds.ts';
 
 /** The whole, parsed, with an empty list in place of the first one that is called so, as they stand in the text. */
 function plainly(body: string): unknown {
@@ -63,7 +64,7 @@ test('any JSON with such lists anywhere: all the rest is there', () => {
     [JSON.stringify(plainly(body)), JSON.stringify(JSON.parse(body))].includes(JSON.stringify(parsed));
   fastCheck.assert(
     fastCheck.property(value, (one) => within(JSON.stringify(one), parseReview(JSON.stringify(one)))),
-    { numRuns: 5_000 },
+    rounds(1_000),
   );
 });
 

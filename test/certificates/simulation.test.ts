@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { certificatesIn, namesMissing } from '../../src/certificates/certificate.ts';
 import { makeAuthority, makeServing } from '../../src/certificates/issue.ts';
 import type { Files } from '../../src/certificates/pieces.ts';
+import { isLong, rounds } from '../rounds.ts';
 import { describe as describeCluster, SimulatedCluster } from './simulated-cluster.ts';
 
 const day = 86_400_000;
@@ -141,9 +142,6 @@ async function play(cluster: SimulatedCluster, happenings: readonly Happening[])
   }
 }
 
-/** More of them by hand: RUNS=1000 node --test test/certificates/simulation.test.ts */
-const { RUNS } = process.env;
-
 /** Three that serve the same, for a while already. */
 async function settled(): Promise<SimulatedCluster> {
   const cluster = new SimulatedCluster({ leaf: 90 * day, authority: 1095 * day }, { trouble: 0, seed: 1 });
@@ -237,8 +235,8 @@ describe('replicas that share certificates', () => {
           for (const event of cluster.events) seen.kinds.add(event.split(' ')[2] ?? '');
         },
       ),
-      { numRuns: Number(RUNS ?? 15), endOnFailure: RUNS !== undefined },
+      rounds(5),
     );
-    if (RUNS !== undefined) console.log(seen);
+    if (isLong) console.log(seen);
   });
 });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { ListItems } from '../../src/cluster/list-items.ts';
+import { rounds } from '../rounds.ts';
 
 /** Cuts a text wherever `cuts` say, within characters too. */
 function read(text: string, cuts: readonly number[]): { readonly items: unknown[]; readonly rest: unknown } {
@@ -35,6 +36,7 @@ test('items and the rest of any list, wherever the network cuts it', () => {
         });
       },
     ),
+    rounds(100),
   );
 });
 

@@ -16,6 +16,7 @@ import { snippetsIn } from '../docs/pages.ts';
 import { generatedPods, recognisedPods } from '../injection/recognised.ts';
 import { manifests } from '../manifests/files.ts';
 import { root } from '../real/places.ts';
+import { rounds } from '../rounds.ts';
 import { type Api, api as apiOf } from './api.ts';
 import { type ReviewRecorder, startReviewRecorder } from './control-plane/review-recorder.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
@@ -339,7 +340,7 @@ function checkWhatReachesTheWebhook(
         else others += 1;
         assert.equal(reached, isOurs(spec), JSON.stringify(spec));
       }),
-      { numRuns: 400 },
+      rounds(400),
     );
     assert.ok(ours > 50 && others > 50, `${ours} were Falco or falcosidekick, ${others} were not`);
   });

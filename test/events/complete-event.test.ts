@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { completeEvent, type Marks } from '../../src/events/complete-event.ts';
 import { readEvent } from '../../src/events/event.ts';
 import { membersOf } from '../../src/events/json-members.ts';
+import { rounds } from '../rounds.ts';
 
 const marks: Marks = { labels: { env: 'staging', team: 'blue' }, tags: ['staging'] };
 
@@ -119,7 +120,7 @@ test('property: members stand where JSON.parse finds them', () => {
         });
       assert.deepEqual(read, { ...JSON.parse(text) });
     }),
-    { numRuns: 1_000 },
+    rounds(300),
   );
 });
 
@@ -149,7 +150,7 @@ test('property: everything of an event stays, and what it lacks is there', () =>
       for (const number of body.match(/1534527348518937838|1E\+2|-0\.0/g) ?? [])
         assert.ok(once.includes(number), number);
     }),
-    { numRuns: 1_000 },
+    rounds(300),
   );
 });
 

@@ -8,6 +8,7 @@ import type { Exchange, HttpClient } from '../../src/events/http-client.ts';
 import { Delivery, type DeliveryOptions } from '../../src/forwarding/delivery.ts';
 import type { Batch, Settled } from '../../src/forwarding/store-messages.ts';
 import { until } from '../cluster/until.ts';
+import { rounds } from '../rounds.ts';
 
 type Answer = (lines: readonly string[]) => Exchange | Promise<Exchange>;
 
@@ -275,6 +276,6 @@ test('property: whatever the hub does for a while, every event arrives or is ref
         for (const [name, what] of waiting.gone) assert.equal(what === 'delivered', !name.endsWith('7'));
       },
     ),
-    { numRuns: process.env.LONG === '1' ? 200 : 10, seed: process.env.LONG === '1' ? Date.now() : 1 },
+    rounds(10),
   );
 });

@@ -15,6 +15,7 @@ import {
   setAside,
   smallestSpool,
 } from '../../src/forwarding/spool.ts';
+import { rounds } from '../rounds.ts';
 
 const folderOf = (): string => mkdtempSync(path.join(tmpdir(), 'spool-'));
 
@@ -214,7 +215,7 @@ test('property: its files never take more than the limit, whatever comes and goe
       assert.deepEqual(spool.waiting(), counted);
       spool.close();
     }),
-    { numRuns: process.env.LONG === '1' ? 100 : 5, seed: process.env.LONG === '1' ? Date.now() : 1 },
+    rounds(5),
   );
 });
 

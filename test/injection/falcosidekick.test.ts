@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { effectiveSettings } from '../../src/federation/effective-settings.ts';
 import { inject } from '../../src/injection/inject.ts';
 import type { Settings } from '../../src/settings/schema.ts';
+import { rounds } from '../rounds.ts';
 import { environmentOf, pairsOf, panicsAtStart, type Secrets } from './falcosidekick-model.ts';
 import { frozen, settingsFrom } from './pods.ts';
 
@@ -96,7 +97,7 @@ describe('falcosidekick with what is injected', () => {
         const after = environmentOf(injected(container, chosen, secrets), secrets);
         assert.ok(!panicsAtStart(after, minor), JSON.stringify([...after]));
       }),
-      { numRuns: 1_000 },
+      rounds(333),
     );
   });
 
@@ -106,7 +107,7 @@ describe('falcosidekick with what is injected', () => {
         fc.pre(chosen.role === 'spoke');
         assert.deepEqual(injected(container, chosen, secrets), container);
       }),
-      { numRuns: 300 },
+      rounds(100),
     );
   });
 

@@ -7,6 +7,7 @@ import { effectiveSettings } from '../../src/federation/effective-settings.ts';
 import { inject } from '../../src/injection/inject.ts';
 import type { PodTemplate } from '../../src/injection/pod-template.ts';
 import type { Settings } from '../../src/settings/schema.ts';
+import { rounds } from '../rounds.ts';
 import { frozen, podTemplates, settingsFrom } from './pods.ts';
 
 /** Settings of every kind that leaves something else in a pod. */
@@ -93,7 +94,7 @@ describe('an injection with other settings', () => {
       fc.property(podTemplates, settings, settings, (template, first, second) => {
         assertSame(injected(injected(template, first), second), injected(template, second));
       }),
-      { numRuns: 500 },
+      rounds(166),
     );
   });
 
@@ -103,7 +104,7 @@ describe('an injection with other settings', () => {
         const twice = injected(stored(injected(stored(template), first)), second);
         assertSame(injected(stored(twice), third), injected(stored(template), third));
       }),
-      { numRuns: 500 },
+      rounds(166),
     );
   });
 
@@ -155,7 +156,7 @@ describe('an injection with other settings', () => {
         });
         assertSame(injected(out(injected(template, first)), second), out(template));
       }),
-      { numRuns: 300 },
+      rounds(100),
     );
   });
 
@@ -174,7 +175,7 @@ describe('an injection with other settings', () => {
         fc.pre(!was.spec.containers.some(({ name }, at) => name === 'x' && at > 0));
         assertSame(injected(other(was), second), injected(other(template), second));
       }),
-      { numRuns: 300 },
+      rounds(100),
     );
   });
 });

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import fastCheck from 'fast-check';
 import fastJsonPatch, { type Operation } from 'fast-json-patch';
 import { patchBetween } from '../../src/injection/patch.ts';
+import { rounds } from '../rounds.ts';
 
 function applied(before: unknown, operations: readonly Operation[]): unknown {
   return fastJsonPatch.applyPatch(structuredClone(before), structuredClone([...operations]), true)
@@ -32,7 +33,7 @@ test('whatever the two values are, the patch leads from one to the other', () =>
     fastCheck.property(document, document, (before, after) => {
       assert.deepEqual(applied(before, patchBetween(before, after)), after);
     }),
-    { numRuns: 2_000 },
+    rounds(500),
   );
 });
 
@@ -45,7 +46,7 @@ test('elements and fields added: the same operations as the library makes', () =
       const after = { ...fields, ...start, list: [...start.list, ...added] };
       assert.deepEqual(byPath(patchBetween(start, after)), byPath(fastJsonPatch.compare(start, after)));
     }),
-    { numRuns: 1_000 },
+    rounds(500),
   );
 });
 

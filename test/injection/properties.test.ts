@@ -7,6 +7,7 @@ import { effectiveSettings } from '../../src/federation/effective-settings.ts';
 import { inject } from '../../src/injection/inject.ts';
 import { type PodTemplate, readPodTemplate, templatePath } from '../../src/injection/pod-template.ts';
 import type { Settings } from '../../src/settings/schema.ts';
+import { rounds } from '../rounds.ts';
 import { assertAcceptable, frozen, podTemplates, settingsFrom, settingsTexts } from './pods.ts';
 import { recordedReviews } from './reviews.ts';
 
@@ -98,7 +99,7 @@ describe('what must always hold', () => {
       fc.property(podTemplates, settingsTexts, (template, settings) =>
         check(template, settingsFrom(settings)),
       ),
-      { numRuns: 600 },
+      rounds(200),
     );
   });
 
@@ -125,7 +126,7 @@ describe('what must always hold', () => {
         assert.deepEqual(sorted(completed), sorted(full));
         assertAcceptable(completed.spec);
       }),
-      { numRuns: 300 },
+      rounds(100),
     );
   });
 
@@ -167,7 +168,7 @@ describe('what must always hold', () => {
         }
         assert.deepEqual(injected(frozen(settled), settings).patch, []);
       }),
-      { numRuns: 200 },
+      rounds(100),
     );
   });
 });

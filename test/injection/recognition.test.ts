@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { findFalco } from '../../src/injection/falco/find-falco.ts';
 import { findFalcosidekick } from '../../src/injection/falcosidekick/find-falcosidekick.ts';
 import { reasons } from '../../src/reasons/reasons.ts';
+import { rounds } from '../rounds.ts';
 import { generatedPods, recognisedPods } from './recognised.ts';
 
 function takenFor(pod: { containers: Parameters<typeof findFalco>[0]['containers'] }): string {
@@ -23,6 +24,7 @@ describe('what a pod is taken for', () => {
         const forwards = takenFor({ containers });
         assert.equal(takenFor({ containers: containers.toReversed() }), forwards);
       }),
+      rounds(100),
     );
   });
 
@@ -33,6 +35,7 @@ describe('what a pod is taken for', () => {
         const others = containers.filter(({ name }) => name !== 'falco');
         assert.equal(takenFor({ containers: [...others, certain] }), 'falco');
       }),
+      rounds(100),
     );
   });
 
@@ -52,7 +55,7 @@ describe('what a pod is taken for', () => {
         found += 1;
         assert.deepEqual(falco.args, own);
       }),
-      { numRuns: 300 },
+      rounds(100),
     );
     assert.ok(found > 50, `Falco was found ${found} times only`);
   });

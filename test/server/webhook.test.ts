@@ -14,6 +14,7 @@ import { makeServingCertificate, type ServingCertificate } from '../../src/certi
 import { buildWebhook, secureContext } from '../../src/server/webhook.ts';
 import { assertAcceptable, settingsFrom } from '../injection/pods.ts';
 import { recordedReviews, reviewOf } from '../injection/reviews.ts';
+import { rounds } from '../rounds.ts';
 import { type Answer, post } from './https.ts';
 
 const example = readFileSync(path.join(import.meta.dirname, '../../docs/examples/review.json'), 'utf8');
@@ -393,7 +394,7 @@ describe('a decision', () => {
         const { answer } = decide(review, sources);
         assert.ok(answer === undefined || answer.response.allowed);
       }),
-      { numRuns: 2_000 },
+      rounds(400),
     );
   });
 
