@@ -95,7 +95,7 @@ interface Missed {
 }
 
 async function whyMissed(view: View, { namespace, took, timeout }: Missed): Promise<Line> {
-  const pods = (await view.webhookPods()).filter(isReady);
+  const pods = (await view.podsOf('webhook')).filter(isReady);
   const asked = await Promise.all(pods.map((pod) => askDirectly(view, pod, namespace)));
   const at = await view.place();
   const text = `a Falco pod in namespace ${namespace} is federated (dry run)`;

@@ -30,7 +30,7 @@ export const hubOfSpoke: Check = {
     const address = (await view.goodSettings())?.hub?.address;
     if (address === undefined || !(await usesForwarder(view))) return [];
     const namespace = await view.place();
-    return (await view.forwarderReplicas()).flatMap((replica) => away(replica, address, namespace));
+    return (await view.replicasOf('forwarder')).flatMap((replica) => away(replica, address, namespace));
   },
 };
 

@@ -15,7 +15,7 @@ import { type PodTemplate, readPodTemplate } from '../injection/pod-template.ts'
 import { readStatus } from '../injection/status.ts';
 import type { Finding, ReasonCode } from '../reasons/reasons.ts';
 import type { Settings } from '../settings/schema.ts';
-import { whyUnscheduled } from './rollout.ts';
+import { whyUnscheduled } from './programs.ts';
 
 export interface JudgedPod {
   readonly pod: InspectedPod;

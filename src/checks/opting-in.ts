@@ -1,29 +1,22 @@
-import { injectLabel, neverInjected } from '../federation/names.ts';
-import { findFalco } from '../injection/falco/find-falco.ts';
-import { findFalcosidekick } from '../injection/falcosidekick/find-falcosidekick.ts';
-import { readPodTemplate } from '../injection/pod-template.ts';
+import { distance } from 'fastest-levenshtein';
+import { injectLabel, neverInjected, prefix } from '../federation/names.ts';
 import type { Check } from './check.ts';
 import { counted, error, type Line, ok, some, warning } from './line.ts';
-import { isOptedIn, type NamedWorkload, type View } from './view.ts';
-
-/** Whether a workload's pods are Falco's or falcosidekick's, as the webhook tells them. */
-function isFalcos(workload: NamedWorkload): boolean {
-  const template = readPodTemplate(workload, ['spec', 'template']);
-  if (template?.metadata?.labels?.[injectLabel] === 'disabled') return false;
-  return (
-    template !== undefined && (findFalco(template.spec) ?? findFalcosidekick(template.spec)) !== undefined
-  );
-}
+import { isOptedIn, type View } from './view.ts';
 
 /** Names of Falco's workloads by namespace: `daemonset/falco`. */
 async function falcosByNamespace(view: View): Promise<ReadonlyMap<string, readonly string[]>> {
-  const found = (await view.workloads()).filter(isFalcos);
   const by = new Map<string, string[]>();
-  for (const { kind, metadata } of found) {
+  for (const { kind, metadata } of await view.federatedWorkloads()) {
     const namespace = metadata.namespace ?? '';
     by.set(namespace, [...(by.get(namespace) ?? []), `${kind.toLowerCase()}/${metadata.name}`]);
   }
   return by;
+}
+
+/** Whether a key was meant to be our label: near it, or of our prefix, of which no other label belongs on a namespace. */
+function isMeant(key: string): boolean {
+  return key.startsWith(prefix) || distance(key, injectLabel) <= 3;
 }
 
 /** Labels that were meant to opt in and do not. */
@@ -47,10 +40,13 @@ async function misspelt(view: View): Promise<readonly Line[]> {
         ),
       ];
     }
-    if (label === undefined && annotations?.[injectLabel] !== undefined) {
+    if (label !== undefined) return [];
+    if (annotations?.[injectLabel] !== undefined) {
       return [warning('opting_in', text, `${injectLabel} is an annotation there; it must be a label`, fix)];
     }
-    return [];
+    const typo = Object.keys(labels ?? {}).find((key) => isMeant(key));
+    const why = `its label ${typo} has no effect; it must be ${injectLabel}`;
+    return typo === undefined ? [] : [warning('opting_in', text, why, `${fix} ${typo}-`)];
   });
 }
 
@@ -84,7 +80,7 @@ export const optingIn: Check = {
         : 'it has not opted in, so its alerts do not say which cluster they are from';
       const fix = never
         ? `kubectl create namespace falco && kubectl label namespace falco ${injectLabel}=enabled`
-        : `kubectl label namespace ${namespace} ${injectLabel}=enabled && kubectl --namespace ${namespace} rollout restart ${workloads.join(' ')}`;
+        : `kubectl label --overwrite namespace ${namespace} ${injectLabel}=enabled && kubectl --namespace ${namespace} rollout restart ${workloads.join(' ')}`;
       const text = `namespace ${namespace} has ${some(workloads)}`;
       // Where others are in, somebody may have meant to leave this one out.
       lines.push(
@@ -93,7 +89,7 @@ export const optingIn: Check = {
     }
     const empty = all.filter(isOptedIn).filter(({ metadata }) => !falcos.has(metadata.name));
     if (empty.length > 0 && falcos.size > 0 && names.length === empty.length) {
-      const why = 'none of them has a Falco or falcosidekick; it is elsewhere';
+      const why = 'none of them has a Falco; it is elsewhere';
       lines.push(warning('opting_in', `namespaces that have opted in: ${some(names)}`, why));
     }
     return [...lines, ...(await misspelt(view))];

@@ -2,6 +2,7 @@ import type { InspectedPod } from '../cluster/index.ts';
 import type { PodState } from '../coverage/assess.ts';
 import { restartCommand } from '../coverage/workload.ts';
 import { injectLabel, prefix } from '../federation/names.ts';
+import { findFalco } from '../injection/falco/find-falco.ts';
 import { type Finding, reasons, sentenceOf } from '../reasons/reasons.ts';
 import type { Check } from './check.ts';
 import { usesForwarder } from './forwarder.ts';
@@ -18,8 +19,13 @@ export async function judgedPods(view: View, namespace: string): Promise<readonl
   const annotations = (await view.optedIn()).find(({ metadata }) => metadata.name === namespace)?.metadata
     .annotations;
   const own = Object.fromEntries(Object.entries(annotations ?? {}).filter(([key]) => key.startsWith(prefix)));
-  const pods = await view.podsIn(namespace);
-  return pods.flatMap((pod) => judgePod(pod, settings, own, view.now()) ?? []);
+  const judged = (await view.podsIn(namespace)).flatMap(
+    (pod) => judgePod(pod, settings, own, view.now()) ?? [],
+  );
+  // A spoke's falcosidekick is left alone, and is nothing to tell.
+  return settings.role === 'hub'
+    ? judged
+    : judged.filter(({ state, template }) => state !== 'skipped' || findFalco(template.spec) !== undefined);
 }
 
 export function groupedBy<T>(
@@ -118,7 +124,7 @@ async function namespaceLines(view: View, namespace: string): Promise<readonly L
   const unknown = unrecognised(namespace, await view.podsIn(namespace), pods);
   if (pods.length === 0 && unknown.length > 0) return unknown;
   if (pods.length === 0) {
-    const why = 'there are no pods of Falco or falcosidekick in it';
+    const why = 'there are no pods of Falco in it';
     const fix = `helm install falco falcosecurity/falco --namespace ${namespace}`;
     return [warning('pods', `namespace ${namespace}`, why, fix)];
   }

@@ -1,10 +1,12 @@
-/** Who refused a pod, by the API server's words, and the command that mends it or shows more. */
-interface Refuser {
+/** What keeps pods from being created or scheduled, by the API server's words, and the command that mends it or shows more. */
+import type { View } from './view.ts';
+
+interface Cause {
   readonly words: RegExp;
   readonly fix: (namespace: string) => string;
 }
 
-const refusers: readonly Refuser[] = [
+const causes: readonly Cause[] = [
   {
     words: /exceeded quota|failed quota/,
     fix: (namespace) => `kubectl --namespace ${namespace} describe resourcequota`,
@@ -30,11 +32,32 @@ const refusers: readonly Refuser[] = [
     words: /denied the request|ValidatingAdmissionPolicy/,
     fix: () => 'kubectl get validatingwebhookconfigurations,validatingadmissionpolicies',
   },
+  {
+    words: /PersistentVolumeClaim/i,
+    fix: (namespace) => `kubectl --namespace ${namespace} get persistentvolumeclaims,storageclasses`,
+  },
 ];
 
+export function causeOf(message: string): Cause | undefined {
+  return causes.find(({ words }) => words.test(message));
+}
+
 export function remedyFor(message: string, namespace: string): string {
-  return (
-    refusers.find(({ words }) => words.test(message))?.fix(namespace) ??
-    `kubectl --namespace ${namespace} get events --field-selector reason=FailedCreate`
-  );
+  const events = `kubectl --namespace ${namespace} get events --field-selector reason=FailedCreate`;
+  return causeOf(message)?.fix(namespace) ?? events;
+}
+
+/** Why a workload's pods were not created, by its Events. Who may not list these still learns what is missing. */
+export async function refusalOf(
+  { cluster }: View,
+  namespace: string,
+  { kind, name }: { readonly kind: string; readonly name: string },
+): Promise<string | undefined> {
+  const failures = await cluster.failedCreates(namespace).catch(() => []);
+  // A Deployment's pods are made by its ReplicaSet, `falco-5d9f7c`.
+  const isOf = (of: { readonly kind: string; readonly name: string }): boolean =>
+    kind === 'Deployment'
+      ? of.kind === 'ReplicaSet' && of.name.startsWith(`${name}-`)
+      : of.kind === kind && of.name === name;
+  return failures.findLast(({ of }) => isOf(of))?.message;
 }

@@ -128,7 +128,7 @@ function servingOthers(
 
 async function look(view: View): Promise<readonly Line[]> {
   const configurations = await view.configurations();
-  const [pod] = await view.webhookPods();
+  const [pod] = await view.podsOf('webhook');
   const found = certificateSecretOf(pod);
   if (configurations.length === 0 || found === undefined) return [];
   const namespace = await view.place();
@@ -157,7 +157,7 @@ async function look(view: View): Promise<readonly Line[]> {
     aboutBundle(bundlesOf(configurations), leaf, secretName, fix),
     ...namesOfService(configurations, leaf, secretName, fix),
   ];
-  const others = servingOthers(leaf, secret, await view.webhookReplicas());
+  const others = servingOthers(leaf, secret, await view.replicasOf('webhook'));
   if (others.length > 0) {
     const why = `another one than that of Secret ${secretName}, though they should have read it by now`;
     lines.push(

@@ -70,7 +70,10 @@ export const settings: Check = {
       const why = `it has no ${settingsKey}, or is not there`;
       return [error('settings', `${where} is valid`, why, installCommand(await view.installed()))];
     }
-    const replicas = [...(await view.webhookReplicas()), ...(await view.forwarderReplicas().catch(() => []))];
+    const replicas = [
+      ...(await view.replicasOf('webhook')),
+      ...(await view.replicasOf('forwarder').catch(() => [])),
+    ];
     const others = replicas.flatMap((replica) => differing(replica, read, edit));
     const seen = replicas.filter((replica) => condition(replica, 'settings') !== undefined).length;
     const same = others.length === 0 && seen > 0 && read.ok;

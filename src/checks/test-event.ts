@@ -82,7 +82,7 @@ export const testEvent: Check = {
   look: async (view) => {
     if (!(await usesForwarder(view))) return [];
     const namespace = await view.place();
-    const pods = (await view.forwarderPods()).filter(isReady);
+    const pods = (await view.podsOf('forwarder')).filter(isReady);
     return await Promise.all(
       pods.map(async (pod): Promise<Line> => {
         const { name } = pod.metadata;

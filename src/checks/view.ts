@@ -10,10 +10,14 @@ import {
   type WorkloadKind,
 } from '../cluster/index.ts';
 import { injectLabel, neverInjected, webhookContainer } from '../federation/names.ts';
+import { findFalco } from '../injection/falco/find-falco.ts';
+import { findFalcosidekick } from '../injection/falcosidekick/find-falcosidekick.ts';
+import { readPodTemplate } from '../injection/pod-template.ts';
 import { parseSettings, type SettingsResult } from '../settings/load.ts';
 import { type Settings, withImage } from '../settings/schema.ts';
 import type { Installed } from './install-command.ts';
-import { defaultNamespace, forwarderName, receiverName, settingsKey, webhookName } from './names.ts';
+import { defaultNamespace, settingsKey, webhookName } from './names.ts';
+import { type Program, programs } from './programs.ts';
 import { askReplica, type Replica } from './replica.ts';
 
 export interface ViewOptions {
@@ -70,28 +74,36 @@ export function viewOf({ cluster, namespace, hubAddress, env, now, pause }: View
   const configurations = () =>
     once('configurations', async () => (await cluster.webhookConfigurations()).filter(isOurs));
 
+  /** Where the API server calls. */
+  const service = async () =>
+    (await configurations())
+      .flatMap(({ webhooks }) => webhooks ?? [])
+      .flatMap(({ clientConfig }) => clientConfig.service ?? [])[0];
+
   /** Where the webhook is: as said, else where its configuration points. */
   const place = () =>
     once('place', async () => {
       if (namespace !== undefined) return namespace;
       // Who may not read it is told so elsewhere.
-      const found = await configurations().catch(() => []);
-      const services = found
-        .flatMap(({ webhooks }) => webhooks ?? [])
-        .map(({ clientConfig }) => clientConfig.service);
-      return services.find((service) => service !== undefined)?.namespace ?? defaultNamespace;
+      return (await service().catch(() => undefined))?.namespace ?? defaultNamespace;
     });
 
-  const podsNamed = (name: string) =>
-    once(`pods of ${name}`, async () => {
-      const pods = await cluster.pods(await place(), `app.kubernetes.io/name=${name}`);
-      return pods.filter(isThere);
+  const podsOf = (program: Program) =>
+    once(`pods of ${program}`, async () => {
+      const selector = `app.kubernetes.io/name=${programs[program].name}`;
+      return (await cluster.pods(await place(), selector)).filter(isThere);
     });
 
-  const replicasOf = (name: string) =>
-    once(`replicas of ${name}`, async (): Promise<readonly Replica[]> => {
+  const replicasOf = (program: Program) =>
+    once(`replicas of ${program}`, async (): Promise<readonly Replica[]> => {
       const at = await place();
-      return await Promise.all((await podsNamed(name)).map((pod) => askReplica(cluster, at, pod)));
+      return await Promise.all((await podsOf(program)).map((pod) => askReplica(cluster, at, pod)));
+    });
+
+  const workload = (program: Program) =>
+    once(`workload of ${program}`, async () => {
+      const { kind, name } = programs[program];
+      return cluster.workload(kind, await place(), name);
     });
 
   const namespaces = () => once('namespaces', () => cluster.namespaces());
@@ -99,9 +111,9 @@ export function viewOf({ cluster, namespace, hubAddress, env, now, pause }: View
   /** Images of the webhook's replicas; where there are none, the one that they would have. */
   const webhookImages = () =>
     once('images', async () => {
-      const ofPods = imagesIn((await podsNamed(webhookName)).map(({ spec }) => spec));
+      const ofPods = imagesIn((await podsOf('webhook')).map(({ spec }) => spec));
       if (ofPods.length > 0) return ofPods;
-      const deployment = await cluster.workload('Deployment', await place(), webhookName);
+      const deployment = await workload('webhook');
       return imagesIn(deployment === undefined ? [] : [deployment.spec.template.spec]);
     });
 
@@ -111,8 +123,13 @@ export function viewOf({ cluster, namespace, hubAddress, env, now, pause }: View
       return text === undefined ? undefined : parseSettings(text);
     });
 
-  const deployment = () =>
-    once('deployment', async () => cluster.workload('Deployment', await place(), webhookName));
+  const workloads = () =>
+    once('workloads', async (): Promise<readonly NamedWorkload[]> => {
+      const lists = await Promise.all(
+        kinds.map(async (kind) => (await cluster.workloads(kind)).map((one) => ({ ...one, kind }))),
+      );
+      return lists.flat();
+    });
 
   return {
     cluster,
@@ -123,7 +140,10 @@ export function viewOf({ cluster, namespace, hubAddress, env, now, pause }: View
     place,
     /** Webhook configurations that have a webhook of ours. */
     configurations,
-    deployment,
+    service,
+    workload,
+    podsOf,
+    replicasOf,
     /** What is known of how we were installed; who may not read something is told so elsewhere. */
     installed: async (): Promise<Installed> => {
       const [namespace, role, deployed, registered] = await Promise.all([
@@ -132,20 +152,11 @@ export function viewOf({ cluster, namespace, hubAddress, env, now, pause }: View
           (read) => (read?.ok === true ? read.settings.role : 'spoke'),
           () => 'spoke' as const,
         ),
-        deployment().catch(() => undefined),
+        workload('webhook').catch(() => undefined),
         configurations().catch(() => []),
       ]);
       return { namespace, role, objects: [...(deployed === undefined ? [] : [deployed]), ...registered] };
     },
-    receiver: () => once('receiver', async () => cluster.workload('Deployment', await place(), receiverName)),
-    forwarder: () =>
-      once('forwarder', async () => cluster.workload('StatefulSet', await place(), forwarderName)),
-    webhookPods: () => podsNamed(webhookName),
-    forwarderPods: () => podsNamed(forwarderName),
-    receiverPods: () => podsNamed(receiverName),
-    webhookReplicas: () => replicasOf(webhookName),
-    forwarderReplicas: () => replicasOf(forwarderName),
-    receiverReplicas: () => replicasOf(receiverName),
     namespaces,
     optedIn: () => once('opted in', async () => (await namespaces()).filter(isOptedIn)),
     podsIn: (of: string) => once(`pods in ${of}`, async () => (await cluster.pods(of)).filter(isThere)),
@@ -153,13 +164,18 @@ export function viewOf({ cluster, namespace, hubAddress, env, now, pause }: View
       once(`secret ${of}/${name}`, () => cluster.secret(of, name)),
     configMap: (of: string, name: string) =>
       once(`config map ${of}/${name}`, () => cluster.configMap(of, name)),
-    workloads: () =>
-      once('workloads', async (): Promise<readonly NamedWorkload[]> => {
-        const lists = await Promise.all(
-          kinds.map(async (kind) => (await cluster.workloads(kind)).map((one) => ({ ...one, kind }))),
+    /** Workloads whose pods are to be federated: Falco's, and on a hub falcosidekick's, unless they are opted out. */
+    federatedWorkloads: async () => {
+      const read = await settings().catch(() => undefined);
+      const isHub = read?.ok === true && read.settings.role === 'hub';
+      return (await workloads()).filter((one) => {
+        const template = readPodTemplate(one, ['spec', 'template']);
+        if (template === undefined || template.metadata?.labels?.[injectLabel] === 'disabled') return false;
+        return (
+          (findFalco(template.spec) ?? (isHub ? findFalcosidekick(template.spec) : undefined)) !== undefined
         );
-        return lists.flat();
-      }),
+      });
+    },
     /** The settings' file as it is now; undefined: there is none. */
     settings,
     /** Good settings, where there are any, with the image that the webhook takes where they name none. */

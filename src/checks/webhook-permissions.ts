@@ -19,7 +19,7 @@ async function neededBy(view: View, namespace: string): Promise<readonly Needed[
     verb,
     forWhat,
   }));
-  const [[pod], [configuration]] = await Promise.all([view.webhookPods(), view.configurations()]);
+  const [[pod], [configuration]] = await Promise.all([view.podsOf('webhook'), view.configurations()]);
   const secret = certificateSecretOf(pod);
   if (secret?.own !== true || configuration === undefined) return always;
   const bundle = {
@@ -38,7 +38,7 @@ export const webhookPermissions: Check = {
   title: 'what the webhook may do',
   look: async (view) => {
     const namespace = await view.place();
-    const deployment = await view.deployment();
+    const deployment = await view.workload('webhook');
     if (deployment === undefined) return [];
     const account: unknown = Reflect.get(deployment.spec.template.spec, 'serviceAccountName');
     const name = typeof account === 'string' ? account : webhookName;

@@ -3,8 +3,7 @@ import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
 import { makeAuthority, makeServing } from '../../src/certificates/issue.ts';
-import { certificateLine } from '../../src/checks/forwarder.ts';
-import { readMetrics } from '../../src/checks/replica.ts';
+import { endLine } from '../../src/checks/programs.ts';
 import { lifeOf } from '../../src/checks/serving-certificate.ts';
 
 const [hour, day] = [3_600_000, 86_400_000];
@@ -28,13 +27,9 @@ test("the webhook's: a warning with less than seven days left, or a quarter of a
   assert.equal(said(short, 3 * hour - 1_000), 'warning');
 });
 
-test("a spoke's, for the hub: a warning with less than fourteen days left", () => {
-  const end = start / 1_000;
-  const name = 'falco_federation_forwarder_client_certificate_not_after_timestamp_seconds';
+test('those that people make with certs: a warning with less than fourteen days left', () => {
   const said = (left: number) =>
-    certificateLine('forwarder-0', readMetrics(`${name} ${end}\n`), {
-      ...{ cluster: 'staging', namespace: 'ns', now: start - left },
-    }).map(({ mark }) => mark);
+    endLine('it', 'it', start / 1_000, { now: start - left, expired: 'e', fix: 'f' }).map(({ mark }) => mark);
   assert.deepEqual(said(14 * day), ['ok']);
   assert.deepEqual(said(14 * day - hour), ['warning']);
   assert.deepEqual(said(0), ['error']);

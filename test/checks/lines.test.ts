@@ -60,12 +60,17 @@ describe('the forwarder', () => {
     [
       'nearly full',
       { waiting_events: 9, spool_bytes: 90, spool_limit_bytes: 100 },
-      'error | falco-federation-forwarder-0: 9 events wait, spool at 90 % | the spool is full: the oldest events of the lowest priority are dropped next',
+      'error | falco-federation-forwarder-0: 9 events wait, spool at 90 % | the spool is nearly full: when it is, the oldest events of the lowest priority are dropped',
     ],
     [
       'full, and events went',
       { waiting_events: 9, spool_bytes: 99, spool_limit_bytes: 100, events_dropped_total: 1 },
       'error | falco-federation-forwarder-0: 9 events wait, spool at 99 % | the spool is full: 1 event dropped already',
+    ],
+    [
+      'small: full at half of it',
+      { waiting_events: 9, spool_bytes: 60, spool_limit_bytes: 100, events_dropped_total: 1 },
+      'error | falco-federation-forwarder-0: 9 events wait, spool at 60 % | the spool is full: 1 event dropped already',
     ],
     [
       'it was full',

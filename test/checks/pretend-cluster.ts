@@ -9,6 +9,11 @@ import { documentsOf } from '../manifests/files.ts';
 export interface Pretended {
   /** federation.yaml. */
   readonly settings: string;
+  /** Beside `falco`, which has opted in. */
+  readonly namespaces?: readonly {
+    readonly name: string;
+    readonly labels: Readonly<Record<string, string>>;
+  }[];
   /** Of the opted-in namespace `falco`. */
   readonly pods?: readonly object[];
   /** Of the namespace `falco-federation`. */
@@ -35,6 +40,7 @@ const configuration = () => inspectedWebhooks.parse(documentsOf('base/webhook-co
 
 export function pretendCluster({
   settings,
+  namespaces = [],
   pods = [],
   ours = [],
   pages = {},
@@ -67,6 +73,7 @@ export function pretendCluster({
     },
     namespaces: async () => [
       { metadata: { name: 'falco', labels: { 'falco-federation.io/inject': 'enabled' } } },
+      ...namespaces.map((metadata) => ({ metadata })),
     ],
     workloads: async (kind) => workloadsOf(kind),
     workload: async (kind, _, name) => workloadsOf(kind).find(({ metadata }) => metadata.name === name),

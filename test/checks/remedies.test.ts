@@ -5,6 +5,7 @@ import type { Check } from '../../src/checks/check.ts';
 import { dryRun } from '../../src/checks/dry-run.ts';
 import { configurationCommand, installCommand } from '../../src/checks/install-command.ts';
 import { ok, warning } from '../../src/checks/line.ts';
+import { optingIn } from '../../src/checks/opting-in.ts';
 import { pods } from '../../src/checks/pods.ts';
 import { remedyFor } from '../../src/checks/refused-pod.ts';
 import { groupText } from '../../src/checks/render.ts';
@@ -140,6 +141,26 @@ describe('Falco that nobody federates', () => {
       "warning | namespace falco: 1 pod with the label of Falco's chart, as falco-a | not recognised: no container has the program, image or name of Falco",
     ]);
   });
+});
+
+test('labels of namespaces that were meant to opt in', async () => {
+  const labelled = (labels: Record<string, string>) =>
+    told(optingIn, { namespaces: [{ name: 'team', labels }] });
+  assert.match(
+    (await labelled({ 'falco-federation.io/injection': 'enabled' })).at(-1) ?? '',
+    /^warning \| namespace team \| its label falco-federation.io\/injection has no effect; it must be/,
+  );
+  assert.match((await labelled({ 'falco-federation/inject': 'enabled' })).at(-1) ?? '', /has no effect/);
+  const [line] = (
+    await optingIn.look(
+      pretendCluster({
+        settings: spoke,
+        namespaces: [{ name: 'team', labels: { 'falco-federation.io/inject': 'true' } }],
+      }),
+    )
+  ).slice(-1);
+  assert.equal(line?.fix, 'kubectl label --overwrite namespace team falco-federation.io/inject=enabled');
+  assert.equal((await labelled({ 'kubernetes.io/metadata.name': 'team' })).length, 1);
 });
 
 test('many lines of a kind are examples and a number; few are all told', () => {

@@ -6,6 +6,7 @@ import jsonPatch from 'fast-json-patch';
 import { injectObject } from '../../src/admission/inject-object.ts';
 import type { Check } from '../../src/checks/check.ts';
 import { forwarder } from '../../src/checks/forwarder.ts';
+import { optingIn } from '../../src/checks/opting-in.ts';
 import { pods } from '../../src/checks/pods.ts';
 import { wantedPods } from '../../src/checks/wanted-pods.ts';
 import { webhookReplicas } from '../../src/checks/webhook-replicas.ts';
@@ -59,8 +60,32 @@ describe('pods that are wanted and not there', () => {
     });
   }
 
+  const deployment = { metadata: inFalco('falco'), spec: { replicas: 2, template }, status: {} };
+  const sidekick = {
+    ...{ ...deployment, metadata: inFalco('falco-falcosidekick') },
+    spec: { template: { spec: { containers: [{ name: 'falcosidekick', image: 'falcosidekick:2.32.0' }] } } },
+  };
+
+  test("falcosidekick's count on a hub only", async () => {
+    const wanted = (settings: string) =>
+      linesOf(wantedPods, { settings, workloads: { Deployment: [sidekick] } });
+    assert.deepEqual(await wanted(spoke), []);
+    assert.match(
+      (await wanted('cluster: obsrv\nrole: hub\n'))[0] ?? '',
+      /0 of 1 pods of deployment\/falco-falcosidekick/,
+    );
+    const [none] = await linesOf(optingIn, { workloads: { Deployment: [sidekick] } });
+    assert.equal(none, 'ok | 1 namespace has opted in: falco');
+    const pod = {
+      metadata: { name: 'falco-falcosidekick-a', namespace: 'falco' },
+      spec: sidekick.spec.template.spec,
+    };
+    assert.deepEqual(await linesOf(pods, { pods: [pod] }), [
+      'warning | namespace falco | there are no pods of Falco in it',
+    ]);
+  });
+
   test("a Deployment's, by its ReplicaSet", async () => {
-    const deployment = { metadata: inFalco('falco'), spec: { replicas: 2, template }, status: {} };
     const failedCreates = [{ of: { kind: 'ReplicaSet', name: 'falco-5d9' }, message: 'exceeded quota' }];
     assert.deepEqual(await linesOf(wantedPods, { workloads: { Deployment: [deployment] }, failedCreates }), [
       'error | namespace falco: 0 of 2 pods of deployment/falco exist | exceeded quota',
@@ -134,7 +159,7 @@ describe('our own workloads', () => {
       ours: [pod(`${webhook}-a`, true), pod(`${webhook}-b`, true), pod(`${webhook}-c`, false, pulling)],
       endpoints: { [webhook]: 2 },
     });
-    assert.deepEqual(lines, [
+    assert.deepEqual(lines.slice(0, 3), [
       'ok | 2 of 2 replicas of the webhook are ready',
       `error | rollout of deployment/${webhook}: 1 of 2 replicas updated | it does not proceed: ${webhook}-c: webhook: ImagePullBackOff`,
       `ok | Service falco-federation/${webhook} has 2 ready endpoints`,
@@ -149,7 +174,10 @@ describe('our own workloads', () => {
         endpoints: { [webhook]: 2 },
       });
     assert.match((await linesAt({ replicas: 3, updatedReplicas: 1 }))[1] ?? '', /^warning .*in progress$/);
-    assert.equal((await linesAt({ replicas: 2, updatedReplicas: 2 })).length, 2);
+    assert.equal(
+      (await linesAt({ replicas: 2, updatedReplicas: 2 })).filter((line) => line.includes('rollout')).length,
+      0,
+    );
   });
 
   test('half of the forwarders do not start', async () => {
@@ -162,6 +190,38 @@ describe('our own workloads', () => {
       lines[0] ?? '',
       /^error \| 1 of 2 replicas of the forwarder are ready \| .*ImagePullBackOff/,
     );
+  });
+
+  test('none is created: the reason of its controller, and what shows more', async () => {
+    const message = 'pods "x" is forbidden: exceeded quota: small';
+    for (const [check, kind, of, name] of [
+      [webhookReplicas, 'Deployment', 'ReplicaSet', webhook],
+      [forwarder, 'StatefulSet', 'StatefulSet', forwarderName],
+    ] as const) {
+      const view = pretendCluster({
+        settings: spoke,
+        workloads: { [kind]: [ours(name, {})] },
+        failedCreates: [{ of: { kind: of, name: of === 'ReplicaSet' ? `${name}-5d9` : name }, message }],
+      });
+      const [line] = await check.look(view);
+      assert.match(line?.why ?? '', /exceeded quota: small; /);
+      assert.match(line?.fix ?? '', /falco-federation describe resourcequota$/);
+    }
+  });
+
+  test('a volume that no StorageClass makes', async () => {
+    const message = 'pod has unbound immediate PersistentVolumeClaims';
+    const waiting = {
+      ...pod(`${forwarderName}-0`, false),
+      status: { conditions: [{ type: 'PodScheduled', status: 'False', message }] },
+    };
+    const view = pretendCluster({
+      ...{ settings: spoke, ours: [waiting, { ...waiting, metadata: { name: `${forwarderName}-1` } }] },
+      workloads: { StatefulSet: [ours(forwarderName, { replicas: 2, updatedReplicas: 2 })] },
+    });
+    const [line] = await forwarder.look(view);
+    assert.match(line?.why ?? '', /cannot be scheduled: pod has unbound immediate Persist/);
+    assert.match(line?.fix ?? '', /get persistentvolumeclaims,storageclasses$/);
   });
 
   for (const endpoints of [{}, { [forwarderName]: 0 }]) {
