@@ -114,7 +114,7 @@ async function secretLine(view: View, { cluster, namespace }: About): Promise<re
 
 /** What a spoke's events go through on their way. */
 export const forwarder: Check = {
-  name: 'forwarder',
+  name: 'forwarder_replicas',
   title: 'the forwarder',
   look: async (view) => {
     if (!(await usesForwarder(view))) return [];

@@ -43,7 +43,7 @@ async function templates(
 ): Promise<readonly Line[]> {
   const container = falcosidekickOf(pod);
   if (container === undefined) return [];
-  const { values } = await readEnvironment(view, namespace, container);
+  const values = await readEnvironment(view, namespace, container);
   const keys = Object.keys(
     effectiveSettings(settings, undefined, pod.template.metadata?.annotations).effective.labels,
   );

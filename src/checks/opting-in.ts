@@ -1,5 +1,5 @@
-import { distance } from 'fastest-levenshtein';
 import { injectLabel, neverInjected, prefix } from '../federation/names.ts';
+import { nearest } from '../settings/nearest.ts';
 import type { Check } from './check.ts';
 import { counted, error, type Line, ok, some, warning } from './line.ts';
 import { isOptedIn, type View } from './view.ts';
@@ -16,7 +16,7 @@ async function falcosByNamespace(view: View): Promise<ReadonlyMap<string, readon
 
 /** Whether a key was meant to be our label: near it, or of our prefix, of which no other label belongs on a namespace. */
 function isMeant(key: string): boolean {
-  return key.startsWith(prefix) || distance(key, injectLabel) <= 3;
+  return key.startsWith(prefix) || nearest(key, [injectLabel]) !== undefined;
 }
 
 /** Labels that were meant to opt in and do not. */

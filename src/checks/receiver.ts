@@ -49,7 +49,7 @@ function lookAt(replica: Replica, about: About): readonly Line[] {
 }
 
 export const receiver: Check = {
-  name: 'receiver',
+  name: 'receiver_replicas',
   title: 'the receiver',
   look: async (view) => {
     const settings = await view.goodSettings();

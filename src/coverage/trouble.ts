@@ -4,7 +4,8 @@ import type {
   V1ContainerStatus,
   V1PodStatus,
 } from '@kubernetes/client-node';
-import { type ReasonCode, reasons } from '../reasons/reasons.ts';
+import { isRecord } from '../injection/record.ts';
+import { type Finding, type ReasonCode, reasons } from '../reasons/reasons.ts';
 import { interned } from './interned.ts';
 
 /** A container that does not start or keeps restarting. */
@@ -37,15 +38,26 @@ function isCode(value: unknown): value is ReasonCode {
   return typeof value === 'string' && Object.hasOwn(reasons, value);
 }
 
-/** What `tag-rules` left as its termination message; `undefined` for anything else. */
-function parsedReport(
-  message: string | undefined,
-): { readonly code: unknown; readonly findings: unknown } | undefined {
+/** What `tag-rules` came to, and what else it found. */
+export interface TaggingReport {
+  readonly outcome: Finding;
+  readonly findings: readonly Finding[];
+}
+
+function findingIn(value: unknown): Finding | undefined {
+  if (!isRecord(value) || !isCode(value.code)) return undefined;
+  return typeof value.detail === 'string' ? { code: value.code, detail: value.detail } : { code: value.code };
+}
+
+/** Of its termination message; `undefined` for anything else. */
+function parsedReport(message: string | undefined): TaggingReport | undefined {
   if (message === undefined || !message.startsWith('{')) return undefined;
   try {
     const report: unknown = JSON.parse(message);
-    if (typeof report !== 'object' || report === null) return undefined;
-    return { code: Reflect.get(report, 'code'), findings: Reflect.get(report, 'findings') };
+    const outcome = findingIn(report);
+    if (outcome === undefined || !isRecord(report)) return undefined;
+    const listed: unknown[] = Array.isArray(report.findings) ? report.findings : [];
+    return { outcome, findings: listed.flatMap((one) => findingIn(one) ?? []) };
   } catch {
     return undefined;
   }
@@ -53,8 +65,8 @@ function parsedReport(
 
 /** How a container ended, in a few words. */
 function endOf({ exitCode, reason, message }: V1ContainerStateTerminated): string {
-  const code = parsedReport(message)?.code;
-  if (isCode(code)) return code;
+  const code = parsedReport(message)?.outcome.code;
+  if (code !== undefined) return code;
   return reason === undefined || reason === 'Error' ? `exit status ${exitCode}` : reason;
 }
 
@@ -112,20 +124,17 @@ const needsAttention = (code: ReasonCode): boolean =>
 /** Codes of one report that are kept: what it came to, and what was said of files and entries. */
 const mostCodes = 4;
 
-function codesOf({ code, findings }: { readonly code: unknown; readonly findings: unknown }): ReasonCode[] {
-  const listed: unknown[] = Array.isArray(findings) ? findings : [];
-  const codes = [
-    code,
-    ...listed.map((one) => (typeof one === 'object' && one !== null ? Reflect.get(one, 'code') : undefined)),
-  ];
-  return [...new Set(codes.filter(isCode).filter(needsAttention))].slice(0, mostCodes);
+/** The latest report of a container: one that runs again has left it with its last end. */
+export function taggingReport(status: V1PodStatus, container: string): TaggingReport | undefined {
+  const found = statusesIn(status).find(({ name }) => name === container);
+  return parsedReport(found?.state?.terminated?.message ?? found?.lastState?.terminated?.message);
 }
 
 /** What a container's last `tag-rules` found that needs attention. */
 export function reportedCodes(status: V1PodStatus, container: string): readonly ReasonCode[] {
-  const found = statusesIn(status).find(({ name }) => name === container);
-  const report = parsedReport(found?.state?.terminated?.message ?? found?.lastState?.terminated?.message);
-  return report === undefined ? [] : codesOf(report);
+  const { outcome, findings } = taggingReport(status, container) ?? {};
+  const codes = [outcome, ...(findings ?? [])].flatMap((one) => one?.code ?? []);
+  return [...new Set(codes.filter(needsAttention))].slice(0, mostCodes);
 }
 
 /** Codes of a list that are known and need attention. */

@@ -5,6 +5,8 @@ import path from 'node:path';
 import { before, describe, test } from 'node:test';
 import { parseAllDocuments } from 'yaml';
 import * as z from 'zod';
+import { programs } from '../../src/checks/programs.ts';
+import { podStates } from '../../src/coverage/assess.ts';
 import { reasons } from '../../src/reasons/reasons.ts';
 import { parseSettings } from '../../src/settings/load.ts';
 import { settingsJsonSchema } from '../../src/settings/reference.ts';
@@ -76,6 +78,27 @@ const maps = Object.entries({ ...settingsSchema.properties, ...valuesSchema.prop
   .map(([name]) => name);
 const ourKey = new RegExp(`^(?:${maps.join('|')})(?:\\.[a-zA-Z]+)+$`);
 
+/** Names of the lines of `check`, by its sources. */
+function lineNames(): ReadonlySet<string> {
+  const sources = globSync('src/checks/*.ts', { cwd: root }).map(textOf).join('\n');
+  const made = sources.matchAll(
+    /(?:\b(?:ok|warning|error|as|endLine)\(\s*|\bconst check = |^ {2}name: )'([a-z_]+)'/gm,
+  );
+  const ofPrograms = Object.keys(programs).flatMap((program) =>
+    [...sources.matchAll(/`\$\{program\}(_[a-z]+)`/g)].map(([, name]) => program + name),
+  );
+  return new Set([...[...made].map(([, name = '']) => name), ...ofPrograms]);
+}
+
+test('docs/check.md has each line of check, and no other', () => {
+  const table =
+    textOf('docs/check.md')
+      .split('\n## ')
+      .find((part) => part.startsWith('Lines')) ?? '';
+  const told = table.split('\n').flatMap((row) => [...(row.split('|')[2] ?? '').matchAll(/`([a-z_]+)`/g)]);
+  assert.deepEqual([...new Set(told.map(([, name = '']) => name))].sort(), [...lineNames()].sort());
+});
+
 describe('names in pages', () => {
   const helps = new Map<string, ReadonlySet<string>>();
   let metrics: readonly string[] = [];
@@ -139,14 +162,14 @@ describe('names in pages', () => {
     });
 
     test(`${page}: codes and metrics`, () => {
-      const checks = globSync('src/checks/*.ts', { cwd: root }).map(textOf).join('\n');
       for (const code of codeIn(page)) {
         const [name = ''] = code.split('{');
         if (!/^…?_?[a-z]+\d*(_[a-z\d]+)+_?…?$/.test(name)) continue;
         const bare = name.replaceAll(/^…|…$/g, '');
         const isKnown =
           Object.hasOwn(reasons, name) ||
-          checks.includes(`'${name}'`) ||
+          lineNames().has(name) ||
+          podStates.some((state) => state === name) ||
           foreignWords.has(name) ||
           // Shortened, as in tables, or without what a histogram adds.
           metrics.some((one) => one.includes(bare));
