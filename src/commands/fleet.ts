@@ -112,7 +112,7 @@ function fleetJson(states: readonly SpokeState[], now: number): string {
 /** @param view of the hub's cluster */
 export async function showFleet(view: View, asJson: boolean, io: CommandIo): Promise<number> {
   const { cluster } = view;
-  const [namespace, pods] = await Promise.all([view.place(), view.receiverPods()]);
+  const [namespace, pods] = await Promise.all([view.place(), view.podsOf('receiver')]);
   if (pods.length === 0)
     throw new Error(
       `no receiver runs in namespace ${namespace} of ${cluster.server}: name the hub's cluster with --context`,
