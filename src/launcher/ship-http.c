@@ -296,6 +296,19 @@ static void keep(char *reason, const char *text, char end)
     reason[length] = '\0';
 }
 
+int add_reason(struct reasons *reasons, const char *text, char end)
+{
+    if (reasons->count == MOST_REASONS)
+        return 0;
+    char *next = reasons->text[reasons->count];
+    keep(next, text, end);
+    for (unsigned at = 0; at < reasons->count; at++)
+        if (strcmp(reasons->text[at], next) == 0)
+            return 0;
+    reasons->count++;
+    return 1;
+}
+
 /*
  * Whether it is a forwarder's answer to a batch of so many events, in its very form: where something else answers, such
  * as a sign-in page, events would be removed that nobody has.
@@ -311,15 +324,20 @@ static int read_answer(const char *body, size_t length, unsigned events, struct 
     if (behind == 0 || strlen(body) != length || strcmp(body + length - 2, "]}") != 0 || later != 0 ||
         found->accepted + found->duplicates + found->refused != events)
         return 0;
-    const char *first = strstr(body + behind, reason);
-    if (first != NULL)
-        keep(found->reason, first + sizeof reason - 1, '"');
+    for (const char *at = body + behind; (at = strstr(at, reason)) != NULL;) {
+        at += sizeof reason - 1;
+        add_reason(&found->refusals, at, '"');
+    }
     return 1;
 }
 
 static struct outcome judge(const char *body, const struct head *head, size_t length, unsigned events)
 {
-    struct outcome found = { .is = head->status == 413 ? TOO_LARGE : NOT_TAKEN, .wait = head->wait };
+    struct outcome found = { .is = NOT_TAKEN, .wait = head->wait };
+    if (head->status == 413)
+        found.is = TOO_LARGE;
+    else if (head->status == 500 || (head->status / 100 == 4 && head->status != 408 && head->status != 429))
+        found.is = FAULTY;
     char said[REASON_SIZE];
     if (head->status == 200 && head->is_json && read_answer(body, length, events, &found)) {
         found.is = TAKEN;

@@ -72,6 +72,10 @@ struct shipping {
     /* The batch is the other thread's. */
     int is_posting;
     unsigned most_lines;
+    /* Lines that may be at fault are passed over: the next batch begins here; 0: it does not. And whether such a one
+       was taken just now. */
+    off_t probe;
+    int is_proved;
     int inotify;
     int is_watching;
     /* By now_ms: the last look at the file, the next one, and the next post at the soonest. */
@@ -82,7 +86,9 @@ struct shipping {
     /* By now_ms: since when nothing was taken, and when that was said; 0: it was. */
     int64_t stuck_since, stuck_said;
     int64_t dropped_said;
-    int64_t refused_said;
+    /* For what events were refused of late, as it was said. */
+    struct reasons refusals;
+    int64_t refusals_since;
     int64_t counts_said;
     struct counts counts, said;
     /* By now_ms: when to end at the latest; 0: nobody has asked for it. */
@@ -147,6 +153,17 @@ static void not_taken(struct shipping *it, int64_t now)
             it->stuck_said = now;
 }
 
+/* Each reason once in a while. */
+static void say_refused(struct shipping *it, int64_t now, const char *why)
+{
+    if (now - it->refusals_since >= SAY_EVERY)
+        it->refusals.count = 0;
+    if (it->refusals.count == 0)
+        it->refusals_since = now;
+    if (add_reason(&it->refusals, why, '\0'))
+        fprintf(stderr, "falco-federation: the forwarder refuses alerts, which are not sent again: %s\n", why);
+}
+
 static void taken(struct shipping *it, int64_t now)
 {
     const struct outcome *is = &it->outcome;
@@ -159,11 +176,8 @@ static void taken(struct shipping *it, int64_t now)
     it->counts.accepted += is->accepted;
     it->counts.duplicates += is->duplicates;
     it->counts.refused += is->refused;
-    if (is->refused > 0 && (it->refused_said == 0 || now - it->refused_said >= SAY_EVERY)) {
-        fprintf(stderr, "falco-federation: the forwarder refuses %u of %u alerts, which are not sent again: %s\n",
-                is->refused, it->batch.events, is->reason[0] == '\0' ? "it does not say why" : is->reason);
-        it->refused_said = now;
-    }
+    for (unsigned at = 0; at < is->refusals.count; at++)
+        say_refused(it, now, is->refusals.text[at]);
     it->most_lines = it->most_lines * 2 > MOST_LINES ? MOST_LINES : it->most_lines * 2;
 }
 
@@ -178,21 +192,56 @@ static void pass_batch(struct shipping *it)
         pass(&it->source, it->batch.end);
 }
 
+static void give_up(struct shipping *it, int64_t now, const char *why)
+{
+    say_refused(it, now, why);
+    it->counts.refused++;
+    pass_batch(it);
+}
+
+/*
+ * A line that is answered by an error each time holds up what is behind it, and yet the fault may be that of the way,
+ * which would answer so to every line. So it is passed over, and given up only when it fails right after another one was
+ * taken.
+ */
+static void is_faulty(struct shipping *it, int64_t now)
+{
+    if (it->batch.lines > 1) {
+        it->most_lines = it->batch.lines / 2;
+    } else if (it->is_proved && it->probe == 0) {
+        give_up(it, now, it->outcome.reason);
+    } else {
+        not_taken(it, now);
+        it->probe = it->batch.end;
+    }
+}
+
 static void settle(struct shipping *it, int64_t now)
 {
+    int is_probe = it->probe > 0;
     it->is_posting = 0;
-    if (it->outcome.is == TAKEN) {
+    switch (it->outcome.is) {
+    case TAKEN:
         taken(it, now);
-        pass_batch(it);
-    } else if (it->outcome.is == TOO_LARGE && it->batch.lines > 1) {
-        it->most_lines = it->batch.lines / 2;
-    } else if (it->outcome.is == TOO_LARGE) {
-        fprintf(stderr, "falco-federation: an alert is too large for the forwarder (%zu bytes) and is not sent again\n",
-                it->batch.length);
-        it->counts.refused++;
-        pass_batch(it);
-    } else
+        it->probe = 0;
+        if (is_probe)
+            it->most_lines = 1;
+        else
+            pass_batch(it);
+        break;
+    case TOO_LARGE:
+        if (it->batch.lines > 1)
+            it->most_lines = it->batch.lines / 2;
+        else
+            give_up(it, now, "one is too large");
+        break;
+    case FAULTY:
+        is_faulty(it, now);
+        break;
+    case NOT_TAKEN:
         not_taken(it, now);
+    }
+    it->is_proved = is_probe && it->outcome.is == TAKEN;
 }
 
 static int64_t sooner(int64_t one, int64_t other)
@@ -204,7 +253,15 @@ static int64_t sooner(int64_t one, int64_t other)
 static void post_next(struct shipping *it, int64_t now)
 {
     while (!it->is_posting && it->has_target && now >= it->next_post && it->source.fd >= 0) {
-        fill(&it->batch, &it->source, it->most_lines);
+        /* The file may be another one by now, or what was passed over dropped. */
+        if (it->batch.of != it->source.inode || it->probe <= it->source.at)
+            it->probe = 0;
+        fill(&it->batch, &it->source, it->probe > 0 ? it->probe : it->source.at, it->most_lines);
+        if (it->batch.lines == 0 && it->probe > 0) {
+            it->probe = 0;
+            it->next_post = now + it->pause;
+            return;
+        }
         if (it->batch.lines == 0) {
             if (come_to_the_end(&it->source))
                 it->next_look = sooner(it->next_look, now + AGAIN);
@@ -213,7 +270,9 @@ static void post_next(struct shipping *it, int64_t now)
         if (it->batch.events > 0) {
             it->is_posting = 1;
             sem_post(&it->go);
-        } else
+        } else if (it->probe > 0)
+            it->probe = it->batch.end;
+        else
             pass_batch(it);
     }
 }

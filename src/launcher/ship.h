@@ -41,8 +41,14 @@ enum { HEAD_ROOM = 512 };
 /* What is put behind a folder's path is shorter than the rest. */
 enum { LONGEST_FOLDER = 4000 };
 
-/* Why there are no more characters of a reason: it is for a log line. */
-enum { REASON_SIZE = 200 };
+/* Why there are no more characters of a reason: it is for a log line. And of how many each is said. */
+enum { REASON_SIZE = 200, MOST_REASONS = 8 };
+
+/* Reasons, each once. */
+struct reasons {
+    unsigned count;
+    char text[MOST_REASONS][REASON_SIZE];
+};
 
 /* Where alerts go. */
 struct target {
@@ -89,12 +95,14 @@ struct batch {
 
 /* What became of a batch. */
 struct outcome {
-    enum { NOT_TAKEN, TAKEN, TOO_LARGE } is;
+    enum { NOT_TAKEN, TAKEN, TOO_LARGE, FAULTY } is;
     unsigned accepted, duplicates, refused;
     /* Seconds that the forwarder asks to wait; 0: it did not. */
     int wait;
-    /* Why it was not taken, or why the first of the refused events was not. */
+    /* Why it was not taken. */
     char reason[REASON_SIZE];
+    /* Why events were refused. */
+    struct reasons refusals;
 };
 
 struct connection {
@@ -128,8 +136,12 @@ int come_to_the_end(struct source *source);
 /* 16 random hexadecimal digits and a NUL. */
 void make_id(char id[17]);
 
-/* Fills the batch with the source's next lines, at most so many. */
-void fill(struct batch *batch, const struct source *source, unsigned most_lines);
+/* Fills the batch with the lines from there on, at most so many. */
+void fill(struct batch *batch, const struct source *source, off_t from, unsigned most_lines);
+
+/* Copies up to the end of a line or the character, as it can stand in a log line. Returns 0 where it is there already,
+   or there is no room. */
+int add_reason(struct reasons *reasons, const char *text, char end);
 
 /* Whether it is of the form http://HOST[:PORT][/]; if so, its parts. */
 int parse_target(const char *address, struct target *target);
