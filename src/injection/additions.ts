@@ -1,6 +1,5 @@
 import type { V1Container, V1Volume } from '@kubernetes/client-node';
 import type { Finding } from '../reasons/reasons.ts';
-import type { ChangeRecords } from './status.ts';
 
 /** What is to be ours in a pod: all that a part of injection plans, and bring.ts carries out. */
 export interface Additions {
@@ -13,8 +12,6 @@ export interface Additions {
   readonly changed: ReadonlyMap<number, V1Container>;
   /** What of this the status annotation names, in its words. */
   readonly added: readonly string[];
-  /** What was written beside or over something of the user's, for the status annotation too. */
-  readonly records: ChangeRecords;
   readonly findings: readonly Finding[];
 }
 
@@ -22,7 +19,7 @@ export interface Additions {
 export function onlyFindings(findings: readonly Finding[]): Additions {
   return {
     ...{ volumes: [], init: [], side: [], pullSecrets: [], changed: new Map() },
-    ...{ added: [], records: {}, findings },
+    ...{ added: [], findings },
   };
 }
 
@@ -35,7 +32,6 @@ export function together(one: Additions, other: Additions): Additions {
     pullSecrets: [...one.pullSecrets, ...other.pullSecrets],
     changed: new Map([...one.changed, ...other.changed]),
     added: [...one.added, ...other.added],
-    records: { ...one.records, ...other.records },
     findings: [...one.findings, ...other.findings],
   };
 }

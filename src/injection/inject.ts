@@ -69,16 +69,16 @@ export function inject(
 ): Injection {
   const pod = readPod(template, effective);
   const { additions, otherwise } = plan(pod, effective, options);
-  const { added, records, findings } = additions;
+  const { added, findings } = additions;
   const unchanged = (reason: Finding, others: readonly Finding[]): Injection => ({
     ...{ reason, findings: others, template, patch: [] },
   });
-  const isOurs = added.length > 0 || Object.keys(records).length > 0;
+  const isOurs = added.length > 0;
   if (!isOurs && pod.status === undefined) return unchanged(findings[0] ?? otherwise, findings.slice(1));
   const brought = bring(pod, additions);
   const result = isOurs
     ? withStatus(brought, effective, {
-        ...{ added, records, findings: [...(options.foundBefore ?? []), ...findings] },
+        ...{ added, findings: [...(options.foundBefore ?? []), ...findings] },
       })
     : withoutStatus(brought);
   const patch = patchBetween(template, result);

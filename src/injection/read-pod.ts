@@ -8,7 +8,7 @@ import { type FalcoContainer, findFalco } from './falco/find-falco.ts';
 import { commandOfImage } from './falco/image-command.ts';
 import { withoutOurArguments, withoutOurOptions } from './falco/our-options.ts';
 import { type FalcosidekickContainer, findFalcosidekick } from './falcosidekick/find-falcosidekick.ts';
-import { isWrittenBy, withoutOurVariables } from './falcosidekick/our-variables.ts';
+import { withoutOurVariables } from './falcosidekick/our-variables.ts';
 import { imageTag } from './image.ts';
 import type { PodTemplate } from './pod-template.ts';
 import { addedNames, isOurName, readStatus, type Status } from './status.ts';
@@ -88,15 +88,10 @@ function asUsersWrote(
 ): readonly V1Container[] {
   if (status === undefined) return containers;
   const volumes = addedNames(status, 'volume');
-  const sidekick = findFalcosidekick({ containers: [...containers] });
-  const isSidekick = (one: V1Container): boolean =>
-    sidekick !== undefined && !isFinding(sidekick)
-      ? one === sidekick.container
-      : isWrittenBy(one.env ?? [], status.records ?? {});
   return containers.map((one) => {
     if (isOurName(one.name)) return one;
     const mounted = withoutMounts(withoutOurArguments(one, status), volumes);
-    return isSidekick(one) ? withEnvironment(mounted, withoutOurVariables(one.env ?? [], status)) : mounted;
+    return one.env ? withEnvironment(mounted, withoutOurVariables(one.env, status)) : mounted;
   });
 }
 

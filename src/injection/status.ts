@@ -1,30 +1,8 @@
-import { createHash } from 'node:crypto';
 import type { EffectiveSettings } from '../federation/effective-settings.ts';
 import { clusterKey, ownContainers, statusAnnotation, version, volumeName } from '../federation/names.ts';
 import type { Finding } from '../reasons/reasons.ts';
 import type { PodTemplate } from './pod-template.ts';
 import { isRecord } from './record.ts';
-
-/** A list's element without its name. */
-export type Unnamed = Readonly<Record<string, unknown>>;
-
-/** What we wrote, or took out, where a user has something of the same kind, as the status annotation keeps it. */
-export interface ChangeRecord {
-  /** Hash of what we wrote. */
-  readonly is?: string;
-  /** What stood in its place; absent where there was nothing. */
-  readonly was?: Unnamed;
-  /** What we took out, by its index in the list. */
-  readonly gone?: Readonly<Record<number, Unnamed>>;
-}
-
-/** By name: of a variable of falcosidekick's, of an option of Falco's. */
-export type ChangeRecords = Readonly<Record<string, ChangeRecord>>;
-
-/** Tells whether something is still what we wrote. */
-export function hashOfText(text: string): string {
-  return createHash('sha256').update(text).digest('hex').slice(0, 8);
-}
 
 /** The status annotation: what was put into a pod, by which version, from which settings. */
 export interface Status {
@@ -36,8 +14,6 @@ export interface Status {
   readonly added: readonly string[];
   /** Codes of what was found on the way, sorted. Not written where there are none. */
   readonly findings: readonly string[];
-  /** What stood in the place of some of it, so that other settings can undo it. */
-  readonly records?: ChangeRecords;
 }
 
 /** All that we add has such a name: whatever an annotation says, nothing else goes. */
@@ -71,7 +47,7 @@ export function readStatus(template: PodTemplate): Status | undefined {
   try {
     const value: unknown = JSON.parse(text);
     if (!isRecord(value)) return undefined;
-    const { added, records, findings } = value;
+    const { added, findings } = value;
     if (!isTextList(added)) return undefined;
     const textOf = (key: string): string => {
       const field = value[key];
@@ -83,7 +59,6 @@ export function readStatus(template: PodTemplate): Status | undefined {
       settings: textOf('settings'),
       added,
       findings: isTextList(findings) ? findings : [],
-      ...(records === undefined ? {} : { records: readRecords(records) }),
     };
   } catch {
     return undefined;
@@ -94,10 +69,9 @@ export function readStatus(template: PodTemplate): Status | undefined {
 export interface Outcome {
   readonly added: readonly string[];
   readonly findings: readonly Finding[];
-  readonly records: ChangeRecords;
 }
 
-function statusFor(effective: EffectiveSettings, { added, findings, records }: Outcome): string {
+function statusFor(effective: EffectiveSettings, { added, findings }: Outcome): string {
   const codes = [...new Set(findings.map(({ code }) => code))].sort();
   return JSON.stringify({
     version,
@@ -105,7 +79,6 @@ function statusFor(effective: EffectiveSettings, { added, findings, records }: O
     settings: effective.hash,
     added,
     ...(codes.length === 0 ? {} : { findings: codes }),
-    ...(Object.keys(records).length === 0 ? {} : { records }),
   });
 }
 
@@ -156,28 +129,4 @@ export function withoutStatus(template: PodTemplate): PodTemplate {
       ...(kept.annotations === undefined ? {} : { annotations: kept.annotations }),
     },
   };
-}
-
-/** Reads the records of a status annotation; what has not their shape counts as none. */
-function readRecords(value: unknown): ChangeRecords {
-  if (!isRecord(value)) return {};
-  const records: Record<string, ChangeRecord> = {};
-  for (const [name, record] of Object.entries(value)) {
-    if (!isRecord(record)) continue;
-    const { is, was, gone } = record;
-    records[name] = {
-      ...(typeof is === 'string' ? { is } : {}),
-      ...(isRecord(was) ? { was } : {}),
-      ...(isRecord(gone) ? { gone: readElements(gone) } : {}),
-    };
-  }
-  return records;
-}
-
-function readElements(value: Readonly<Record<string, unknown>>): Record<number, Unnamed> {
-  const elements: Record<number, Unnamed> = {};
-  for (const [at, element] of Object.entries(value)) {
-    if (/^\d{1,6}$/.test(at) && isRecord(element)) elements[Number(at)] = element;
-  }
-  return elements;
 }

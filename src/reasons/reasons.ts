@@ -212,7 +212,7 @@ const table = {
   custom_field_removed: {
     severity: 'warning',
     sentence:
-      "One of our labels was removed from the hub's CUSTOMFIELDS: it would overwrite the spokes' values and stop falcosidekick.",
+      "One of our labels was switched off in the hub's CUSTOMFIELDS: it would overwrite the spokes' values and stop falcosidekick.",
     remedy: "Remove the field from the hub's customfields.",
   },
   field_unreadable: {
@@ -243,18 +243,6 @@ const table = {
     sentence:
       'falcosidekick may get labels or fields from a Secret or ConfigMap that cannot be read here; it panics at start-up if one of our labels is among them.',
     remedy: "Keep our labels out of falcosidekick's prometheus.extralabels.",
-  },
-  fields_doubled: {
-    severity: 'warning',
-    sentence:
-      'Two of falcosidekick\'s own fields and labels have the same name once "." becomes "_"; it panics at start-up.',
-    remedy: 'Rename or remove one in customfields, templatedfields or prometheus.extralabels.',
-  },
-  field_with_dot: {
-    severity: 'warning',
-    sentence:
-      'falcosidekick 2.30 to 2.33 fails on every event if a field has a dot in its name; events are lost.',
-    remedy: 'Use "_" in the name, or upgrade falcosidekick to 2.34.',
   },
   hub_custom_fields: {
     severity: 'warning',

@@ -119,7 +119,10 @@ describe('an injection with other settings', () => {
     entry.value = 'team:{{ "red" }}';
     const { env } = injected(changed, hub).spec.containers[0] ?? {};
     assert.deepEqual(env, [
-      { name: 'TEMPLATEDFIELDS', value: 'team:{{ "red" }},env:{{ or (index . "env") "staging" }}' },
+      {
+        name: 'TEMPLATEDFIELDS',
+        value: 'team:{{ "red" }},env:{{/* falco-federation */}}{{ or (index . "env") "staging" }}',
+      },
     ]);
   });
 

@@ -39,7 +39,7 @@ test('codes are sorted and there once, those about annotations too', () => {
 test('without findings the annotation has no such key, and one of an older version is read as having none', () => {
   const sidekick = { name: 'falcosidekick', image: 'falcosecurity/falcosidekick:2.32.0' };
   const text = injected({ spec: { containers: [sidekick] } }).metadata?.annotations?.[statusAnnotation] ?? '';
-  assert.deepEqual(Object.keys(JSON.parse(text)), ['version', 'cluster', 'settings', 'added', 'records']);
+  assert.deepEqual(Object.keys(JSON.parse(text)), ['version', 'cluster', 'settings', 'added']);
   for (const status of ['{"added":[]}', '{"added":[],"findings":"x"}', '{"added":[],"findings":[1]}']) {
     const older: PodTemplate = { ...pod(), metadata: { annotations: { [statusAnnotation]: status } } };
     assert.deepEqual(findingsOf(older), []);
@@ -59,4 +59,19 @@ test('what injection did away with itself stays told as long as all is as it was
   assert.deepEqual(findingsOf(was), ['rules_given_by_argument']);
   const now = injected({ ...pod(), metadata: was.metadata ?? {} });
   assert.equal(findingsOf(now)?.includes('rules_given_by_argument'), false);
+});
+
+test('the annotation holds no value of a user’s', () => {
+  const sidekick = {
+    name: 'falcosidekick',
+    image: 'falcosecurity/falcosidekick:2.32.0',
+    env: [
+      { name: 'CUSTOMFIELDS', value: 'env:s3cret' },
+      { name: 'TEMPLATEDFIELDS', value: 'team:s3cret' },
+      { name: 'NODERED_PASSWORD', value: 's3cret' },
+    ],
+  };
+  const falco = pod('-o', 'append_output[]={"extra_fields": [{"env": "s3cret"}]}').spec.containers;
+  const { metadata } = injected({ spec: { containers: [...falco, sidekick] } });
+  assert.doesNotMatch(metadata?.annotations?.[statusAnnotation] ?? '', /s3cret/);
 });

@@ -1,8 +1,9 @@
+import { createHash } from 'node:crypto';
 import type { V1Container } from '@kubernetes/client-node';
 import { alertsFile, volumePath } from '../../federation/names.ts';
 import { type FalcoOption, readFalcoOption } from '../../rules/configuration/falco-arguments.ts';
 import { lastFolder } from '../../rules/configuration/paths.ts';
-import { type ChangeRecords, hashOfText, type Status } from '../status.ts';
+import type { Status } from '../status.ts';
 
 /** Folder with tagged copies of rules files that a user adds by `-o rules_files[]=…` (FACTS 1.13). */
 export const ourLast = lastFolder(volumePath);
@@ -31,7 +32,7 @@ export const fileOptions = {
 export const jsonOption = { jsonOutput: 'json_output=true' } as const;
 
 /** Names of ours in the status annotation: alert fields, and arguments that were made up where the image's command ran. */
-export const fieldsAdded = 'falco/append_output';
+const fieldsAdded = 'falco/append_output';
 export const argumentsAdded = 'falco/args';
 export const fileAdded = 'falco/file_output';
 export const jsonAdded = 'falco/json_output';
@@ -51,17 +52,6 @@ const jsonText = String.raw`"(?:[^"\\]|\\.)*"`;
 const field = String.raw`\{${jsonText}: ${jsonText}\}`;
 const ourFields = new RegExp(String.raw`^append_output\[\]=\{"extra_fields": \[${field}(?:, ${field})*\]\}$`);
 
-/** Whether a `-o` value has the very shape of ours: whose it is the status annotation tells. */
-function isShapedLikeOurFields(option: string): boolean {
-  return ourFields.test(option);
-}
-
-/** Our alert fields are put down where a user's could be taken for them. */
-export function recordsOf({ appendOutput }: OurOptions, users: readonly string[]): ChangeRecords {
-  if (appendOutput === undefined || !users.some(isShapedLikeOurFields)) return {};
-  return { [fieldsAdded]: { is: hashOfText(appendOutput) } };
-}
-
 /** Where in the arguments the value of one of our options is, or -1. */
 type Finder = (args: readonly string[]) => number;
 
@@ -69,22 +59,22 @@ function findOption(isOurs: (option: FalcoOption) => boolean): Finder {
   return (args) => args.findIndex((arg, at) => args[at - 1] === '-o' && isOurs(readFalcoOption(arg)));
 }
 
-/**
- * Where our `append_output` is. A user's may have the same shape: ours is the one that the status annotation knows, or,
- * where it does not say, the last of that shape. Without an annotation none is ours.
- */
-function findFields(status: Status | undefined): Finder {
-  if (status?.added.includes(fieldsAdded) !== true) return () => -1;
-  const is = status.records?.[fieldsAdded]?.is;
-  const isOurs = (option: string): boolean =>
-    is === undefined ? isShapedLikeOurFields(option) : hashOfText(option) === is;
-  return (args) => args.findLastIndex((arg, at) => args[at - 1] === '-o' && isOurs(arg));
+/** Ours in the words of the status annotation: by a hash, too, where a user has one of the same shape. */
+export function fieldsInStatus(option: string, users: readonly string[]): string[] {
+  const hash = createHash('sha256').update(option).digest('hex').slice(0, 8);
+  return users.some((one) => ourFields.test(one)) ? [fieldsAdded, `${fieldsAdded}/${hash}`] : [fieldsAdded];
 }
 
-/** A user may have the very same: ours are those that the status annotation knows, and the last. */
-function findText(status: Status | undefined, added: string, text: string): Finder {
+function isOurFields(option: string, status: Status | undefined): boolean {
+  if (!ourFields.test(option)) return false;
+  const hashed = status?.added.some((one) => one.startsWith(`${fieldsAdded}/`));
+  return !hashed || fieldsInStatus(option, [option]).every((one) => status?.added.includes(one));
+}
+
+/** A user may have the very same, or one of the same shape: ours are those that the status annotation knows, and the last. */
+function findLast(status: Status | undefined, added: string, isOurs: (option: string) => boolean): Finder {
   if (status?.added.includes(added) !== true) return () => -1;
-  return (args) => args.findLastIndex((arg, at) => args[at - 1] === '-o' && arg === text);
+  return (args) => args.findLastIndex((arg, at) => args[at - 1] === '-o' && isOurs(arg));
 }
 
 /** One for each of our options, in the order in which we add them. */
@@ -92,11 +82,11 @@ function finders(status: Status | undefined): readonly (readonly [keyof OurOptio
   return [
     ['configFiles', findOption(isOurConfigFiles)],
     ['rulesFilesLast', findOption(isOurLast)],
-    ['appendOutput', findFields(status)],
-    ['fileOutput', findText(status, fileAdded, fileOptions.fileOutput)],
-    ['fileKept', findText(status, fileAdded, fileOptions.fileKept)],
-    ['fileName', findText(status, fileAdded, fileOptions.fileName)],
-    ['jsonOutput', findText(status, jsonAdded, jsonOption.jsonOutput)],
+    ['appendOutput', findLast(status, fieldsAdded, (option) => isOurFields(option, status))],
+    ['fileOutput', findLast(status, fileAdded, (option) => option === fileOptions.fileOutput)],
+    ['fileKept', findLast(status, fileAdded, (option) => option === fileOptions.fileKept)],
+    ['fileName', findLast(status, fileAdded, (option) => option === fileOptions.fileName)],
+    ['jsonOutput', findLast(status, jsonAdded, (option) => option === jsonOption.jsonOutput)],
   ];
 }
 

@@ -10,13 +10,12 @@ import { addedNames } from '../status.ts';
 import { type AlertsPart, noAlertsPart, planAlertsPart } from './alerts-part.ts';
 import {
   argumentsAdded,
-  fieldsAdded,
+  fieldsInStatus,
   fileAdded,
   fileOptions,
   jsonAdded,
   jsonOption,
   type OurOptions,
-  recordsOf,
   withOurOptions,
 } from './our-options.ts';
 import { type FalcoArgumentsPlan, planArguments } from './plan-arguments.ts';
@@ -102,8 +101,7 @@ export function planFalco(
   return {
     ...additions,
     changed: new Map([[falco.index, withOurs(pod, falco, options, [...rules.mounts, ...alerts.mounts])]]),
-    added: [...namesOf(additions), ...optionsAdded(options), ...(isMadeUp ? [argumentsAdded] : [])],
-    records: recordsOf(options, falco.args),
+    added: [...namesOf(additions), ...optionsAdded(options, falco), ...(isMadeUp ? [argumentsAdded] : [])],
     findings: [
       ...versionUnknown(falco),
       ...[plan, rules, alerts, pulling].flatMap(({ findings }) => findings),
@@ -125,11 +123,11 @@ function namesOf({
   ];
 }
 
-function optionsAdded(options: OurOptions): string[] {
+function optionsAdded(options: OurOptions, { args }: FalcoInPod): string[] {
   return [
     ...(options.configFiles === undefined ? [] : ['falco/config_files']),
     ...(options.rulesFilesLast === undefined ? [] : ['falco/rules_files']),
-    ...(options.appendOutput === undefined ? [] : [fieldsAdded]),
+    ...(options.appendOutput === undefined ? [] : fieldsInStatus(options.appendOutput, args)),
     ...(options.fileOutput === undefined ? [] : [fileAdded]),
     ...(options.jsonOutput === undefined ? [] : [jsonAdded]),
   ];

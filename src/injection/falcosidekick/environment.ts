@@ -93,29 +93,17 @@ export function referenceTo(name: string, variable: Variable): string | undefine
   return elsewhere ? `$(${name})` : undefined;
 }
 
-/** The environment with a variable set to a text (see `withEntry`). */
-export function withVariable(environment: Environment, name: string, text: string): Environment {
-  return withEntry(environment, { name, value: text });
-}
-
 /**
- * The environment with an entry of ours: in place of the last of that name, else at the end.
+ * The environment with a variable set to a text: in place of the last of that name, else at the end.
  *
- * In place, since `kubectl apply --server-side` refuses a list with two entries of one name. What stood there before is
- * put down in the status annotation (our-variables.ts). Only a reference that ours refers to stays in front of it.
+ * In place, since `kubectl apply --server-side` refuses a list with two entries of one name. Only a reference that ours
+ * refers to stays in front of it.
  */
-export function withEntry(environment: Environment, entry: V1EnvVar): Environment {
+export function withVariable(environment: Environment, name: string, value: string): Environment {
   const { container } = environment;
   const env = container.env ?? [];
-  const at = env.findLastIndex((one) => one.name === entry.name);
-  const refersToIt = entry.value?.includes(`$(${entry.name})`) === true;
-  const after = at < 0 || refersToIt ? [...env, entry] : env.with(at, entry);
+  const at = env.findLastIndex((one) => one.name === name);
+  const refersToIt = value.includes(`$(${name})`);
+  const after = at < 0 || refersToIt ? [...env, { name, value }] : env.with(at, { name, value });
   return { ...environment, container: { ...container, env: after } };
-}
-
-/** The environment without any entry of a variable. */
-export function withoutVariable(environment: Environment, name: string): Environment {
-  const { container } = environment;
-  const env = (container.env ?? []).filter((entry) => entry.name !== name);
-  return { ...environment, container: { ...container, env } };
 }

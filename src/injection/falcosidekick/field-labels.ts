@@ -1,8 +1,7 @@
 import type { EffectiveSettings } from '../../federation/effective-settings.ts';
 import type { Finding } from '../../reasons/reasons.ts';
-import { imageVersion } from '../image.ts';
 import { type Environment, isUnreadable, readVariable } from './environment.ts';
-import { doubledLabels, panickingFields, prometheusName, readFieldKeys } from './prometheus-labels.ts';
+import { prometheusName, readFieldKeys } from './prometheus-labels.ts';
 
 /** Which of our labels may become fields of falcosidekick. */
 export interface FieldLabels {
@@ -62,16 +61,4 @@ function unreadSources(environment: Environment): Finding[] {
   const file = configFile(environment.container);
   const places = [...(first === undefined ? [] : [`${names} in ${first.where}`]), ...(file ? [file] : [])];
   return places.map((detail) => ({ code: 'fields_unread', detail }));
-}
-
-/** Faults of the user's own fields, with which falcosidekick does not run, whatever we do. */
-export function faultsOfOwnFields(environment: Environment): Finding[] {
-  const keys = readFieldKeys(environment);
-  const version = imageVersion(environment.container.image);
-  const doubled = doubledLabels(keys, version);
-  const panicking = panickingFields(keys, version);
-  return [
-    ...(doubled.length === 0 ? [] : [{ code: 'fields_doubled', detail: doubled.join(', ') } as const]),
-    ...(panicking.length === 0 ? [] : [{ code: 'field_with_dot', detail: panicking.join(', ') } as const]),
-  ];
 }

@@ -15,14 +15,6 @@ export function readFields(text: string): ReadonlyMap<string, string> {
   return fields;
 }
 
-/** `text` without the parts that set one of these fields; every other part stays as it is. */
-export function withoutFields(text: string, keys: ReadonlySet<string>): string {
-  return text
-    .split(',')
-    .filter((part) => !keys.has(part.split(':', 1)[0] ?? ''))
-    .join(',');
-}
-
 /** `text` with a part at its end. */
 export function withPart(text: string, part: string): string {
   return text === '' ? part : `${text},${part}`;

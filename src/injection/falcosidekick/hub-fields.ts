@@ -8,8 +8,9 @@ import {
   textOf,
   withVariable,
 } from './environment.ts';
-import { keptOrGiven, readFields, readTags, withoutFields, withPart } from './fields.ts';
+import { keptOrGiven, readFields, readTags, withPart } from './fields.ts';
 import { hubTemplate, type TellingLabel } from './hub-template.ts';
+import { ourTemplate, variableAdded, withFieldsOff } from './our-variables.ts';
 
 const fieldsAdded = 'falcosidekick/TEMPLATEDFIELDS';
 
@@ -51,7 +52,7 @@ function clearCustomFields(environment: Environment, labels: EffectiveSettings['
     ...(others.length === 0 ? [] : [{ code: 'hub_custom_fields', detail: others.join(', ') } as const]),
   ];
   if (own.length === 0) return { environment, labels, findings };
-  const text = withoutFields(variable.text, new Set(own));
+  const text = withFieldsOff(variable.text, new Set(own));
   return { environment: withVariable(environment, 'CUSTOMFIELDS', text), labels, findings };
 }
 
@@ -105,21 +106,13 @@ export function hubFields(
     ...kept.map(([key]) => ({ code: 'field_templated_by_user', detail: key }) as const),
   ];
   if (ours.length === 0) return { environment: cleared.environment, added: [fieldsAdded], findings };
-  const text = ours.reduce(
-    (sum, [key, value]) =>
-      withPart(
-        sum,
-        `${key}:${hubTemplate(
-          key,
-          value,
-          telling.filter((one) => one.key !== key),
-        )}`,
-      ),
-    referenceTo('TEMPLATEDFIELDS', templated) ?? textOf(templated),
-  );
+  const text = ours.reduce((sum, [key, value]) => {
+    const others = telling.filter((one) => one.key !== key);
+    return withPart(sum, ourTemplate(key, hubTemplate(key, value, others)));
+  }, referenceTo('TEMPLATEDFIELDS', templated) ?? textOf(templated));
   return {
     environment: withVariable(cleared.environment, 'TEMPLATEDFIELDS', text),
-    added: [fieldsAdded],
+    added: [fieldsAdded, ...(templated.kind === 'absent' ? [variableAdded('TEMPLATEDFIELDS')] : [])],
     findings,
   };
 }

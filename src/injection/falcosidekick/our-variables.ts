@@ -1,101 +1,61 @@
+/**
+ * What is ours in a hub's falcosidekick says so itself, so that it can be taken out again and nothing of a user's has to
+ * be kept anywhere else: a comment in our templates; and behind a custom field that must not count a third part, with
+ * which falcosidekick passes over it (FACTS 3.2).
+ */
 import type { V1EnvVar } from '@kubernetes/client-node';
-import { type ChangeRecord, type ChangeRecords, hashOfText, type Status, type Unnamed } from '../status.ts';
+import type { Status } from '../status.ts';
 
-type Entries = readonly V1EnvVar[];
+const template = '{{/* falco-federation */}}';
+const off = ':falco-federation';
 
-/** What an entry says, however the API server spells it: an empty value is left out there. */
-function meaningOf({ value, valueFrom }: V1EnvVar): string {
-  const from = valueFrom ?? undefined;
-  const { name = '', key = '', optional = false } = from?.secretKeyRef ?? {};
-  return JSON.stringify(from?.secretKeyRef ? [name, key, optional] : (from ?? value ?? ''));
+/** A part of TEMPLATEDFIELDS. */
+export function ourTemplate(key: string, text: string): string {
+  return `${key}:${template}${text}`;
 }
 
-function hashOf(entry: V1EnvVar): string {
-  return hashOfText(meaningOf(entry));
+/** CUSTOMFIELDS with some of the fields switched off; what sets none stays as it is. */
+export function withFieldsOff(text: string, keys: ReadonlySet<string>): string {
+  const setsOne = (part: string): boolean => {
+    const [key = '', ...values] = part.split(':');
+    return values.length === 1 && keys.has(key);
+  };
+  const parts = text.split(',');
+  return parts.map((part) => (setsOne(part) ? part + off : part)).join(',');
 }
 
-function lastOf(env: Entries, name: string): V1EnvVar | undefined {
-  return env.findLast((entry) => entry.name === name);
+/** Name in the status annotation of a variable that was not there before. */
+export function variableAdded(name: string): string {
+  return `env/${name}`;
 }
 
-function countOf(env: Entries, name: string): number {
-  return env.filter((entry) => entry.name === name).length;
-}
-
-/** As the API server would spell it: an empty value is left out. */
-function withoutName({ name: _, value, ...rest }: V1EnvVar): Unnamed {
-  return value ? { value, ...rest } : rest;
-}
-
-function goneFrom(env: Entries, name: string): Record<number, Unnamed> {
-  const places = env.map((entry, at) => [at, entry] as const).filter(([, entry]) => entry.name === name);
-  return Object.fromEntries(places.map(([at, entry]) => [at, withoutName(entry)]));
-}
-
-/** What was done to an environment: nothing of what is not ours, so an empty record where nothing was. */
-export function recordsBetween(before: Entries, after: Entries): ChangeRecords {
-  const records: Record<string, ChangeRecord> = {};
-  // Sorted: the annotation must not change with the order of the entries.
-  const names = new Set([...before, ...after].map((entry) => entry.name));
-  for (const name of [...names].sort()) {
-    const [was, is] = [lastOf(before, name), lastOf(after, name)];
-    const sameCount = countOf(before, name) === countOf(after, name);
-    if (is === undefined) records[name] = { gone: goneFrom(before, name) };
-    else if (was === undefined || !sameCount) records[name] = { is: hashOf(is) };
-    else if (meaningOf(was) !== meaningOf(is)) records[name] = { is: hashOf(is), was: withoutName(was) };
+/** A variable as its user wrote it; nothing where there was none. */
+function asUserWrote(entry: V1EnvVar, { added }: Status): readonly V1EnvVar[] {
+  const { name, value = '' } = entry;
+  if (!value.includes('falco-federation')) return [entry];
+  const parts = value.split(',');
+  if (name === 'CUSTOMFIELDS') {
+    const on = parts.map((part) => (part.endsWith(off) ? part.slice(0, -off.length) : part));
+    return [{ ...entry, value: on.join(',') }];
   }
-  return records;
+  const users = parts.filter((part) => !part.includes(template)).join(',');
+  if (name !== 'TEMPLATEDFIELDS' || users === value) return [entry];
+  const isNew = users === `$(${name})` || (users === '' && added.includes(variableAdded(name)));
+  return isNew ? [] : [{ ...entry, value: users }];
 }
 
-/** Whether an environment holds what the records say that we wrote. */
-export function isWrittenBy(env: Entries, records: ChangeRecords): boolean {
-  return env.some((entry) => records[entry.name]?.is === hashOf(entry));
+/** An environment without what is ours in it. */
+export function withoutOurVariables(
+  env: NonNullable<readonly V1EnvVar[]>,
+  status: Status,
+): readonly V1EnvVar[] {
+  const users = env.flatMap((entry) => asUserWrote(entry, status));
+  return users.length === env.length && users.every((entry, at) => entry === env[at]) ? env : users;
 }
 
-/**
- * An environment as it was before us:
- *
- * | last entry of the name     | record            | then                                      |
- * | -------------------------- | ----------------- | ----------------------------------------- |
- * | says what we wrote         | `is`              | goes                                      |
- * | says what we wrote         | `is`, `was`       | is again what it was                      |
- * | says something else        | `is`              | stays: somebody changed it, it is theirs  |
- * | none                       | `is`              | nothing to do                             |
- * | none                       | `gone`            | comes back                                |
- * | there                      | `gone`            | stays: somebody has put it there          |
- */
-export function withoutOurVariables(env: Entries, { records = {} }: Status): Entries {
-  const after = [...env];
-  for (const [name, { is, was }] of Object.entries(records)) {
-    const at = after.findLastIndex((entry) => entry.name === name);
-    const entry = after[at];
-    if (entry === undefined || is === undefined || hashOf(entry) !== is) continue;
-    after.splice(at, 1, ...(was === undefined ? [] : [{ name, ...was }]));
-  }
-  for (const [name, { gone = {} }] of Object.entries(records)) {
-    if (lastOf(after, name) !== undefined) continue;
-    for (const [at, entry] of Object.entries(gone)) after.splice(Number(at), 0, { name, ...entry });
-  }
-  const same = after.length === env.length && after.every((entry, at) => entry === env[at]);
-  return same ? env : after;
-}
-
-/**
- * `wanted` in the spelling and, where nothing is new or gone, in the places of `present`: what somebody else has put
- * behind ours since is not moved, and an entry that says the same stays the very same object.
- */
-export function settledIn(present: Entries, wanted: Entries): Entries {
-  const left = [...wanted];
-  const inPlace = present.map((entry) => {
-    const at = left.findIndex((one) => one.name === entry.name);
-    return at < 0 ? undefined : left.splice(at, 1)[0];
-  });
-  const samePlaces = left.length === 0 && !inPlace.includes(undefined);
-  const ordered = samePlaces ? inPlace.filter((entry) => entry !== undefined) : wanted;
-  const settled = ordered.map((entry) => {
-    if (present.includes(entry)) return entry;
-    return present.find((one) => one.name === entry.name && meaningOf(one) === meaningOf(entry)) ?? entry;
-  });
-  const same = settled.length === present.length && settled.every((entry, at) => entry === present[at]);
-  return same ? present : settled;
+/** `wanted`, where nothing is new or gone in the places of `present`: what others have put behind ours is not moved. */
+export function inPlacesOf(present: readonly V1EnvVar[], wanted: readonly V1EnvVar[]): readonly V1EnvVar[] {
+  const left = Map.groupBy(wanted, ({ name }) => name);
+  const inPlace = present.flatMap(({ name }) => left.get(name)?.shift() ?? []);
+  return inPlace.length === wanted.length && present.length === wanted.length ? inPlace : wanted;
 }
