@@ -22,7 +22,7 @@ const thread = new URL(
 );
 
 /** Mebibytes of the thread's heap: what is in it besides a batch or two is little. */
-const heap = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 8 };
+const heap = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 2 };
 
 export class Store {
   private readonly worker: Worker;
