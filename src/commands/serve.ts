@@ -6,7 +6,7 @@ import { drain } from '../server/drain.ts';
 import { buildHealth, type Condition } from '../server/health.ts';
 import { listenOnAll, portOf } from '../server/listen.ts';
 import { buildMetricsServer, makeMetrics } from '../server/metrics.ts';
-import { buildWebhook, secureContext } from '../server/webhook.ts';
+import { buildWebhook } from '../server/webhook.ts';
 import { type Settings, withImage } from '../settings/schema.ts';
 import { type CommandIo, done, stopSignal } from './command.ts';
 import { anyAddress } from './flag-values.ts';
@@ -106,7 +106,7 @@ async function run(flags: ServeFlags, first: Settings, io: CommandIo): Promise<n
   }
   // For new connections only; those that are open go on (FACTS 5).
   const stopCertificate = certificate.follow((pair) => {
-    if (webhook.server instanceof TlsServer) webhook.server.setSecureContext(secureContext(pair));
+    if (webhook.server instanceof TlsServer) webhook.server.setSecureContext(pair);
   });
   const port = portOf(listeners.webhook);
   logger.info(

@@ -95,7 +95,6 @@ function agentFor(
   const { ca, client } = credentials;
   return new HttpsAgent({
     ...options,
-    minVersion: 'TLSv1.2',
     rejectUnauthorized: checkCertificate,
     ...(ca === undefined ? {} : { ca }),
     ...(client === undefined ? {} : { cert: client.cert, key: client.key }),

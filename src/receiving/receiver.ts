@@ -175,7 +175,6 @@ export class Receiver {
     return {
       requestCert: true,
       rejectUnauthorized: true,
-      minVersion: 'TLSv1.2' as const,
       ...(client === undefined ? {} : { cert: client.cert, key: client.key }),
       // Without one Node would ask the public authorities.
       ca: ca ?? [],

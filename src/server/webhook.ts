@@ -21,11 +21,6 @@ const keepAliveTimeout = 120_000;
 /** Milliseconds until a whole request must be there. */
 const requestTimeout = 30_000;
 
-/** What a TLS context of this server is made from, at the start and when the certificate is renewed. */
-export function secureContext({ cert, key }: SecureContextOptions): SecureContextOptions {
-  return { cert, key, minVersion: 'TLSv1.2' };
-}
-
 /** What an HTTP error means here, for whoever sent the request. */
 function explain(error: FastifyError): string {
   switch (error.statusCode) {
@@ -47,8 +42,7 @@ export function buildWebhook(dependencies: WebhookDependencies): FastifyInstance
     // While closing, live connections are still answered (FACTS 5).
     return503OnClosing: false,
     logger: false,
-    serverFactory: (handler) =>
-      createServer({ ...secureContext(tls), keepAliveTimeout, requestTimeout }, handler),
+    serverFactory: (handler) => createServer({ ...tls, keepAliveTimeout, requestTimeout }, handler),
   });
 
   server.removeAllContentTypeParsers();

@@ -6,7 +6,7 @@ import { Server as TlsServer } from 'node:tls';
 import { pino } from 'pino';
 import { loadKeyPair, watchKeyPair } from '../../src/certificates/files.ts';
 import { makeMetrics } from '../../src/server/metrics.ts';
-import { buildWebhook, secureContext } from '../../src/server/webhook.ts';
+import { buildWebhook } from '../../src/server/webhook.ts';
 import { loadSettings } from '../../src/settings/load.ts';
 import { watchSettings } from '../../src/settings/watch.ts';
 
@@ -33,7 +33,7 @@ const webhook = buildWebhook({
 watchKeyPair({ cert, key }, loaded.pair, lookEvery, (result) => {
   // Between the two renames the files do not fit; the next look is in a moment.
   if (!result.ok || !(webhook.server instanceof TlsServer)) return;
-  webhook.server.setSecureContext(secureContext(result.pair));
+  webhook.server.setSecureContext(result.pair);
   process.send?.('certificate');
 });
 const address = await webhook.listen({ host: '127.0.0.1', port: 0 });

@@ -1,6 +1,9 @@
 /** The way of an alert from a forwarder on: the hub's address, its receiver, and a test event that goes through. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
 import { after, before, describe, test } from 'node:test';
+import { createServer } from 'node:tls';
 import type { Check } from '../../src/checks/check.ts';
 import { forwarder } from '../../src/checks/forwarder.ts';
 import { hubOfSpoke } from '../../src/checks/hub.ts';
@@ -264,5 +267,14 @@ describe("the hub's address", () => {
     const other = await tlsHub();
     await other.close();
     assert.match(await lineWith(onHub, { 'ca.crt': other.authority.certificate }), /^error .*\(TLS\)/);
+    // It has no certificate to show, and answers with an alert of that.
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const bare = { settings: onHub, hubAddress: `https://127.0.0.1:${port}` };
+    const secrets = { 'falco-federation-hub-tls': { 'ca.crt': authority } };
+    const [line = ''] = await told(hubAddress, { ...bare, secrets });
+    server.close();
+    assert.match(line, /^error .*alert handshake failure/);
   });
 });
