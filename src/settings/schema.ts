@@ -118,9 +118,11 @@ export const tag = z
     'a tag must consist of letters, digits, "-" and "_": falcosidekick splits tags at "," and removes spaces, and the tag filter of its UI only escapes "-"',
   );
 
-const quantity = z
-  .string('a quantity must be a string, as in "64Mi": quote numbers')
-  .regex(/^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi)?$/, 'must be a Kubernetes quantity such as 10m, 0.5 or 64Mi');
+/** Kubernetes takes numbers too. */
+const quantity = z.coerce
+  .string()
+  .regex(/^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi)?$/, 'must be a Kubernetes quantity such as 10m, 0.5 or 64Mi')
+  .meta({ type: ['string', 'number'] });
 
 const memory = quantity.regex(
   /[^m]$/,
@@ -172,13 +174,17 @@ const secretName = z
     'must be the name of a Secret: lower-case letters, digits, "-" and "."',
   );
 
+const portPattern = '([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])';
+
 const address = z
   .string()
   .regex(/^https?:\/\/\S+$/, { message: 'must be an http:// or https:// address', abort: true })
   .superRefine((text, context) => {
     const message = addressProblem(text);
     if (message !== undefined) context.addIssue({ code: 'custom', message, input: text });
-  });
+  })
+  // As far as a pattern says it, for Helm.
+  .meta({ pattern: `^https?://(\\[[0-9a-fA-F:.]+\\]|[^\\s/:?#@$]+)(:${portPattern})?(/[^\\s?#$]*)?$` });
 
 /** Name of the image as it is built: what is taken where there is no pod of our own to ask, and the manifests name. */
 export const defaultImage = 'falco-federation-webhook:0.1.0';

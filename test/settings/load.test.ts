@@ -44,7 +44,7 @@ role: spoke
 labels: { env: staging, region: eu-west }
 tags: [staging, eu_west]
 injectAt: workload
-rules: { enabled: true, startup: alongside, inImage: leave, follow: false, onFailure: fail, image: m.example/f:1, resources: { limits: { cpu: "1" } }, followResources: { requests: { memory: 16Mi } } }
+rules: { enabled: true, startup: alongside, inImage: leave, follow: false, onFailure: fail, image: m.example/f:1, resources: { limits: { cpu: 1 } }, followResources: { requests: { memory: 16Mi } } }
 hub: { address: "https://h.example/in", checkCertificate: false, minimumPriority: warning }
 `);
     assert.ok(result.ok, JSON.stringify(result));
@@ -131,9 +131,9 @@ hub: { address: "https://h.example/in", checkCertificate: false, minimumPriority
       /must be one of emergency/,
     ],
     [
-      'a quantity that is a number',
-      'cluster: a\nrules: {resources: {limits: {cpu: 1}}}\n',
-      /rules\.resources\.limits\.cpu: .*got 1/,
+      'a quantity that is none',
+      'cluster: a\nrules: {resources: {limits: {cpu: -1}}}\n',
+      /rules\.resources\.limits\.cpu: .*got -1/,
     ],
     [
       'a Secret that is none',

@@ -49,7 +49,7 @@ describe('refused, with line and key', () => {
   }
 
   for (const [resources, key] of [
-    ['requests: { cpu: 2 }', 'requests.cpu'],
+    ['requests: { cpu: x }', 'requests.cpu'],
     ['requests: { cpu: "2" }\n    limits: { cpu: 1500m }', 'requests.cpu'],
     ['requests: { memory: 1Gi }\n    limits: { memory: 1000M }', 'requests.memory'],
     ['requests: { memory: 64m }', 'requests.memory'],

@@ -88,7 +88,9 @@ class Cluster {
   async runPods(): Promise<void> {
     const kubeconfig = await this.controlPlane.serviceAccountKubeconfig(namespace, webhook);
     const { api, folder } = this;
-    this.node = startNode({ api, namespace, folder, kubeconfig, graceful: true });
+    const testKubeconfig = () =>
+      this.controlPlane.serviceAccountKubeconfig(namespace, 'falco-federation-test');
+    this.node = startNode({ api, namespace, folder, kubeconfig, testKubeconfig, graceful: true });
     this.egress.lead(waysTo(this.node));
   }
 
@@ -221,6 +223,23 @@ function testChart(client: ClientName): void {
         'forwarder.persistence.storageClass=fast',
         'commonLabels.team=red',
       ],
+      ...['commonAnnotations.note=x', 'logLevel=debug', 'extraArgs[0]=--drain-delay=1s', 'dnsPolicy=Default'],
+      ...['hostAliases[0].ip=10.0.0.1', 'hostAliases[0].hostnames[0]=hub.corp.net', 'replicas=3'],
+      ...['forwarder.persistence.annotations.note=x', 'forwarder.persistence.retention.whenDeleted=Delete'],
+      ...[
+        'forwarder.strategy.type=OnDelete',
+        'webhook.strategy.type=Recreate',
+        'livenessProbe.timeoutSeconds=9',
+      ],
+      ...['webhook.serviceAccount.name=theirs', 'webhook.service.ipFamilyPolicy=PreferDualStack'],
+      ...['extraVolumes[0].name=more', 'extraVolumes[0].emptyDir.medium=Memory'],
+      ...['extraVolumeMounts[0].name=more', 'extraVolumeMounts[0].mountPath=/more', 'extraEnv[0].name=A'],
+      ...['podSecurityContext.supplementalGroups[0]=7', 'podDisruptionBudget.maxUnavailable=1'],
+      ...[
+        'extraObjects[0].apiVersion=v1',
+        'extraObjects[0].kind=ConfigMap',
+        'extraObjects[0].metadata.name=more',
+      ],
       ...['podLabels.team=red', 'podAnnotations.note=x', 'imagePullSecrets[0].name=registry'],
       ...[
         'tolerations[0].operator=Exists',
@@ -235,7 +254,14 @@ function testChart(client: ClientName): void {
     ].flatMap((value) => ['--set', value]);
     await cluster().kubectl(['create', 'namespace', namespace]);
     for (const all of [set(...options), hub]) {
-      const rendered = await cluster().helm('template', release, chart, '--kube-version=1.36.0', ...all);
+      const rendered = await cluster().helm(
+        'template',
+        release,
+        chart,
+        '--skip-tests',
+        '--kube-version=1.36.0',
+        ...all,
+      );
       await cluster().kubectl(['apply', '--server-side', '--dry-run=server', '--filename', '-'], rendered);
     }
     await cluster().kubectl(['delete', 'namespace', namespace]);
@@ -353,6 +379,25 @@ function testChart(client: ClientName): void {
     assert.doesNotMatch(text, /region/);
   });
 
+  test('the spool goes to a volume later: it says what to delete, and then does it', async () => {
+    const args = ['upgrade', release, chart, ...set('forwarder.persistence.enabled=true')] as const;
+    const refused = await cluster()
+      .helm(...args)
+      .then(
+        () => assert.fail('it was upgraded'),
+        (failure: unknown) => String(failure),
+      );
+    const command =
+      /kubectl (--namespace \S+ delete statefulset \S+ --cascade=orphan)/.exec(refused)?.[1] ?? '';
+    await cluster().kubectl(command.split(' '));
+    await cluster().helm(...args);
+    const claims = await cluster().kubectl([
+      ...['get', 'statefulset', forwarder, '--namespace', namespace],
+      '--output=jsonpath={.spec.volumeClaimTemplates[*].spec.resources.requests.storage}',
+    ]);
+    assert.equal(claims, '3Gi');
+  });
+
   test('uninstall leaves nothing, and pods are created as ever', async () => {
     await cluster().helm('uninstall', release);
     await until(
@@ -376,6 +421,15 @@ function testChart(client: ClientName): void {
       'pods are injected',
       async () => (await cluster().whileCreating(() => wait(200))).missed === 0,
     );
+  });
+
+  test('helm test runs check, with rights for as long as it runs', async () => {
+    // Its hub is nowhere, which would be an error.
+    await cluster().helm('upgrade', release, chart, '--set', 'cluster=staging');
+    await until('it is no spoke any more', async () => (await podsIn(cluster().api, namespace)).length <= 3);
+    assert.match(await cluster().helm('test', release, '--timeout=80s'), /Phase: +Succeeded/);
+    const bindings = await cluster().kubectl(['get', 'clusterrolebindings', '--output=name']);
+    assert.doesNotMatch(bindings, /falco-federation-test/);
   });
 }
 

@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import type { V1Deployment, V1PodDisruptionBudget, V1Service, V1StatefulSet } from '@kubernetes/client-node';
 import { parse } from 'yaml';
 import { must } from '../../real/machine.ts';
 import { clientPath } from '../clients/programs.ts';
@@ -116,7 +117,16 @@ const pairs: Readonly<Record<string, Pair>> = {
 
 /** Helm makes no namespace of its own; what the program makes must be the release's, so that it goes with it. */
 const onlyKustomize = ['Namespace falco-federation'];
-const onlyChart = ['Secret falco-federation-webhook-certificates'];
+const onlyChart = [
+  'Secret falco-federation-webhook-certificates',
+  // Of `helm test`.
+  ...['ServiceAccount', 'ClusterRoleBinding', 'Pod'].map((kind) => `${kind} falco-federation-test`),
+];
+
+/** Safe where it is of that kind: the API server takes what the chart makes, as other tests show. */
+function as<T>(all: ReadonlyMap<string, Rendered>, name: string): T {
+  return (all.get(name) ?? assert.fail(name)) as unknown as T;
+}
 
 function without(
   all: ReadonlyMap<string, Rendered>,
@@ -173,9 +183,72 @@ describe('the chart and the kustomization', { skip: leftOut('clients') }, () => 
       [{ ...spoke, rules: { imagee: 'x' } }, /\/rules.*'imagee' not allowed/],
       [{ ...spoke, image: { digest: 'latest' } }, /\/image\/digest/],
       [{ ...spoke, hub: { address: 'hub.corp.net' } }, /\/hub\/address/],
+      [{ ...spoke, hub: { address: 'https://hub.corp.net:99999' } }, /\/hub\/address/],
+      [{ ...spoke, commonLabels: { 'app.kubernetes.io/name': 'x' } }, /\/commonLabels/],
+      [{ ...spoke, image: { repository: 'registry.example:5000/webhook:1' } }, /\/image\/repository/],
+      [{ ...spoke, webhookPort: 8080 }, /\/webhookPort/],
+      [{ ...spoke, tolerations: [{ operator: 'Exist' }] }, /\/tolerations\/0\/operator/],
+      [{ ...spoke, forwarder: { sizeLimit: '3 Gi' } }, /\/forwarder\/sizeLimit/],
+      [{ ...spoke, forwarder: { resources: { limits: { memory: '64MB' } } } }, /\/limits\/memory/],
+      [{ ...spoke, forwarder: { spoolSize: '1Gib' } }, /\/forwarder\/spoolSize/],
     ] as const)
       for (const helm of ['helm-3', 'helm-4'] as const)
         assert.throws(() => renderChart(values, { helm }), why);
+  });
+
+  test('what waits has its room, whatever spoolSize is', () => {
+    const room = (forwarder: object): unknown => {
+      const all = renderChart({ ...spoke, forwarder });
+      const { spec } = as<V1StatefulSet>(all, 'StatefulSet falco-federation-forwarder');
+      const pod = spec?.template.spec;
+      const { emptyDir } = pod?.volumes?.find(({ name }) => name === 'spool') ?? {};
+      const claim = spec?.volumeClaimTemplates?.[0]?.spec?.resources?.requests?.storage;
+      const request = pod?.containers[0]?.resources?.requests?.['ephemeral-storage'];
+      return [emptyDir?.sizeLimit ?? claim, request];
+    };
+    assert.deepEqual(room({}), ['3Gi', '1Gi']);
+    assert.deepEqual(room({ spoolSize: '100Gi' }), ['225Gi', '100Gi']);
+    assert.deepEqual(room({ spoolSize: '500M', sizeLimit: '2G' }), ['2G', '500M']);
+    assert.deepEqual(room({ spoolSize: '20Gi', persistence: { enabled: true } }), ['45Gi', undefined]);
+  });
+
+  test("a program's values count in place of those at the top; what is false stays false", () => {
+    const values = {
+      ...spoke,
+      ...{ logLevel: 'debug', replicas: 3, livenessProbe: { timeoutSeconds: 9 } },
+      ...{ extraEnv: [{ name: 'A', value: 'b' }], securityContext: { readOnlyRootFilesystem: false } },
+      ...{ commonAnnotations: { note: 'x' }, global: { imageRegistry: 'mirror.example' } },
+      forwarder: {
+        ...{ logLevel: 'warn', extraArgs: ['--drain-delay=1s'], podDisruptionBudget: { enabled: false } },
+        serviceAccount: { name: 'theirs', create: false },
+      },
+      webhook: { replicas: 2, podDisruptionBudget: { maxUnavailable: 1 }, service: { ipFamilies: ['IPv6'] } },
+      extraObjects: [{ kind: 'ConfigMap', metadata: { name: '{{ .Release.Name }}-more' } }],
+    };
+    const all = renderChart(values);
+    const webhook = as<V1Deployment>(all, 'Deployment falco-federation-webhook').spec;
+    const forwarder = as<V1StatefulSet>(all, 'StatefulSet falco-federation-forwarder').spec;
+    assert.deepEqual([webhook?.replicas, forwarder?.replicas], [2, 3]);
+    const [first, second] = [webhook, forwarder].map((spec) => spec?.template.spec?.containers[0]);
+    assert.equal(first?.args?.at(-1), '--log-level=debug');
+    assert.deepEqual(second?.args?.slice(-2), ['--log-level=warn', '--drain-delay=1s']);
+    assert.deepEqual(second?.env?.at(-1), { name: 'A', value: 'b' });
+    const { readOnlyRootFilesystem, allowPrivilegeEscalation } = first?.securityContext ?? {};
+    assert.deepEqual([readOnlyRootFilesystem, allowPrivilegeEscalation], [false, false]);
+    const { timeoutSeconds, periodSeconds } = first?.livenessProbe ?? {};
+    assert.deepEqual([timeoutSeconds, periodSeconds], [9, 10]);
+    assert.equal(first?.image, 'mirror.example/falco-federation-webhook:0.1.0');
+    assert.equal(forwarder?.template.spec?.serviceAccountName, 'theirs');
+    assert.ok(
+      !all.has('ServiceAccount theirs') && !all.has('PodDisruptionBudget falco-federation-forwarder'),
+    );
+    const budget = as<V1PodDisruptionBudget>(all, 'PodDisruptionBudget falco-federation-webhook');
+    assert.equal(budget.spec?.maxUnavailable, 1);
+    assert.deepEqual(as<V1Service>(all, 'Service falco-federation-webhook').spec?.ipFamilies, ['IPv6']);
+    assert.ok(all.has('ConfigMap falco-federation-more'));
+    for (const [name, { metadata }] of all)
+      if (name !== 'ConfigMap falco-federation-more')
+        assert.equal((metadata as { annotations?: { note?: string } }).annotations?.note, 'x', name);
   });
 
   test('an image by digest; in another namespace, with the address of its own forwarder; one replica without a budget', () => {
@@ -196,5 +269,6 @@ describe('the chart and the kustomization', { skip: leftOut('clients') }, () => 
     assert.equal(settings.forwarder.address, 'http://falco-federation-forwarder.security:2801');
     assert.deepEqual(settings.rules, { imagePullSecrets: ['registry'] });
     assert.ok(!all.includes('"namespace":"falco-federation"'));
+    assert.match(all, /"values":\["kube-system","falco-federation","security"\]/, 'its own is left out');
   });
 });

@@ -69,6 +69,8 @@ export interface NodeOptions {
   readonly folder: string;
   /** Of the webhook's ServiceAccount. */
   readonly kubeconfig: string;
+  /** That of the pod of `helm test`. */
+  readonly testKubeconfig?: () => Promise<string>;
   /** Whether a pod that is deleted is asked to end and waited for; otherwise it is gone at once. */
   readonly graceful?: boolean;
 }
@@ -80,8 +82,11 @@ process.once('exit', () => {
   for (const child of started) child.kill('SIGKILL');
 });
 
-export function startNode({ api, namespace, folder, kubeconfig, graceful = false }: NodeOptions): Node {
+export function startNode(options: NodeOptions): Node {
+  const { api, namespace, folder, kubeconfig, testKubeconfig, graceful = false } = options;
   const running = new Map<string, { readonly pod: V1Pod; readonly of: Running }>();
+  /** Of pods that end, and are not run again. */
+  const ends = new Set<string | undefined>();
   let made = 0;
   let stopped = false;
   const base = `/api/v1/namespaces/${namespace}`;
@@ -208,6 +213,19 @@ export function startNode({ api, namespace, folder, kubeconfig, graceful = false
     );
   }
 
+  /** A pod that ends: that of `helm test`. */
+  async function runToItsEnd(pod: V1Pod, args: readonly string[], config: string): Promise<void> {
+    const child = spawn(process.execPath, [program, ...args, '--kubeconfig', config], {
+      stdio: ['ignore', 'inherit', 'inherit'],
+    });
+    started.add(child);
+    const code = await new Promise((resolve) => child.once('exit', resolve));
+    started.delete(child);
+    const status = { phase: code === 0 ? 'Succeeded' : 'Failed' };
+    const path = `${base}/pods/${pod.metadata?.name}/status`;
+    await api.call('PATCH', path, { status }, 'application/merge-patch+json');
+  }
+
   async function isReady({ ports }: Running, health: number): Promise<boolean> {
     const port = ports.get(health);
     if (port === undefined) return false;
@@ -227,6 +245,12 @@ export function startNode({ api, namespace, folder, kubeconfig, graceful = false
     }
     // As the kubelet: it waits until what is to be mounted is there.
     if (container === undefined || mounts === undefined) return;
+    if (container.args?.[0] === 'check') {
+      if (testKubeconfig === undefined || ends.has(pod.metadata?.uid)) return;
+      ends.add(pod.metadata?.uid);
+      void runToItsEnd(pod, container.args, await testKubeconfig());
+      return;
+    }
     const of = launch(pod, container, mounts);
     running.set(name, { pod, of });
     await writeStatus(pod, of);
