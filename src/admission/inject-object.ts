@@ -1,7 +1,7 @@
 import type { Operation } from 'fast-json-patch';
 import { type Annotations, effectiveSettings } from '../federation/effective-settings.ts';
 import { type InjectOptions, inject } from '../injection/inject.ts';
-import { malformedPlace, readPodTemplate, templatePath } from '../injection/pod-template.ts';
+import { isTooLarge, malformedPlace, readPodTemplate, templatePath } from '../injection/pod-template.ts';
 import type { Finding } from '../reasons/reasons.ts';
 import type { Settings } from '../settings/schema.ts';
 
@@ -38,6 +38,7 @@ export function injectObject(
       patch: [],
     };
   }
+  if (isTooLarge(template)) return { reason: { code: 'pod_too_large' }, findings: [], patch: [] };
   const { effective, findings } = effectiveSettings(
     settings,
     namespaceAnnotations,

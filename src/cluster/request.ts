@@ -1,5 +1,6 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { Agent, request as httpsRequest } from 'node:https';
+import { createSecureContext, type SecureContext } from 'node:tls';
 import { messageOf } from '../reasons/message-of.ts';
 import { ClusterError, refusal } from './cluster-error.ts';
 import type { Access, ClusterConnection } from './connection.ts';
@@ -19,6 +20,15 @@ const keepAliveDelay = 30_000;
 /** Connections are shared by what they were opened with (authority, certificate): rotated ones open new ones. */
 const agent = new Agent({ keepAlive: true });
 
+let shared: { readonly of: string; readonly context: SecureContext } | undefined;
+
+/** One for all connections until authority or certificate change: each of its own would cost 100 KB. */
+function contextFor({ ca, cert, key }: Access): SecureContext {
+  const of = [ca, cert, key].join('\0');
+  if (shared?.of !== of) shared = { of, context: createSecureContext({ ca, cert, key }) };
+  return shared.context;
+}
+
 const methods = {
   get: 'GET',
   list: 'GET',
@@ -37,7 +47,7 @@ function send(
   const text = body === undefined ? undefined : JSON.stringify(body);
   return new Promise((resolve, reject) => {
     const sent = (url.protocol === 'http:' ? httpRequest : httpsRequest)(url, {
-      ...(url.protocol === 'http:' ? {} : { agent }),
+      ...(url.protocol === 'http:' ? {} : { agent, secureContext: contextFor(access) }),
       ...access,
       method: methods[verb],
       signal,

@@ -1,12 +1,15 @@
+import { readFile } from 'node:fs/promises';
 import { Server as TlsServer } from 'node:tls';
 import { pino } from 'pino';
+import { certificatesIn } from '../certificates/certificate.ts';
 import { connect } from '../cluster/index.ts';
 import { version } from '../federation/names.ts';
+import { messageOf } from '../reasons/message-of.ts';
 import { drain } from '../server/drain.ts';
 import { buildHealth, type Condition } from '../server/health.ts';
 import { listenOnAll, portOf } from '../server/listen.ts';
 import { buildMetricsServer, makeMetrics } from '../server/metrics.ts';
-import { buildWebhook } from '../server/webhook.ts';
+import { buildWebhook, type Callers } from '../server/webhook.ts';
 import { type Settings, withImage } from '../settings/schema.ts';
 import { type CommandIo, done, stopSignal } from './command.ts';
 import { anyAddress } from './flag-values.ts';
@@ -35,6 +38,15 @@ Stop with Ctrl-C.
 `;
 }
 
+/** @throws Error that names the flag */
+async function callersOf({ callers }: ServeFlags): Promise<Callers | undefined> {
+  if (callers === undefined) return undefined;
+  const authority = await readFile(callers.ca, 'utf8').catch(messageOf);
+  if (certificatesIn(authority).length === 0)
+    throw new Error(`--client-ca ${callers.ca}: no PEM certificate: ${authority.slice(0, 200)}`);
+  return { authority, name: callers.name };
+}
+
 async function run(flags: ServeFlags, first: Settings, io: CommandIo): Promise<number> {
   // A fifth less memory under load for no measurable time (docs/performance.md).
   limitHeapGrowth(50);
@@ -45,6 +57,7 @@ async function run(flags: ServeFlags, first: Settings, io: CommandIo): Promise<n
   const found = isAlone ? undefined : await connect({ kubeconfig: flags.kubeconfig, env: io.env });
   const closing = new AbortController();
   const connection = found && { ...found, closed: closing.signal };
+  const callers = await callersOf(flags);
   const certificate = await servingCertificate(flags.certificate, connection, logger);
   const namespaces = knownNamespaces(connection, logger);
   const file = followSettings(flags.settings, first, logger);
@@ -84,6 +97,7 @@ async function run(flags: ServeFlags, first: Settings, io: CommandIo): Promise<n
   const webhook = buildWebhook({
     sources: { settings, namespaceAnnotations: namespaces.annotations },
     tls: certificate.pair(),
+    callers,
     logger,
     isDraining: () => draining,
     metrics,
@@ -106,7 +120,8 @@ async function run(flags: ServeFlags, first: Settings, io: CommandIo): Promise<n
   }
   // For new connections only; those that are open go on (FACTS 5).
   const stopCertificate = certificate.follow((pair) => {
-    if (webhook.server instanceof TlsServer) webhook.server.setSecureContext(pair);
+    const clients = callers && { ca: callers.authority };
+    if (webhook.server instanceof TlsServer) webhook.server.setSecureContext({ ...pair, ...clients });
   });
   const port = portOf(listeners.webhook);
   logger.info(

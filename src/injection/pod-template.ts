@@ -128,6 +128,21 @@ export function malformedPlace(object: unknown, path: readonly string[]): string
   return rest === undefined ? undefined : `${path.join('.')}${rest}`.replace(/^\./, '');
 }
 
+/** More than any pod has, and few enough to be answered within a second: the API server takes objects of megabytes. */
+const mostParts = 10_000;
+
+/** Whether a template is more than we read: elements of its lists, and texts of its containers by 64 characters. */
+export function isTooLarge({ spec }: PodTemplate): boolean {
+  const sizeOf = (texts: readonly (string | undefined)[]): number =>
+    texts.reduce((sum, text = '') => sum + 1 + (text.length >> 6), 0);
+  let parts = spec.volumes?.length ?? 0;
+  for (const { command, args, env, envFrom, volumeMounts } of containersOf(spec)) {
+    parts += 1 + sizeOf(command ?? []) + sizeOf(args ?? []) + sizeOf((env ?? []).map(({ value }) => value));
+    parts += (envFrom?.length ?? 0) + (volumeMounts?.length ?? 0);
+  }
+  return parts > mostParts;
+}
+
 /** All containers that take part in the pod's life, in the order they start. */
 export function containersOf(spec: V1PodSpec): readonly V1Container[] {
   return [...(spec.initContainers ?? []), ...spec.containers];

@@ -76,6 +76,12 @@ const table = {
     sentence: 'The pod or pod template does not match the Kubernetes API, so nothing was changed.',
     remedy: 'Compare it with `kubectl explain pod.spec`.',
   },
+  pod_too_large: {
+    severity: 'warning',
+    sentence:
+      'The pod has more than 10,000 containers, volumes, mounts, variables and arguments, or texts as long, so it was not changed.',
+    remedy: 'Make it smaller: put what its arguments and variables hold into a ConfigMap.',
+  },
   internal_error: {
     severity: 'error',
     sentence: 'An internal error occurred in falco-federation-webhook; the object was admitted unchanged.',

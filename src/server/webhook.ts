@@ -1,5 +1,6 @@
 import { createServer } from 'node:https';
-import type { SecureContextOptions } from 'node:tls';
+import { type SecureContextOptions, TLSSocket } from 'node:tls';
+import { gunzip } from 'node:zlib';
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
 import { type AnswerDependencies, answerBody, type HttpAnswer, refuse } from './answer.ts';
 import type { Metrics } from './metrics.ts';
@@ -7,9 +8,17 @@ import type { Metrics } from './metrics.ts';
 export interface WebhookDependencies extends AnswerDependencies {
   /** Certificate and key, PEM. */
   readonly tls: SecureContextOptions;
+  /** Who may call; undefined: whoever reaches us. */
+  readonly callers?: Callers | undefined;
   /** Whether the server is going away: answers then ask clients to close their connections. */
   readonly isDraining: () => boolean;
   readonly metrics: Pick<Metrics, 'decided' | 'answered'>;
+}
+
+/** Clients with a certificate of this authority (PEM) and this common name. */
+export interface Callers {
+  readonly authority: string;
+  readonly name: string;
 }
 
 /** Admission bodies reach about 6 MiB: an object and its old self (FACTS 4.2). */
@@ -20,6 +29,10 @@ const keepAliveTimeout = 120_000;
 
 /** Milliseconds until a whole request must be there. */
 const requestTimeout = 30_000;
+
+function mayCall(socket: unknown, { name }: Callers): boolean {
+  return socket instanceof TLSSocket && socket.authorized && socket.getPeerCertificate().subject.CN === name;
+}
 
 /** What an HTTP error means here, for whoever sent the request. */
 function explain(error: FastifyError): string {
@@ -35,25 +48,17 @@ function explain(error: FastifyError): string {
 
 /** The HTTPS server that answers `POST /mutate`: see `answerBody`. */
 export function buildWebhook(dependencies: WebhookDependencies): FastifyInstance {
-  const { tls, logger, isDraining, metrics } = dependencies;
+  const { tls, callers, logger, isDraining, metrics } = dependencies;
   const answer = (body: string): HttpAnswer => answerBody(body, dependencies);
+  // Refused by an answer that says why, not by an alert of TLS.
+  const clients = callers && { ca: callers.authority, requestCert: true, rejectUnauthorized: false };
   const server = Fastify({
     bodyLimit,
     // While closing, live connections are still answered (FACTS 5).
     return503OnClosing: false,
     logger: false,
-    serverFactory: (handler) => createServer({ ...tls, keepAliveTimeout, requestTimeout }, handler),
-  });
-
-  server.removeAllContentTypeParsers();
-  // As bytes, here and in the answer: a text would be decoded piece by piece, and encoded twice.
-  server.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) =>
-    done(null, body.toString()),
-  );
-
-  server.addHook('onResponse', (_request, reply, done) => {
-    metrics.answered(reply.elapsedTime / 1000);
-    done();
+    serverFactory: (handler) =>
+      createServer({ ...tls, ...clients, keepAliveTimeout, requestTimeout }, handler),
   });
 
   const send = (reply: FastifyReply, { status, body }: HttpAnswer): FastifyReply => {
@@ -63,6 +68,27 @@ export function buildWebhook(dependencies: WebhookDependencies): FastifyInstance
       .header('content-type', 'application/json; charset=utf-8')
       .send(Buffer.from(body));
   };
+
+  server.removeAllContentTypeParsers();
+  // As bytes, here and in the answer: a text would be decoded piece by piece, and encoded twice.
+  server.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+    if (request.headers['content-encoding'] !== 'gzip') return done(null, body.toString());
+    gunzip(body, { maxOutputLength: bodyLimit }, (error, text) => {
+      const statusCode = error instanceof RangeError ? 413 : 400;
+      done(error && Object.assign(error, { statusCode }), text?.toString());
+    });
+  });
+
+  if (callers !== undefined) {
+    server.addHook('onRequest', async (request, reply) => {
+      const why = `Only clients with a certificate of --client-ca for ${callers.name} may call.`;
+      if (!mayCall(request.raw.socket, callers)) return send(reply, refuse(logger, 403, why));
+    });
+  }
+  server.addHook('onResponse', (_request, reply, done) => {
+    metrics.answered(reply.elapsedTime / 1000);
+    done();
+  });
 
   server.setErrorHandler<FastifyError>((error, _request, reply) =>
     send(reply, refuse(logger, error.statusCode ?? 500, explain(error))),

@@ -253,6 +253,12 @@ const rules = z
       .describe(
         "Resources of the injected side container, which sleeps until rules change. Its request adds to the pod's; it decides how long new rules stay untagged on a busy node. Keep both parts here too.",
       ),
+    requestsEqualLimits: z
+      .boolean()
+      .optional()
+      .describe(
+        'All injected containers request their limits: where a LimitRange has a `maxLimitRequestRatio`, or a `min` above the requests.',
+      ),
   })
   .describe('Rule tagging in Falco pods.');
 

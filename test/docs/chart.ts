@@ -101,6 +101,7 @@ const ofTheChart: Readonly<Record<string, Schema>> = {
   commonAnnotations: texts,
   extraObjects: list({ type: ['object', 'string'] }),
   certManager: switchOnly,
+  callers: strict({ configMap: text, name: text }),
   hostNetwork: strict({
     enabled: bool,
     ports: strict({ webhook: port, health: port, metrics: port }),

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { Agent, request } from 'node:https';
+import { Agent, type RequestOptions, request } from 'node:https';
 import { json } from 'node:stream/consumers';
 
 /** The fields that answers of the webhook have, of one kind or the other. */
@@ -29,8 +29,9 @@ export function post(
   port: number,
   ca: string,
   path: string,
-  body: string,
+  body: string | Buffer,
   headers: Record<string, string> = {},
+  client: Pick<RequestOptions, 'cert' | 'key'> = {},
 ): Promise<Answer> {
   // An agent of its own: a connection of a call before would not show which certificate is served now.
   const agent = new Agent({ keepAlive: true });
@@ -42,6 +43,7 @@ export function post(
         port,
         path,
         ca,
+        ...client,
         servername: 'localhost',
         method: 'POST',
         headers: {

@@ -1,15 +1,18 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import type { Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { connect, type SecureVersion } from 'node:tls';
+import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import fastJsonPatch from 'fast-json-patch';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import { decide } from '../../src/admission/decide.ts';
+import { makeAuthority, makeClient } from '../../src/certificates/issue.ts';
 import { makeServingCertificate, type ServingCertificate } from '../../src/certificates/self-signed.ts';
 import { buildWebhook } from '../../src/server/webhook.ts';
 import { assertAcceptable, settingsFrom } from '../injection/pods.ts';
@@ -314,6 +317,15 @@ describe('POST /mutate', () => {
     });
   }
 
+  test('a body in gzip is taken, and bounded by what it unpacks to', async () => {
+    const gzip = { 'content-encoding': 'gzip' };
+    const send = (body: Buffer) =>
+      post(port, tls.ca, '/mutate', body, { ...gzip, 'content-length': `${body.length}` });
+    assert.equal((await send(gzipSync(example))).body.response.auditAnnotations.reason, 'injected');
+    assert.equal((await send(gzipSync(`"${'x'.repeat(8 * 1024 * 1024)}"`))).status, 413);
+    assert.equal((await send(Buffer.from(example))).status, 400);
+  });
+
   test('6 MiB are taken: an object and its old self', async () => {
     const review = JSON.parse(example);
     review.request.object.metadata.annotations = { big: 'x'.repeat(6 * 1024 * 1024) };
@@ -366,7 +378,79 @@ describe('POST /mutate', () => {
   });
 });
 
+test('with --client-ca only a client of its name is answered', async () => {
+  const tls = await makeServingCertificate(['localhost'], 1);
+  const now = Date.now();
+  const [authority, other] = [await makeAuthority(now, 86_400_000), await makeAuthority(now, 86_400_000)];
+  const server = buildWebhook({
+    sources,
+    tls: { cert: tls.certificate, key: tls.key },
+    callers: { authority: authority.certificate, name: 'kube-apiserver' },
+    logger: pino({ level: 'silent' }),
+    isDraining: () => false,
+    metrics: { decided: () => {}, answered: () => {} },
+  });
+  await server.listen({ host: '127.0.0.1', port: 0 });
+  try {
+    const { port } = server.server.address() as AddressInfo;
+    const by = async (issuer: typeof authority, name: string) => {
+      const { certificate: cert, key } = await makeClient(issuer, name, now, 3_600_000);
+      return post(port, tls.ca, '/mutate', example, {}, { cert, key });
+    };
+    assert.equal((await by(authority, 'kube-apiserver')).status, 200);
+    for (const answer of [
+      await by(authority, 'somebody'),
+      await by(other, 'kube-apiserver'),
+      await post(port, tls.ca, '/mutate', example),
+    ]) {
+      assert.equal(answer.status, 403);
+      assert.match(answer.body.message, /certificate of --client-ca for kube-apiserver/);
+    }
+    // As when the serving certificate is renewed.
+    (server.server as Server).setSecureContext({
+      ...{ cert: tls.certificate, key: tls.key, ca: other.certificate },
+    });
+    assert.equal((await by(other, 'kube-apiserver')).status, 200);
+  } finally {
+    await server.close();
+  }
+});
+
 describe('a decision', () => {
+  test('warnings are within what the API server hands on, and have no control characters', () => {
+    const volumes = Array.from({ length: 100 }, (_, at) => ({ name: `v${at}`, secret: { secretName: 's' } }));
+    const spec = {
+      containers: [
+        {
+          name: 'falco',
+          image: 'falcosecurity/falco:0.44.1',
+          args: ['/usr/bin/falco'],
+          volumeMounts: volumes.map(({ name }) => ({ name, mountPath: `/etc/falco/${name}` })),
+        },
+      ],
+      volumes,
+    };
+    const annotations = { 'falco-federation.io/tags': 'a\nb\u0007' };
+    const { answer, findings } = decide(reviewOf({ kind: 'Pod', metadata: { annotations }, spec }), sources);
+    const { warnings = [] } = answer?.response ?? {};
+    assert.ok(findings.length > 100);
+    assert.ok(warnings.reduce((sum, one) => sum + Buffer.byteLength(one), 0) <= 4_096);
+    assert.match(warnings.at(-1) ?? '', /^falco-federation: \d+ more warnings are in the webhook's log$/);
+    assert.doesNotMatch(warnings.join(''), /\p{Cc}/u);
+    assert.match(warnings[0] ?? '', /annotation_invalid/);
+  });
+
+  test('a pod of more parts than any has is let through unchanged', () => {
+    const falco = { name: 'falco', image: 'falcosecurity/falco:0.44.1', args: ['/usr/bin/falco'] };
+    const reasonOf = (more: object) =>
+      decide(reviewOf({ kind: 'Pod', spec: { containers: [{ ...falco, ...more }] } }), sources).reason.code;
+    const many = (count: number) => Array.from({ length: count }, (_, at) => ({ name: `A${at}`, value: '' }));
+    assert.equal(reasonOf({ env: many(9_900) }), 'injected');
+    assert.equal(reasonOf({ env: many(10_100) }), 'pod_too_large');
+    assert.equal(reasonOf({ env: [{ name: 'A', value: 'x'.repeat(700_000) }] }), 'pod_too_large');
+    assert.equal(reasonOf({ args: ['/usr/bin/falco', 'x'.repeat(700_000)] }), 'pod_too_large');
+  });
+
   test('never refuses and never throws, whatever comes', () => {
     const anyReview = fc.record({
       apiVersion: fc.constantFrom('admission.k8s.io/v1', 'x'),

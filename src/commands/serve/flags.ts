@@ -27,6 +27,10 @@ The serving certificate, one of:
                           two thirds of its life
       --local             made on the spot; listens on loopback and prints a request to try
 
+Who may call (default: whoever reaches the port; docs/security.md):
+      --client-ca FILE, --client-name NAME
+                          only clients with a certificate of this authority, PEM, and this common name: the API server
+
 With --tls-secret:
       --tls-name DNS      name that the API server calls by; repeat it for more than one
       --webhook-configuration NAME
@@ -77,6 +81,8 @@ function parse(argv: readonly string[]) {
       'webhook-configuration': { type: 'string', default: 'falco-federation-webhook' },
       'certificate-lifetime': { type: 'string', default: '90d' },
       'authority-lifetime': { type: 'string', default: '1095d' },
+      'client-ca': { type: 'string' },
+      'client-name': { type: 'string' },
       kubeconfig: { type: 'string' },
       namespace: { type: 'string' },
       'drain-delay': { type: 'string', default: '5s' },
@@ -140,6 +146,14 @@ function certificateFlags(values: Values, env: CommandIo['env']): CertificateFla
   );
 }
 
+function callerFlags(values: Values): { readonly ca: string; readonly name: string } | undefined {
+  const { 'client-ca': ca, 'client-name': name } = values;
+  if (ca === undefined && name === undefined) return undefined;
+  if (ca === undefined || name === undefined || name === '')
+    throw new Error('--client-ca and --client-name must be given together');
+  return { ca, name };
+}
+
 /** Throws an error that names the flag on wrong use. */
 export function readFlags(argv: readonly string[], env: CommandIo['env']) {
   const values = parse(argv);
@@ -153,6 +167,7 @@ export function readFlags(argv: readonly string[], env: CommandIo['env']) {
     metricsPort: port('metrics-port', values['metrics-port']),
     logLevel: logLevel(values['log-level']),
     certificate: certificateFlags(values, env),
+    callers: callerFlags(values),
     kubeconfig: values.kubeconfig,
     replica: replicaName(env),
     pod: ownPod(values, env),

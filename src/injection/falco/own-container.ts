@@ -83,6 +83,23 @@ function pullPolicy({ falco }: ContainerInputs, image: string): Pick<V1Container
   return { imagePullPolicy: policy === 'Never' && image !== falco.image ? 'IfNotPresent' : policy };
 }
 
+/**
+ * What a LimitRange and the pod's own resources let pass (FACTS 4.18): where the pod has some as a whole, its user's
+ * containers may need all of them, so ours ask for none and take part in them.
+ */
+function resourcesOf(
+  { effective, spec }: ContainerInputs,
+  settings: OwnPart['resources'],
+): Pick<V1Container, 'resources'> {
+  if (spec.resources) return {};
+  const { requests, limits } = settings;
+  const resources = effective.rules.requestsEqualLimits
+    ? { ...settings, requests: { ...requests, ...limits } }
+    : settings;
+  // Safe: the settings' schema allows nothing but what V1ResourceRequirements holds.
+  return { resources: resources as NonNullable<V1Container['resources']> };
+}
+
 /** A container of ours: pulled as Falco is, and with no more rights than it needs. */
 export function ownContainer(inputs: ContainerInputs, part: OwnPart): V1Container {
   const { name, image, volumeMounts, resources, user, ...runs } = part;
@@ -91,8 +108,7 @@ export function ownContainer(inputs: ContainerInputs, part: OwnPart): V1Containe
     image,
     ...pullPolicy(inputs, image),
     ...runs,
-    // Safe: the settings' schema allows nothing but what V1ResourceRequirements holds.
-    resources: resources as NonNullable<V1Container['resources']>,
+    ...resourcesOf(inputs, resources),
     securityContext: restrictedSecurityContext(user),
     volumeMounts: [...volumeMounts, noToken.mount],
   };
