@@ -534,7 +534,7 @@ describe('the manifests', { skip: leftOut('control plane') }, () => {
       for (const part of [
         /^ {2}- ports:\n {4}- port: 8443$/m,
         /^ {8}- name: HTTPS_PROXY\n {10}value: http:\/\/proxy\.example:3128$/m,
-        /^ {4}- namespaceSelector:\n.*\n.*\n {4}- ipBlock:\n {8}cidr: 10\.0\.0\.0\/16$/m,
+        /^ {2}ingress:\n {2}- from:\n(?: {4}.*\n)+ {4}- ipBlock:\n {8}cidr: 10\.0\.0\.0\/16$/m,
         /^ {2}volumeClaimTemplates:$/m,
       ])
         assert.match(rendered, part);
