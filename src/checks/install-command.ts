@@ -1,4 +1,5 @@
 /** What brings our objects, and puts right those that were changed: one command, by what they were installed with. */
+import { existsSync } from 'node:fs';
 import type { InspectedWebhooks, InspectedWorkload } from '../cluster/index.ts';
 
 /** Helm writes these on all that it installs. */
@@ -21,9 +22,22 @@ function releaseOf({ objects }: Installed): string | undefined {
 export function installCommand(installed: Installed): string {
   const { namespace, role } = installed;
   const release = releaseOf(installed);
+  const [chart, overlay] = [pathHere('manifests/chart'), pathHere(`manifests/overlays/${role}`)];
   return release === undefined
-    ? `kubectl apply --server-side --force-conflicts -k manifests/overlays/${role}   # with your federation.yaml in it`
-    : `helm upgrade ${release} manifests/chart --namespace ${namespace} --reset-then-reuse-values`;
+    ? `kubectl apply --server-side --force-conflicts -k ${overlay ?? 'FOLDER'}   # ${overlay === undefined ? 'of the kustomization that it was installed by' : 'with your federation.yaml in it'}`
+    : `helm upgrade ${release} ${chart ?? 'CHART'} --namespace ${namespace} --reset-then-reuse-values${chart === undefined ? '   # the chart that it was installed from' : ''}`;
+}
+
+/** A path of the repository, for those who are in it. */
+function pathHere(path: string): string | undefined {
+  return existsSync(path) ? path : undefined;
+}
+
+/** What lets somebody run `check`. The chart brings the role, unless checkRole.enabled is off. */
+export function roleCommand(user: string): string {
+  const role = pathHere('manifests/check-role');
+  const apply = role === undefined ? '' : `kubectl apply -k ${role} && `;
+  return `${apply}kubectl create clusterrolebinding falco-federation-check --clusterrole=falco-federation-check --user=${user}   # ask an administrator; docs/check.md`;
 }
 
 /** The webhook configuration alone, which somebody has changed. Helm leaves what others have added to an object. */

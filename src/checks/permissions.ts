@@ -1,5 +1,6 @@
 import type { Permission } from '../cluster/index.ts';
 import type { Check } from './check.ts';
+import { roleCommand } from './install-command.ts';
 import { error, ok, warning } from './line.ts';
 
 interface Needed {
@@ -86,7 +87,7 @@ export const permissions: Check = {
     const missing = answers.filter(({ allowed }) => !allowed);
     if (missing.length === 0) return [ok('permissions', 'you may look at all that check looks at')];
     const user = (await cluster.user().catch(() => undefined)) ?? 'YOU';
-    const fix = `kubectl apply -k manifests/check-role && kubectl create clusterrolebinding falco-federation-check --clusterrole=falco-federation-check --user=${user}   # as an administrator`;
+    const fix = roleCommand(user);
     const [needed, optional] = [false, true].map((is) =>
       missing.filter((one) => (one.optional ?? false) === is),
     );

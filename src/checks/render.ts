@@ -30,6 +30,14 @@ function summarised(lines: readonly Line[]): readonly Line[] {
   });
 }
 
+/** What is wrong of a group, a line each. */
+export function shortText({ lines }: Group): string {
+  return lines
+    .filter(({ mark }) => mark !== 'ok')
+    .map(({ check, mark, text, why }) => `${signs[mark]} ${check}: ${text}: ${why}\n`)
+    .join('');
+}
+
 /** A group as people read it; ends with a line break. */
 export function groupText({ name, lines: all }: Group, coloured: boolean): string {
   const lines = summarised(all);

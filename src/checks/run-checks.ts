@@ -1,5 +1,6 @@
 import { ClusterError } from '../cluster/index.ts';
 import { messageOf } from '../reasons/message-of.ts';
+import { before } from './before.ts';
 import type { Check, CheckGroup } from './check.ts';
 import { dryRun } from './dry-run.ts';
 import { falcoConfiguration } from './falco-configuration.ts';
@@ -7,6 +8,7 @@ import { falcosidekick } from './falcosidekick.ts';
 import { forwarder } from './forwarder.ts';
 import { hubItself, hubOfSpoke } from './hub.ts';
 import { hubAddress } from './hub-address.ts';
+import { roleCommand } from './install-command.ts';
 import { apiServer } from './kubernetes.ts';
 import { error, type Group, type Line, warning } from './line.ts';
 import { optingIn } from './opting-in.ts';
@@ -22,6 +24,8 @@ import { wantedPods } from './wanted-pods.ts';
 import { webhookConfiguration } from './webhook-configuration.ts';
 import { webhookPermissions } from './webhook-permissions.ts';
 import { replicasTell, versions, webhookReplicas } from './webhook-replicas.ts';
+
+const beforeInstalling: readonly CheckGroup[] = [{ name: 'before installing', checks: before }];
 
 /** What is looked at, in the order in which it is told. */
 const groups: readonly CheckGroup[] = [
@@ -46,19 +50,11 @@ const groups: readonly CheckGroup[] = [
   { name: 'hub', checks: [hubOfSpoke, receiver, hubItself, hubAddress] },
 ];
 
-/** The proof; only where nothing is wrong, as it would say what is known already. */
-const proof: CheckGroup = { name: 'proof', checks: [testEvent] };
-
 /** What could not be checked is not healthy. */
 function couldNotLook({ name, title }: Check, failure: unknown): Line {
   const why = messageOf(failure);
   if (failure instanceof ClusterError && failure.status === 403) {
-    return warning(
-      name,
-      title,
-      `cannot be checked: ${why}`,
-      'kubectl apply -k manifests/check-role   # and bind it to you: docs/check.md',
-    );
+    return warning(name, title, `cannot be checked: ${why}`, roleCommand('YOU'));
   }
   const fix = failure instanceof ClusterError ? 'kubectl cluster-info' : undefined;
   return error(name, title, `could not be checked: ${why}`, fix);
@@ -93,38 +89,31 @@ function seesNamespaces(view: View): Promise<boolean> {
  * Looks at all of it once. Groups without lines (a hub has no forwarder) are left out.
  *
  * @param onGroup called with each group as soon as it and those before it are done
+ * @param isBefore before an installation
  */
 export async function runChecks(
   view: View,
   onGroup: (group: Group) => void = () => {},
+  isBefore = false,
 ): Promise<readonly Group[]> {
+  const found: Group[] = [];
+  const tell = (name: string, lines: readonly Line[]): void => {
+    if (lines.length === 0) return;
+    found.push({ name, lines });
+    onGroup({ name, lines });
+  };
   const first = await look(apiServer, view);
   // Without an API server all the others would say the same.
-  if (first.some(({ mark, why }) => mark === 'error' && why?.startsWith('could not'))) {
-    const group = { name: 'kubernetes', lines: first };
-    onGroup(group);
-    return [group];
-  }
-  const opening = { name: 'kubernetes', lines: [...first, ...(await look(permissions, view))] };
-  onGroup(opening);
+  const isAway = first.some(({ mark, why }) => mark === 'error' && why?.startsWith('could not'));
+  tell('kubernetes', isAway || isBefore ? first : [...first, ...(await look(permissions, view))]);
   // Who may look at next to nothing learns it once, and not of each thing.
-  if (hasErrors([opening]) && !(await seesNamespaces(view))) return [opening];
-  const started = groups.map(({ name, checks }) => ({
+  if (isAway || (hasErrors(found) && !(await seesNamespaces(view)))) return found;
+  const started = (isBefore ? beforeInstalling : groups).map(({ name, checks }) => ({
     name,
     lines: Promise.all(checks.map((check) => look(check, view))),
   }));
-  const found: Group[] = [opening];
-  for (const { name, lines } of started) {
-    const all = (await lines).flat();
-    if (all.length === 0) continue;
-    const group = { name, lines: all };
-    found.push(group);
-    onGroup(group);
-  }
-  if (hasErrors(found)) return found;
-  const lines = (await Promise.all(proof.checks.map((check) => look(check, view)))).flat();
-  if (lines.length === 0) return found;
-  const group = { name: proof.name, lines };
-  onGroup(group);
-  return [...found, group];
+  for (const { name, lines } of started) tell(name, (await lines).flat());
+  // As it would say what is known already.
+  if (!isBefore && !hasErrors(found)) tell('proof', await look(testEvent, view));
+  return found;
 }

@@ -84,6 +84,7 @@ export interface InspectedCluster {
     permission: Permission,
   ) => Promise<boolean>;
   readonly webhookConfigurations: () => Promise<readonly InspectedWebhooks[]>;
+  readonly storageClasses: () => Promise<readonly { readonly name: string; readonly isDefault: boolean }[]>;
   readonly namespaces: () => Promise<readonly InspectedNamespace[]>;
   /** All of the cluster, or one of them. */
   readonly workloads: (kind: WorkloadKind) => Promise<readonly InspectedWorkload[]>;
@@ -186,6 +187,12 @@ export function inspectCluster(connection: ClusterConnection): InspectedCluster 
       return (await one(asked, accessReview, 'SubjectAccessReview')).status.allowed;
     },
     webhookConfigurations: () => all(mutatingWebhookConfigurations, inspectedWebhooks),
+    storageClasses: async () => {
+      const resource = { group: 'storage.k8s.io', version: 'v1', plural: 'storageclasses' };
+      return (await all(resource, namespaceObject)).map(({ metadata: { name, annotations } }) => ({
+        ...{ name, isDefault: annotations?.['storageclass.kubernetes.io/is-default-class'] === 'true' },
+      }));
+    },
     namespaces: () => all(namespaces, namespaceObject),
     workloads: (kind) => all(apps(workloadKinds[kind]), workloadObject),
     workload: (kind, namespace, name) =>

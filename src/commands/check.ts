@@ -2,7 +2,7 @@ import { homedir } from 'node:os';
 import { setTimeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { Group } from '../checks/line.ts';
-import { asJson, groupText, summaryText } from '../checks/render.ts';
+import { asJson, groupText, shortText, summaryText } from '../checks/render.ts';
 import { hasErrors, isUnsettled, runChecks } from '../checks/run-checks.ts';
 import { checkSettingsFile } from '../checks/settings.ts';
 import { viewOf } from '../checks/view.ts';
@@ -13,8 +13,9 @@ import { type CommandIo, couldNot, done } from './command.ts';
 import { duration, httpAddress } from './flag-values.ts';
 import { withFlags } from './with-flags.ts';
 
-const help = `Usage: falco-federation check [-o text|json] [--wait D] [--kubeconfig FILE] [--context NAME] [--namespace NS]
-       falco-federation check --settings FILE [-o text|json]
+const help = `Usage: falco-federation check [-o text|short|json] [--wait D] [--kubeconfig FILE] [--context NAME] [--namespace NS]
+       falco-federation check --pre [-o text|short|json] [--kubeconfig FILE] [--context NAME] [--namespace NS]
+       falco-federation check --settings FILE [-o text|short|json]
 
 Checks whether this cluster is federated, and if not, why, with the command that fixes it. It changes nothing: a Falco
 pod is created as a dry run only. Where nothing is wrong on a spoke, each forwarder sends a test event to the hub.
@@ -22,6 +23,7 @@ docs/check.md says what each line means, and which permissions it takes.
 
   ✓ ok   ‼ warning   ✗ error
 
+      --pre               check whether this cluster can take an installation
       --settings FILE     check this federation.yaml instead of a cluster
       --kubeconfig FILE   (default: as kubectl: $KUBECONFIG, ~/.kube/config, the pod's service account)
       --context NAME      of the kubeconfig (default: its current one)
@@ -29,7 +31,7 @@ docs/check.md says what each line means, and which permissions it takes.
       --hub-address URL   the hub's address, to be tried from here with the cluster's own credentials
       --wait D            check again until there are no errors and no rollout is in progress, up to this long, as in
                           5m (default: once)
-  -o, --output FORM       text or json (default: text)
+  -o, --output FORM       text; short: what is wrong, one line each; or json (default: text)
       --help              this text
 
 Exit status: 0 no errors, 1 errors or something that could not be checked, 2 wrong use.
@@ -44,6 +46,7 @@ function readFlags(argv: readonly string[]) {
   const { values } = parseArgs({
     args: [...argv],
     options: {
+      pre: { type: 'boolean', default: false },
       settings: { type: 'string' },
       kubeconfig: { type: 'string' },
       context: { type: 'string' },
@@ -55,10 +58,10 @@ function readFlags(argv: readonly string[]) {
     },
   });
   const { output, settings } = values;
-  if (output !== 'text' && output !== 'json')
-    throw new Error(`--output must be text or json, not "${output}"`);
-  const ofCluster = ['kubeconfig', 'context', 'namespace', 'hub-address', 'wait'] as const;
-  const other = ofCluster.find((flag) => values[flag] !== undefined);
+  if (output !== 'text' && output !== 'short' && output !== 'json')
+    throw new Error(`--output must be text, short or json, not "${output}"`);
+  const ofCluster = ['pre', 'kubeconfig', 'context', 'namespace', 'hub-address', 'wait'] as const;
+  const other = ofCluster.find((flag) => values[flag] !== undefined && values[flag] !== false);
   if (settings !== undefined && other !== undefined) {
     throw new Error(`--settings checks a file without a cluster, and --${other} is about a cluster`);
   }
@@ -85,6 +88,7 @@ function teller({ output }: Flags, io: CommandIo) {
     group: (group: Group): void => {
       if (clear !== '') io.stderr.write(clear);
       if (output === 'text') io.stdout.write(groupText(group, coloured));
+      if (output === 'short') io.stdout.write(shortText(group));
     },
     end: (groups: readonly Group[], server: string | undefined): void => {
       if (clear !== '') io.stderr.write(clear);
@@ -118,6 +122,7 @@ async function checkCluster(connection: ClusterConnection, flags: Flags, io: Com
     return runChecks(
       viewOf({ cluster, namespace, hubAddress: address, env: io.env, now: Date.now, pause: sleep }),
       onGroup,
+      flags.pre,
     );
   };
   const until = performance.now() + flags.wait;

@@ -106,7 +106,8 @@ describe('the forwarder', () => {
 });
 
 describe('the dry run', () => {
-  for (const [about, took, line] of [
+  for (const [about, took, line, own = 0] of [
+    ['by a slow API server', 1_400, /^warning \| .* and the API server itself is slow: it took 0\.9 s/, 900],
     ['soon', 40, /^ok \| .*federated \(dry run, 40 ms\)$/],
     [
       'late',
@@ -119,6 +120,9 @@ describe('the dry run', () => {
       const clock = mock.method(performance, 'now', () => now);
       const view = pretendCluster({
         settings: spoke,
+        version: async () => {
+          now += own;
+        },
         dryRun: async (_, pod) => {
           now += took;
           const { metadata, ...made } = injected(pod, spoke);

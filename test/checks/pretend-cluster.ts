@@ -16,10 +16,13 @@ export interface Pretended {
   }[];
   /** Of the opted-in namespace `falco`. */
   readonly pods?: readonly object[];
+  /** Of the cluster's DNS. */
+  readonly dns?: readonly object[];
   /** Of the namespace `falco-federation`. */
   readonly ours?: readonly object[];
   /** By `pod port/path`. */
   readonly pages?: Readonly<Record<string, string>>;
+  readonly version?: () => Promise<void>;
   readonly dryRun?: InspectedCluster['dryRun'];
   /** By kind. */
   readonly workloads?: Readonly<Partial<Record<WorkloadKind, readonly object[]>>>;
@@ -29,10 +32,11 @@ export interface Pretended {
   readonly hubAddress?: string;
   /** Of the webhook configuration, one look after the other. */
   readonly generations?: readonly number[];
-  /** Resources that the webhook's ServiceAccount may not touch. */
+  /** Resources that neither who asks nor the webhook's ServiceAccount may touch. */
   readonly forbidden?: readonly string[];
   /** Data by name. */
   readonly secrets?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  readonly storageClasses?: readonly { readonly name: string; readonly isDefault: boolean }[];
   readonly postToPod?: InspectedCluster['postToPod'];
 }
 
@@ -42,6 +46,7 @@ export function pretendCluster({
   settings,
   namespaces = [],
   pods = [],
+  dns = [],
   ours = [],
   pages = {},
   dryRun,
@@ -51,6 +56,8 @@ export function pretendCluster({
   hubAddress,
   secrets = {},
   postToPod,
+  version = async () => {},
+  storageClasses = [],
   forbidden = [],
   generations = [],
 }: Pretended) {
@@ -60,9 +67,12 @@ export function pretendCluster({
   const cluster: InspectedCluster = {
     server: 'https://pretended',
     context: undefined,
-    version: async () => ({ text: 'v1.36.0', major: 1, minor: 36 }),
+    version: async () => {
+      await version();
+      return { text: 'v1.36.0', major: 1, minor: 36 };
+    },
     user: async () => 'somebody',
-    may: async () => true,
+    may: async ({ resource }) => !forbidden.includes(resource),
     accountMay: async (_, { resource }) => !forbidden.includes(resource),
     webhookConfigurations: async () => {
       const { metadata, ...rest } = configuration();
@@ -71,6 +81,7 @@ export function pretendCluster({
         generation === undefined ? {} : { generation, managedFields: [{ manager: 'somebody-else' }] };
       return [{ ...rest, metadata: { ...metadata, ...changed } }];
     },
+    storageClasses: async () => storageClasses,
     namespaces: async () => [
       { metadata: { name: 'falco', labels: { 'falco-federation.io/inject': 'enabled' } } },
       ...namespaces.map((metadata) => ({ metadata })),
@@ -80,6 +91,7 @@ export function pretendCluster({
     failedCreates: async () => failedCreates,
     pods: async (namespace, selector = '') => {
       if (namespace === 'falco') return parsed(pods);
+      if (namespace === 'kube-system') return parsed(dns);
       const [, name] = selector.split('=');
       return parsed(ours).filter(({ metadata }) => metadata.name.startsWith(name ?? ''));
     },
@@ -99,7 +111,7 @@ export function pretendCluster({
       (async () => {
         throw new Error('nobody listens');
       }),
-    dryRun: dryRun ?? (async (_, pod) => podObject.parse(pod)),
+    dryRun: dryRun ?? (async (_, pod) => podObject.parse({ ...pod, metadata: { name: 'made' } })),
   };
   return viewOf({
     ...{ cluster, namespace: undefined, hubAddress, env: {}, now: Date.now },

@@ -9,6 +9,7 @@ import { optingIn } from '../../src/checks/opting-in.ts';
 import { pods } from '../../src/checks/pods.ts';
 import { remedyFor } from '../../src/checks/refused-pod.ts';
 import { groupText } from '../../src/checks/render.ts';
+import { runChecks } from '../../src/checks/run-checks.ts';
 import { webhookConfiguration } from '../../src/checks/webhook-configuration.ts';
 import { webhookPermissions } from '../../src/checks/webhook-permissions.ts';
 import { ClusterError } from '../../src/cluster/index.ts';
@@ -141,6 +142,72 @@ describe('Falco that nobody federates', () => {
       "warning | namespace falco: 1 pod with the label of Falco's chart, as falco-a | not recognised: no container has the program, image or name of Falco",
     ]);
   });
+});
+
+describe('before an installation', () => {
+  const dns = {
+    metadata: { name: 'coredns-a' },
+    spec: {
+      containers: [
+        {
+          name: 'coredns',
+          ports: [
+            { name: 'dns', containerPort: 53 },
+            { name: 'metrics', containerPort: 9153 },
+          ],
+        },
+      ],
+    },
+    status: { conditions: [{ type: 'Ready', status: 'True' }] },
+  };
+  const pages = { 'coredns-a 9153/metrics': '' };
+  const storageClasses = [{ name: 'fast', isDefault: true }];
+  async function found(cluster: Partial<Pretended>): Promise<readonly string[]> {
+    const view = pretendCluster({ settings: spoke, dns: [dns], pages, storageClasses, ...cluster });
+    const groups = await runChecks(view, undefined, true);
+    return groups
+      .flatMap(({ lines }) => lines)
+      .filter(({ mark }) => mark !== 'ok')
+      .map(({ check, mark, why, fix }) => `${mark} ${check}: ${why} → ${fix}`);
+  }
+
+  test('all is well; one that is there already is told', async () => {
+    const [installed, ...more] = await found({});
+    assert.match(installed ?? '', /^warning not_installed: /);
+    assert.deepEqual(more, []);
+  });
+
+  for (const [about, cluster, line] of [
+    [
+      'rights',
+      { forbidden: ['clusterroles', 'secrets'] },
+      /^error install_permissions: you may not create clusterroles, secrets → .*ask an administrator/,
+    ],
+    [
+      'pods that are not reached',
+      { pages: {} },
+      /^warning pods_reached: it does not: .*9153.*managed-clusters/,
+    ],
+    ['no StorageClass', { storageClasses: [] }, /^warning storage_class: there is none: .*emptyDir/],
+    [
+      'a policy',
+      {
+        dryRun: async () => {
+          const request = { verb: 'create', resource: { url: '/' } } as const;
+          const connection = { server: '', namespace: undefined, access: async () => ({}) };
+          throw new ClusterError(connection, request, 'violates PodSecurity "x"', 403);
+        },
+      },
+      /^error pod_admitted: .*PodSecurity.* → kubectl label namespace default/,
+    ],
+  ] as const) {
+    test(about, async () => {
+      assert.ok(
+        (await found(cluster)).some((one) => line.test(one)),
+        String(line),
+      );
+    });
+  }
 });
 
 test('labels of namespaces that were meant to opt in', async () => {

@@ -65,6 +65,12 @@ describe('check', () => {
     );
   });
 
+  test('short: a line for each thing that is wrong', async () => {
+    const { status, out } = await run(['--settings', file('short.yaml', 'cluster: 1\n'), '-o', 'short']);
+    assert.equal(status, 1);
+    assert.match(out, /^✗ settings: .*short\.yaml is valid: .*\nUnhealthy: 1 error, 0 warnings\.\n$/);
+  });
+
   test('colours on a terminal only, and not with NO_COLOR', async () => {
     const argv = ['--settings', file('colour.yaml', 'cluster: a\nrole: hub\n')];
     assert.ok((await run(argv, {}, true)).out.includes('\u001b[32m✓\u001b[0m'));
@@ -83,6 +89,7 @@ describe('check', () => {
       [['--output', 'xml'], '--output'],
       [['--wait', 'soon'], '--wait'],
       [['--settings', 'a', '--context', 'b'], '--context'],
+      [['--settings', 'a', '--pre'], '--pre'],
       [['--hub-address', 'hub'], '--hub-address'],
       [['--what'], '--what'],
     ] as const) {

@@ -60,6 +60,14 @@ function testFaults(stage: () => Stage): void {
     return last ?? assert.fail();
   }
 
+  /** Runs what brings our objects again; the overlay has other settings, and waits for new replicas. */
+  async function repair({ fix = '' }: Line): Promise<void> {
+    const { run, setSettings, settings, patch } = stage();
+    await run(fix);
+    await setSettings(settings);
+    await patch('deployment', webhook, { spec: { strategy: { type: 'Recreate', rollingUpdate: null } } });
+  }
+
   /** On a hub: a Secret by which it would crash. */
   async function lookAtFalcosidekicksSecret(): Promise<void> {
     const { patch, kubectl, well } = stage();
@@ -209,7 +217,7 @@ function testFaults(stage: () => Stage): void {
       .split('\n')
       .find((line) => line.startsWith('apiserver_admission_webhook_fail_open_count{name="inject.falco'));
     assert.match(counted ?? '', /\{name="inject\.falco-federation\.io",type="admit"\} [1-9]/);
-    await stage().again('ClusterRoleBinding');
+    await repair(told(found, 'webhook_permissions'));
     await stage().run(told(found, 'ca_bundle').fix ?? '');
     await well();
   });
@@ -327,7 +335,7 @@ function testFaults(stage: () => Stage): void {
       /no MutatingWebhookConfiguration/,
       /kubectl apply --server-side --force-conflicts -k manifests\/overlays\/spoke/,
     );
-    await stage().again('MutatingWebhookConfiguration');
+    await repair(told(found, 'webhook_configuration'));
     await well();
   });
 
@@ -345,6 +353,34 @@ function testFaults(stage: () => Stage): void {
     await rolledOut('payments');
     await well();
     await kubectl(['delete', 'namespace', 'payments', '--wait=false']);
+  });
+
+  test("Falco's pods that PodSecurity refuses; the forwarder's Service is gone; a label's key with a typo", async () => {
+    const { kubectl, run, well, pod, look } = stage();
+    await kubectl(['label', 'namespace', 'falco', 'pod-security.kubernetes.io/enforce=baseline']);
+    const { name = '' } = (await pod('falco', 'falco-')).metadata ?? {};
+    await kubectl(['delete', 'pod', name, '--namespace', 'falco', '--force', '--grace-period=0']);
+    const refused = told(await lookUntil('wanted_pods'), 'wanted_pods');
+    says(refused, /violates PodSecurity "baseline/, /enforce=privileged/);
+    await run(refused.fix ?? '');
+    // Its controller tries again after a while, or when the DaemonSet changes.
+    await kubectl(['annotate', 'daemonset', 'falco', '--namespace', 'falco', 'again=1']);
+    await stage().rolledOut('falco');
+
+    await kubectl(['delete', 'service', forwarder, '--namespace', namespace]);
+    const gone = told(await lookUntil('forwarder_endpoints'), 'forwarder_endpoints');
+    says(gone, /reach no replica by it, so no alert leaves them/, /get service/);
+    await stage().again('Service');
+    await well();
+
+    await kubectl(['create', 'namespace', 'team']);
+    await kubectl(['label', 'namespace', 'team', 'falco-federation.io/injection=enabled']);
+    const typo = told(await look(), 'opting_in', 'warning');
+    await run(typo.fix ?? '');
+    assert.ok(
+      (await look()).lines.some(({ check, text }) => check === 'opting_in' && /falco, team$/.test(text)),
+    );
+    await kubectl(['delete', 'namespace', 'team', '--wait=false']);
   });
 
   test('stale pods', async () => {
@@ -594,6 +630,21 @@ function testFaults(stage: () => Stage): void {
       all.lines.map(({ check, mark }) => `${check} ${mark}`),
     );
     assert.equal(allowed.status, 0);
+  });
+
+  test('before an installation', async () => {
+    const { lines, status } = await stage().look('--pre');
+    assert.equal(status, 0);
+    assert.deepEqual(
+      lines.map(({ check, mark }) => `${check} ${mark}`),
+      [
+        'api_server ok',
+        'install_permissions ok',
+        'not_installed warning',
+        'pod_admitted ok',
+        'storage_class warning',
+      ],
+    );
   });
 
   test('an API server that does not answer: one line; a context that is not there: the names of those that are', async () => {
