@@ -1,9 +1,13 @@
 /** A hub's door: whether spokes get in, and whether falcosidekick takes what they bring. */
+
+import { isSilent } from '../receiving/fleet.ts';
 import type { Check } from './check.ts';
-import { error, type Line, ok, warning } from './line.ts';
+import { counted, error, type Line, ok, some, warning } from './line.ts';
 import { receiverSecretName, webhookName } from './names.ts';
 import { endLine, programLines } from './programs.ts';
 import { condition, type Replica } from './replica.ts';
+import { heardOfSpokes } from './spokes.ts';
+import type { View } from './view.ts';
 
 interface About {
   readonly namespace: string;
@@ -31,10 +35,6 @@ function lookAt(replica: Replica, about: About): readonly Line[] {
     else if (detail === 'ok') lines.push(ok('receiver_falcosidekick', `${text} takes events`));
     else lines.push(warning('receiver_falcosidekick', text, detail.replace(/^ok; /, ''), fix));
   }
-  const spokes = condition(replica, 'spokes');
-  if (spokes !== undefined && !spokes.detail.startsWith('ok')) {
-    lines.push(warning('receiver_spokes', `${name}: spokes`, spokes.detail, 'falco-federation fleet'));
-  }
   const end = endLine(
     'receiver_certificate',
     `${name}: its certificate (Secret ${receiverSecretName})`,
@@ -46,6 +46,18 @@ function lookAt(replica: Replica, about: About): readonly Line[] {
     },
   );
   return [...lines, ...end];
+}
+
+/** A forwarder reports to one replica: what each says by itself is of no use. */
+async function spokesLine(view: View): Promise<readonly Line[]> {
+  const { states, mute } = await heardOfSpokes(view);
+  const silent = states.filter((state) => isSilent(state, view.now())).map(({ spoke }) => spoke);
+  const text = counted(states.length - silent.length, 'spoke reports', 'spokes report');
+  // One that cannot be asked may have heard them; that is told anyway.
+  if (states.length === 0 || (silent.length > 0 && mute.length > 0)) return [];
+  if (silent.length === 0) return [ok('receiver_spokes', text)];
+  const why = `no report for five minutes of ${some(silent)}`;
+  return [warning('receiver_spokes', text, why, 'falco-federation fleet')];
 }
 
 export const receiver: Check = {
@@ -65,6 +77,7 @@ export const receiver: Check = {
     return [
       ...(await programLines(view, 'receiver')),
       ...replicas.flatMap((replica) => lookAt(replica, { namespace, falcosidekick, now: view.now() })),
+      ...(await spokesLine(view)),
     ];
   },
 };

@@ -1,18 +1,10 @@
 import { homedir } from 'node:os';
 import { parseArgs } from 'node:util';
-import { portOf } from '../checks/replica.ts';
+import { heardOfSpokes } from '../checks/spokes.ts';
 import { type View, viewOf } from '../checks/view.ts';
 import { connectAsKubectl } from '../cluster/index.ts';
 import { inspectCluster } from '../cluster/inspect.ts';
-import { messageOf } from '../reasons/message-of.ts';
-import {
-  isSilent,
-  merged,
-  readFleet,
-  type SpokeReports,
-  type SpokeState,
-  stateOf,
-} from '../receiving/fleet.ts';
+import { isSilent, type SpokeState } from '../receiving/fleet.ts';
 import { type CommandIo, couldNot, done } from './command.ts';
 import { withFlags } from './with-flags.ts';
 
@@ -111,35 +103,17 @@ function fleetJson(states: readonly SpokeState[], now: number): string {
 
 /** @param view of the hub's cluster */
 export async function showFleet(view: View, asJson: boolean, io: CommandIo): Promise<number> {
-  const { cluster } = view;
-  const [namespace, pods] = await Promise.all([view.place(), view.podsOf('receiver')]);
-  if (pods.length === 0)
+  const { states, mute, replicas } = await heardOfSpokes(view);
+  if (replicas === 0)
     throw new Error(
-      `no receiver runs in namespace ${namespace} of ${cluster.server}: name the hub's cluster with --context`,
+      `no receiver runs in namespace ${await view.place()} of ${view.cluster.server}: name the hub's cluster with --context`,
     );
-  const asked = await Promise.allSettled(
-    pods.map(async (pod) => {
-      const port = portOf(pod, 'metrics') ?? 9090;
-      const { status, text } = await cluster.getFromPod(namespace, pod.metadata.name, String(port), 'fleet');
-      if (status !== 200) throw new Error(`it answers ${status}`);
-      return readFleet(text);
-    }),
-  );
-  const heard: SpokeReports[] = [];
-  let failed = 0;
-  for (const [at, answer] of asked.entries()) {
-    if (answer.status === 'fulfilled') heard.push(...answer.value);
-    else {
-      failed++;
-      io.stderr.write(
-        `falco-federation fleet: ${pods[at]?.metadata.name} cannot be asked: ${messageOf(answer.reason)}\n`,
-      );
-    }
-  }
-  if (failed === pods.length) return couldNot;
-  const [now, states] = [Date.now(), merged(heard).map(stateOf)];
+  for (const { name, why } of mute)
+    io.stderr.write(`falco-federation fleet: ${name} cannot be asked: ${why}\n`);
+  if (mute.length === replicas) return couldNot;
+  const now = Date.now();
   io.stdout.write(asJson ? fleetJson(states, now) : fleetText(states, now));
-  return failed > 0 || states.some((state) => isSilent(state, now)) ? couldNot : done;
+  return mute.length > 0 || states.some((state) => isSilent(state, now)) ? couldNot : done;
 }
 
 /** `falco-federation fleet`: see its help. */

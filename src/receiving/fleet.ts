@@ -138,11 +138,4 @@ export class Fleet {
       reports: one.reports.filter(({ at }) => now - at < currentFor),
     }));
   }
-
-  summary(now = Date.now()): string {
-    const states = this.heard().map(stateOf);
-    const silent = states.filter((state) => isSilent(state, now)).map(({ spoke }) => spoke);
-    const all = `${states.length} of them`;
-    return silent.length === 0 ? `ok, ${all}` : `${all}; no report to this replica of ${silent.join(', ')}`;
-  }
 }

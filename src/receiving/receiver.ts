@@ -116,7 +116,7 @@ export class Receiver {
     });
   }
 
-  checks(): Readonly<Record<'credentials' | 'falcosidekick' | 'spokes', Condition>> {
+  checks(): Readonly<Record<'credentials' | 'falcosidekick', Condition>> {
     const { falcosidekick } = this;
     const problem = falcosidekick.problemNow();
     const held = falcosidekick.heldBack();
@@ -133,7 +133,6 @@ export class Receiver {
         ready: true,
         detail: problem === undefined ? `ok${dark}${heldBack}` : `accepts no events: ${problem}`,
       },
-      spokes: { ready: true, detail: this.fleet.summary() },
     };
   }
 

@@ -38,7 +38,7 @@ export function makePlace(settings: string): Place {
 /** What a forwarder says, one object a line. */
 export type LogLine = Readonly<Record<string, unknown>> & { readonly msg?: string };
 
-export interface ForwarderProcess {
+export interface Started {
   readonly child: ChildProcess;
   readonly port: number;
   readonly healthPort: number;
@@ -52,6 +52,8 @@ export interface ForwarderProcess {
   readonly stop: (signal?: NodeJS.Signals) => Promise<number | NodeJS.Signals | null>;
 }
 
+export type ForwarderProcess = Started;
+
 export interface ForwarderStart {
   readonly flags?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
@@ -61,16 +63,18 @@ function isLine(value: unknown): value is LogLine {
   return typeof value === 'object' && value !== null;
 }
 
-/** Starts one, and waits until it listens. */
-export async function startForwarder(
-  { settings, spool, credentials }: Place,
-  { flags = [], env = {} }: ForwarderStart = {},
-): Promise<ForwarderProcess> {
+/** Starts a forwarder or a receiver, and waits until it listens. */
+async function startProgram(
+  command: 'forward' | 'receive',
+  { settings, credentials }: Place,
+  flags: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+): Promise<Started> {
   const child = spawn(
     process.execPath,
     [
-      ...[program, 'forward', '--settings', settings, '--spool', spool, '--credentials', credentials],
-      ...['--host', '127.0.0.1', '--port', '0', '--health-port', '0', '--metrics-port', '0'],
+      ...[program, command, '--settings', settings, '--credentials', credentials, '--host', '127.0.0.1'],
+      ...['--port', '0', '--health-port', '0', '--metrics-port', '0'],
       ...['--drain-delay', '0s', '--grace-period', '5s', ...flags],
     ],
     { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } },
@@ -96,23 +100,18 @@ export async function startForwarder(
     }
     throw new Error(`it never said ${message}: ${JSON.stringify(log)} ${complaint}`);
   };
-  const { port, healthPort, metricsPort } = await says('forwarding');
+  const kind = command === 'forward' ? 'forwarder' : 'receiver';
+  const { port, healthPort, metricsPort } = await says(command === 'forward' ? 'forwarding' : 'receiving');
   const page = async (where: unknown, name: string) => {
     const answer = await fetch(`http://127.0.0.1:${where}/${name}`);
     return { status: answer.status, text: await answer.text() };
   };
   return {
-    ...{
-      child,
-      log,
-      says,
-      port: Number(port),
-      healthPort: Number(healthPort),
-      metricsPort: Number(metricsPort),
-    },
+    ...{ child, log, says },
+    ...{ port: Number(port), healthPort: Number(healthPort), metricsPort: Number(metricsPort) },
     metric: async (sample) => {
       const { text: metrics } = await page(metricsPort, 'metrics');
-      const line = metrics.split('\n').find((one) => one.startsWith(`falco_federation_forwarder_${sample} `));
+      const line = metrics.split('\n').find((one) => one.startsWith(`falco_federation_${kind}_${sample} `));
       if (line === undefined) throw new Error(`there is no ${sample}`);
       return Number(line.slice(line.lastIndexOf(' ') + 1));
     },
@@ -123,6 +122,18 @@ export async function startForwarder(
       return status ?? by;
     },
   };
+}
+
+export function startForwarder(
+  place: Place,
+  { flags = [], env = {} }: ForwarderStart = {},
+): Promise<Started> {
+  return startProgram('forward', place, ['--spool', place.spool, ...flags], env);
+}
+
+/** @param port another one than 0 to be the same again */
+export function startReceiver(place: Place, port = 0): Promise<Started> {
+  return startProgram('receive', place, ['--port', String(port)]);
 }
 
 let made = 0;

@@ -36,7 +36,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   receiving: ['reasons', 'background', 'settings', 'federation', 'certificates', 'server', 'events'],
   checks: [
     ...['reasons', 'settings', 'federation', 'injection', 'injection/falco', 'injection/falcosidekick'],
-    ...['yaml', 'certificates', 'coverage', 'cluster', 'events'],
+    ...['yaml', 'certificates', 'coverage', 'cluster', 'events', 'receiving'],
   ],
   commands: ['every room'],
   'commands/certs': ['reasons', 'certificates', 'commands'],

@@ -4,13 +4,18 @@
  */
 import assert from 'node:assert/strict';
 import { execFile, execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { makeAuthority, makeServing } from '../../../src/certificates/issue.ts';
 import type { Line } from '../../../src/checks/line.ts';
+import { httpClient } from '../../../src/events/http-client.ts';
+import { runCommand } from '../../commands/run-command.ts';
 import { root } from '../../real/places.ts';
 import { podsIn } from '../created-pods.ts';
 import { leftOut } from '../needs.ts';
@@ -103,6 +108,82 @@ function testFaults(stage: () => Stage): void {
     );
     await stage().rolledOut('falco');
     await well();
+  }
+
+  /** On a hub: the receiver behind its Service, falcosidekick behind it, and what spokes report. */
+  async function lookAtReceiver(): Promise<void> {
+    const { hub, kubectl, setSettings, node, controlPlane, look } = stage();
+    const falcosidekick = createServer((request, response) => {
+      request.resume().on('end', () => response.end());
+    }).listen(0, '127.0.0.1');
+    falcosidekick.unref();
+    await once(falcosidekick, 'listening');
+    // Safe: it listens on a port.
+    const { port } = falcosidekick.address() as AddressInfo;
+    await setSettings(
+      `cluster: obsrv\nrole: hub\nlabels: {env: obsrv}\nreceiver: {falcosidekick: "http://127.0.0.1:${port}/", spokes: {staging: {}}}\n`,
+    );
+    const missing = told(await lookUntil('receiver_replicas'), 'receiver_replicas');
+    says(missing, /no Deployment falco-federation-receiver/, /kubectl apply|helm/);
+    await kubectl(['apply', '--server-side', '-k', join(root, 'manifests/receiver')]);
+    const noSecret = told(await lookUntil('receiver_credentials'), 'receiver_credentials');
+    says(
+      noSecret,
+      /tls\.crt and tls\.key are missing|not read yet/,
+      /describe secret falco-federation-hub-tls/,
+    );
+    const own = await makeServing(hub.authority, ['localhost'], Date.now(), 90 * day);
+    const stringData = {
+      ...{ 'ca.crt': hub.authority.certificate, 'tls.crt': own.certificate, 'tls.key': own.key },
+    };
+    await kubectl(
+      ['apply', '--server-side', '--force-conflicts', '-f', '-'],
+      JSON.stringify({
+        ...{ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'falco-federation-hub-tls', namespace } },
+        stringData,
+      }),
+    );
+    const silent = told(await lookUntil('receiver_spokes', 'warning'), 'receiver_spokes', 'warning');
+    says(silent, /no report for five minutes of staging/, /falco-federation fleet/);
+    const fleet = () => runCommand(['fleet', '--kubeconfig', controlPlane.kubeconfig]);
+    assert.match((await fleet()).stdout, /^✗ staging +no /m);
+    const { certificate: cert, key } = await hub.clientFor('staging', 9 * day);
+    const doors = () => node.readyPorts('falco-federation-receiver', 2802);
+    await until('the receiver is ready', () => doors().length === 2);
+    const [door] = doors();
+    const client = httpClient({
+      ...{ address: `https://localhost:${door}/`, checkCertificate: true, env: {} },
+      credentials: {
+        ca: hub.authority.certificate,
+        client: { cert, key, notAfter: new Date() },
+        headers: {},
+      },
+    });
+    const report = {
+      version: '0.1.0',
+      replica: 'f-0',
+      waiting: { events: 7, bytes: 9 },
+      pods: { federated: 2 },
+    };
+    const posted = await client.send({
+      ...{ method: 'POST', body: Buffer.alloc(0) },
+      headers: {
+        'content-type': 'application/x-ndjson',
+        'falco-federation-report': JSON.stringify(report),
+      },
+    });
+    client.abort();
+    assert.equal(posted.is === 'answered' && posted.status, 200);
+    const { status, stdout } = await fleet();
+    texts.push(stdout);
+    assert.match(stdout, /^✓ staging +\d+s ago +7 +- +0\.1\.0 +2\/2 +20/m);
+    assert.equal(status, 0);
+    const well = await lookUntil('receiver_spokes', 'ok');
+    for (const { check, mark, why } of well.lines)
+      if (check.startsWith('receiver')) assert.equal(mark, 'ok', `${check}: ${why}`);
+    assert.ok((await look()).lines.some(({ check }) => check === 'receiver_falcosidekick'));
+    await kubectl(['delete', '-k', join(root, 'manifests/receiver')]);
+    falcosidekick.close();
   }
 
   test('all is well: nothing wrong, nothing to look at, exit 0; the built program says the same as text', async () => {
@@ -601,6 +682,7 @@ function testFaults(stage: () => Stage): void {
     assert.ok(reached.lines.some(({ check, mark }) => check === 'hub_address' && mark === 'ok'));
     const way = told(reached, 'receiver_replicas', 'warning');
     says(way, /the settings have no receiver/, /edit configmap/);
+    await lookAtReceiver();
     await kubectl(['delete', 'secret', 'falco-federation-hub-tls', '--namespace', namespace]);
     assert.ok(reached.lines.every(({ check }) => !check.startsWith('forwarder')));
     await setSettings(settings);
