@@ -218,8 +218,13 @@ class Way {
     return `cluster: obsrv\nrole: hub\nreceiver: { falcosidekick: "${hub.address}", spokes: { ${spoke}: {} } }\n`;
   }
 
-  letIn(spoke: string): void {
-    this.receiverPlace.set(Way.settings(this.hub, spoke));
+  async shutOut(): Promise<void> {
+    this.receiverPlace.set(Way.settings(this.hub, 'other'));
+    await this.receiver.says('settings reread');
+  }
+
+  letIn(): void {
+    this.receiverPlace.set(Way.settings(this.hub, 'staging'));
   }
 
   /** From now on the forwarder's certificate is one that began so long ago, and is valid for an hour. */
@@ -307,11 +312,11 @@ const outages: Readonly<Record<string, Outage>> = {
   },
   'shuts the spoke out, and lets it in again': {
     happen: async (_hub, work, way) => {
-      way.letIn('other');
+      await way.shutOut();
       await work();
       await way.forwarder.says('the hub accepts no events; they wait');
       await sleep(outage);
-      way.letIn('staging');
+      way.letIn();
     },
   },
   [`has its receiver killed ${kills} times`]: {
