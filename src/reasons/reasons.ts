@@ -189,6 +189,7 @@ const table = {
     remedy: 'Rename that volume, or mount it at another path.',
   },
 
+  // How its alerts leave it.
   alerts_pod_ends: {
     severity: 'warning',
     sentence:
@@ -207,14 +208,14 @@ const table = {
       "Alerts wait in memory that counts against Falco's limit, which is less than eight times their volume; Falco may be killed while the forwarder is away.",
     remedy: "Raise the memory limit of Falco's container, or lower alerts.volumeSize.",
   },
-
-  // falcosidekick.
   forwarder_not_resolvable: {
     severity: 'warning',
     sentence:
       "The pod is on the host's network and resolves no Services, so its alerts do not find the forwarder by its name.",
     remedy: 'Set dnsPolicy: ClusterFirstWithHostNet in the pod, or an IP address as forwarder.address.',
   },
+
+  // falcosidekick.
   custom_field_removed: {
     severity: 'warning',
     sentence:
