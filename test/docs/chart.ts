@@ -19,7 +19,7 @@ const list = (items: Schema): Schema => ({ type: 'array', items });
 const objects = list(object);
 const port: Schema = { type: 'integer', minimum: 1, maximum: 65_535 };
 const count: Schema = { type: 'integer', minimum: 1 };
-const seconds = '^([0-9]+(ms|s|m|h))*$';
+const seconds = '^([0-9]+(ms|[smhdwy]))*$';
 
 function strict(properties: Readonly<Record<string, Schema>>): Schema {
   return { type: 'object', additionalProperties: false, properties };
@@ -126,7 +126,19 @@ const ofTheChart: Readonly<Record<string, Schema>> = {
     labels: texts,
     interval: { ...text, pattern: seconds },
     podMonitor: switchOnly,
-    rules: switchOnly,
+    rules: strict({
+      enabled: bool,
+      alerts: map(
+        strict({
+          enabled: bool,
+          expr: text,
+          for: { ...text, pattern: seconds },
+          labels: texts,
+          annotations: texts,
+        }),
+      ),
+    }),
+    runbookUrl: { ...text, pattern: '^(https?://.*)?$' },
     hubPodMonitor: switchOnly,
     dashboards: switchOnly,
   }),

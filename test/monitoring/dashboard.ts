@@ -90,7 +90,7 @@ export interface Query {
 function filledIn(expr: string): string {
   return expr
     .replaceAll(/\$__(?:rate_interval|range)\b/g, '5m')
-    .replaceAll(/\$(?:env|spoke|cluster)\b/g, '.*');
+    .replaceAll(/\$(?:env|spoke|cluster|namespace)\b/g, '.*');
 }
 
 /** What the panels and variables ask Prometheus for. */

@@ -212,6 +212,37 @@ describe('the chart and the kustomization', { skip: leftOut('clients') }, () => 
     assert.deepEqual(room({ spoolSize: '20Gi', persistence: { enabled: true } }), ['45Gi', undefined]);
   });
 
+  test("alerts: thresholds, labels and runbooks of one's own", () => {
+    const rules = (alerts: object) => {
+      const monitoring = {
+        ...{ labels: { release: 'prometheus' }, interval: '15s', runbookUrl: 'https://wiki.example/alerts' },
+        ...{ podMonitor: { enabled: true }, rules: { enabled: true, alerts } },
+      };
+      const all = renderChart({ ...spoke, monitoring });
+      const found = as<Rendered & { spec: { groups: { rules: { alert: string }[] }[] } }>(
+        all,
+        'PrometheusRule falco-federation',
+      );
+      const monitor = as<{ spec: { podMetricsEndpoints: [{ interval: string }] } }>(
+        all,
+        'PodMonitor falco-federation',
+      );
+      assert.equal(monitor.spec.podMetricsEndpoints[0].interval, '15s');
+      assert.match(JSON.stringify(found.metadata), /"release":"prometheus"/);
+      return found.spec.groups.flatMap((group) => group.rules);
+    };
+    const all = rules({});
+    const [changed, ...others] = rules({
+      FalcoFederationWebhookDown: { for: '1h', labels: { team: 'red' } },
+      FalcoFederationPodsStale: { enabled: false },
+    });
+    assert.partialDeepStrictEqual(changed, {
+      ...{ alert: 'FalcoFederationWebhookDown', for: '1h', labels: { severity: 'critical', team: 'red' } },
+      annotations: { runbook_url: 'https://wiki.example/alerts#falcofederationwebhookdown' },
+    });
+    assert.equal(others.length, all.length - 2);
+  });
+
   test("a program's values count in place of those at the top; what is false stays false", () => {
     const values = {
       ...spoke,
