@@ -40,8 +40,9 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   ],
   commands: ['every room'],
   'commands/certs': ['reasons', 'certificates', 'commands'],
-  'commands/forward': ['commands'],
-  'commands/receive': ['commands'],
+  'commands/events': ['every room'],
+  'commands/forward': ['commands', 'commands/events'],
+  'commands/receive': ['commands', 'commands/events'],
   'commands/serve': ['every room'],
   '': ['commands'],
 };

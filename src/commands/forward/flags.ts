@@ -2,7 +2,8 @@ import { hostname } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import type { CommandIo } from '../command.ts';
-import { duration, httpAddress, logLevel, port } from '../flag-values.ts';
+import { eventFlags, eventOptions } from '../events/flags.ts';
+import { httpAddress } from '../flag-values.ts';
 
 export const help = `Usage: falco-federation forward [--settings FILE] [--spool DIR] [--credentials DIR]
        falco-federation forward --list-rejected|--send-rejected [--spool DIR]
@@ -41,40 +42,21 @@ export function readFlags(argv: readonly string[], env: CommandIo['env']) {
   const { values } = parseArgs({
     args: [...argv],
     options: {
-      settings: { type: 'string', default: 'federation.yaml' },
-      spool: { type: 'string', default: 'spool' },
-      credentials: { type: 'string' },
-      'webhook-metrics': { type: 'string' },
-      host: { type: 'string' },
+      ...eventOptions,
       port: { type: 'string', default: '2801' },
-      'health-port': { type: 'string', default: '8080' },
-      'metrics-port': { type: 'string', default: '9090' },
-      'log-level': { type: 'string', default: 'info' },
-      'drain-delay': { type: 'string', default: '5s' },
-      'grace-period': { type: 'string', default: '25s' },
+      spool: { type: 'string', default: 'spool' },
+      'webhook-metrics': { type: 'string' },
       'list-rejected': { type: 'boolean', default: false },
       'send-rejected': { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
     },
   });
   return {
-    help: values.help,
-    settings: values.settings,
+    ...eventFlags({ credentials: undefined, host: undefined, ...values }),
     spool: path.resolve(values.spool),
-    credentials: values.credentials,
     webhookMetrics: httpAddress('webhook-metrics', values['webhook-metrics']),
-    host: values.host,
-    port: port('port', values.port),
-    healthPort: port('health-port', values['health-port']),
-    metricsPort: port('metrics-port', values['metrics-port']),
-    logLevel: logLevel(values['log-level']),
     listRejected: values['list-rejected'],
     sendRejected: values['send-rejected'],
     replica: env.POD_NAME === undefined || env.POD_NAME === '' ? hostname() : env.POD_NAME,
-    drain: {
-      delay: duration('drain-delay', values['drain-delay']),
-      grace: duration('grace-period', values['grace-period']),
-    },
   };
 }
 

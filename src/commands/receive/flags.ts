@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { duration, logLevel, port } from '../flag-values.ts';
+import { eventFlags, eventOptions } from '../events/flags.ts';
 
 export const help = `Usage: falco-federation receive [--settings FILE] --credentials DIR
 
@@ -26,38 +26,10 @@ Exit status: 0 stopped by a signal, 1 could not receive, 2 wrong use.
 
 /** Throws an error that names the flag on wrong use. */
 export function readFlags(argv: readonly string[]) {
-  const { values } = parseArgs({
-    args: [...argv],
-    options: {
-      settings: { type: 'string', default: 'federation.yaml' },
-      credentials: { type: 'string' },
-      host: { type: 'string' },
-      port: { type: 'string', default: '2802' },
-      'health-port': { type: 'string', default: '8080' },
-      'metrics-port': { type: 'string', default: '9090' },
-      'log-level': { type: 'string', default: 'info' },
-      'drain-delay': { type: 'string', default: '5s' },
-      'grace-period': { type: 'string', default: '25s' },
-      help: { type: 'boolean', default: false },
-    },
-  });
+  const options = { ...eventOptions, port: { type: 'string', default: '2802' } } as const;
+  const { values } = parseArgs({ args: [...argv], options });
   const { credentials, help } = values;
   if (credentials === undefined && !help)
     throw new Error('--credentials is missing: a folder with tls.crt, tls.key and ca.crt');
-  return {
-    help,
-    settings: values.settings,
-    credentials: credentials ?? '',
-    host: values.host,
-    port: port('port', values.port),
-    healthPort: port('health-port', values['health-port']),
-    metricsPort: port('metrics-port', values['metrics-port']),
-    logLevel: logLevel(values['log-level']),
-    drain: {
-      delay: duration('drain-delay', values['drain-delay']),
-      grace: duration('grace-period', values['grace-period']),
-    },
-  };
+  return eventFlags({ credentials: undefined, host: undefined, ...values });
 }
-
-export type ReceiveFlags = ReturnType<typeof readFlags>;

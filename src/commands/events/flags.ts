@@ -1,0 +1,42 @@
+import { duration, logLevel, port } from '../flag-values.ts';
+
+/** Flags that `forward` and `receive` both have, but for the default of `--port`. */
+export const eventOptions = {
+  settings: { type: 'string', default: 'federation.yaml' },
+  credentials: { type: 'string' },
+  host: { type: 'string' },
+  'health-port': { type: 'string', default: '8080' },
+  'metrics-port': { type: 'string', default: '9090' },
+  'log-level': { type: 'string', default: 'info' },
+  'drain-delay': { type: 'string', default: '5s' },
+  'grace-period': { type: 'string', default: '25s' },
+  help: { type: 'boolean', default: false },
+} as const;
+
+type Texts = {
+  readonly [Name in keyof typeof eventOptions]: Name extends 'help'
+    ? boolean
+    : Name extends 'credentials' | 'host'
+      ? string | undefined
+      : string;
+} & { readonly port: string };
+
+/** Throws an error that names the flag on wrong use. */
+export function eventFlags(values: Texts) {
+  return {
+    help: values.help,
+    settings: values.settings,
+    credentials: values.credentials,
+    host: values.host,
+    port: port('port', values.port),
+    healthPort: port('health-port', values['health-port']),
+    metricsPort: port('metrics-port', values['metrics-port']),
+    logLevel: logLevel(values['log-level']),
+    drain: {
+      delay: duration('drain-delay', values['drain-delay']),
+      grace: duration('grace-period', values['grace-period']),
+    },
+  };
+}
+
+export type EventFlags = ReturnType<typeof eventFlags>;
