@@ -77,7 +77,7 @@ function lookAt(replica: Replica, about: About): readonly Line[] {
   if (spool !== undefined && !spool.ready) {
     const fix = `kubectl --namespace ${namespace} describe pod ${name}`;
     lines.push(
-      error('forwarder_spool', `${name}: spool`, `${spool.detail}; events are kept in memory only`, fix),
+      error('forwarder_spool', `${name}: spool`, `${spool.detail}; events stay in Falco's pods`, fix),
     );
   }
   const credentials = condition(replica, 'credentials');

@@ -28,24 +28,8 @@ function refused(reason: RefusedEvent['reason'], message: string): RefusedEvent 
   return { reason, message };
 }
 
-const time = /^(\d{4})-(\d\d)-(\d\d)T(\d\d?):([0-5]\d):([0-5]\d)(?:[.,](\d+))?(?:Z|([+-])(\d\d):([0-5]\d))$/;
-
-/** RFC 3339 as Go's decoder reads it; the first moment of the year 1 is its "no time". */
-function isTime(text: string): boolean {
-  const [, years, months, days, hours, minutes, seconds, fraction = '0', sign, zoneHours, zoneMinutes] =
-    time.exec(text) ?? [];
-  const [year, month, day] = [Number(years), Number(months), Number(days)];
-  const date = new Date(0);
-  date.setUTCFullYear(year, month - 1, day);
-  // The 30th of February is another day by now; no match is not a number.
-  if (date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day) return false;
-  if (Number(hours) > 23 || Number(zoneHours ?? 0) > 24) return false;
-  const zone = (Number(zoneHours ?? 0) * 60 + Number(zoneMinutes ?? 0)) * (sign === '-' ? -1 : 1);
-  date.setUTCHours(Number(hours), Number(minutes) - zone, Number(seconds));
-  return date.getTime() !== yearOne || Number(fraction) !== 0;
-}
-
-const yearOne = Date.parse('0001-01-01T00:00:00Z');
+/** RFC 3339 as Go's decoder reads it; a 30th of February falcosidekick finds, and refuses by itself. */
+const time = /^\d{4}-\d\d-\d\dT\d\d?:[0-5]\d:[0-5]\d(?:[.,]\d+)?(?:Z|[+-]\d\d:[0-5]\d)$/;
 
 /** falcosidekick's spelling of priorities is loose, and `info` is Informational to it. */
 export function priorityOf(text: string): Priority | undefined {
@@ -78,7 +62,7 @@ function checked(body: unknown): EventFields | RefusedEvent {
   }
   const { rule, priority, time: at } = body;
   if (typeof rule !== 'string' || rule === '') return refused('no_rule', '"rule" is missing');
-  if (typeof at !== 'string' || !isTime(at))
+  if (typeof at !== 'string' || !time.test(at))
     return refused('no_time', '"time" must be a time as in 2026-01-31T12:00:00.5Z');
   if (typeof priority !== 'string' || priorityOf(priority) === undefined)
     return refused('bad_priority', `"priority" must be one of ${priorities.join(', ')}`);
