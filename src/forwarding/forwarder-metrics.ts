@@ -39,7 +39,7 @@ export function makeForwarderMetrics(sources: ForwarderSources): ForwarderMetric
   collectDefaultMetrics({ register: registry });
   const counter = <Label extends string>(name: string, help: string, labelNames: Label[] = []) =>
     new Counter({ registers: [registry], name: `${forwarder}${name}_total`, help, labelNames });
-  const received = counter('events_received', 'Events taken from Falco's pods.');
+  const received = counter('events_received', "Events taken from Falco's pods.");
   const notWanted = counter('events_below_priority', 'Events taken but not kept: below hub.minimumPriority.');
   const refused = counter('requests_refused', 'Requests that were no event that can be taken, by reason.', [
     'reason',
