@@ -54,7 +54,7 @@ function differing(replica: Replica, read: SettingsResult, fix: string): readonl
   const [, inForce] = /^ok, ([0-9a-f]+)/.exec(detail) ?? [];
   if (inForce === undefined || !read.ok || inForce === fingerprintOfSettings(read.settings)) return [];
   const why =
-    'it still works by other settings than the ConfigMap says; the kubelet brings them within two minutes';
+    'it still uses other settings than the ConfigMap has; the kubelet brings them within two minutes';
   return [warning('settings_everywhere', text, why, fix)];
 }
 
@@ -80,7 +80,7 @@ export const settings: Check = {
     return [
       ...judged(read, where, edit),
       ...others,
-      ...(same ? [ok('settings_everywhere', `all of the ${seen} replicas work by them`)] : []),
+      ...(same ? [ok('settings_everywhere', `all ${seen} replicas use them`)] : []),
     ];
   },
 };

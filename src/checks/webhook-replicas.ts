@@ -35,7 +35,7 @@ export const replicasTell: Check = {
     const isTold = replicas.some(({ readiness }) => !('problem' in readiness));
     return lines.length > 0 || !isTold
       ? lines
-      : [ok('webhook_readiness', 'the replicas see the namespaces and serve a certificate that counts')];
+      : [ok('webhook_readiness', 'the replicas see the namespaces and serve a valid certificate')];
   },
 };
 

@@ -48,8 +48,9 @@ ${Object.entries(commands)
 Each command has --help. falco-federation --version prints ${version}.
 `;
 
-/** Not as `engines` of package.json: npm would warn in every clone, where the scripts bring their own. */
-const oldestNode = 26;
+/** Programs that run in clusters are for the image's Node; what people run is for whatever Node is supported. */
+const forServers = new Set(['serve', 'forward', 'receive']);
+const oldestNode = (name: string): number => (forServers.has(name) ? 26 : 22);
 
 const major = (release: string): number => Number.parseInt(release, 10);
 
@@ -71,9 +72,10 @@ export async function runProgram(argv: readonly string[], io: CommandIo): Promis
     io.stderr.write(name === '' ? help : told);
     return wrongUse;
   }
-  if (major(process.versions.node) < oldestNode) {
+  const oldest = oldestNode(name);
+  if (major(process.versions.node) < oldest) {
     io.stderr.write(
-      `falco-federation requires Node ${oldestNode} or later; this is ${process.versions.node}\n`,
+      `falco-federation ${name} requires Node ${oldest} or later; this is ${process.versions.node}\n`,
     );
     return couldNot;
   }

@@ -1,6 +1,6 @@
 /** What a release rests on: one version, a changelog, licences that may be passed on, the same bundle from the same files. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, globSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -57,6 +57,9 @@ const allowed = [
   'Unlicense',
 ];
 
+/** The oldest Node that is supported, where there is one. */
+const node22 = process.env.NODE_22 ?? '';
+
 describe('the bundle', () => {
   const folders: string[] = [];
   before(() => {
@@ -71,6 +74,29 @@ describe('the bundle', () => {
   });
   after(() => {
     for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+  });
+
+  test('runs what people run on Node 22, and says what servers need', {
+    skip: node22 === '' && 'NODE_22 names no Node',
+  }, () => {
+    const [folder = ''] = folders;
+    execFileSync('npm', ['run', 'build', '--', '--preserve-symlinks'], { cwd: folder, stdio: 'ignore' });
+    const run = (...args: readonly string[]) =>
+      spawnSync(node22, [path.join(folder, 'dist/falco-federation.mjs'), ...args], {
+        cwd: folder,
+        encoding: 'utf8',
+      });
+    assert.equal(run('certs', 'hub', '--name', 'hub.example').status, 0);
+    assert.equal(run('certs', 'spoke', 'staging').status, 0);
+    const settings = path.join(root, 'docs/examples/federation.yaml');
+    assert.match(run('check', '--settings', settings).stdout, /Healthy: /);
+    assert.match(
+      run('inject', '--settings', settings, '--filename', path.join(root, 'docs/examples/review.json'))
+        .stdout,
+      /JSONPatch/,
+    );
+    for (const command of ['serve', 'forward', 'receive'])
+      assert.match(run(command, '--help').stderr, /requires Node 26 or later; this is 22/);
   });
 
   test('is the same, byte for byte, wherever and whenever it is made', () => {
