@@ -10,6 +10,7 @@ export interface Called {
   readonly ca: string | undefined;
   readonly body: string;
   readonly path?: string;
+  readonly type?: string;
 }
 
 export interface Latencies {
@@ -93,10 +94,10 @@ class Caller {
   }
 }
 
-function requestOf({ body, path = '/mutate?timeout=5s' }: Called): Buffer {
+function requestOf({ body, path = '/mutate?timeout=5s', type = 'application/json' }: Called): Buffer {
   const length = Buffer.byteLength(body);
   return Buffer.from(
-    `POST ${path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bench\r\nContent-Type: application/json\r\n` +
+    `POST ${path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bench\r\nContent-Type: ${type}\r\n` +
       `Accept: application/json, */*\r\nContent-Length: ${length}\r\n\r\n${body}`,
   );
 }

@@ -2,7 +2,7 @@
  * `npm run bench`: one command, one run, ratios beside absolute figures. Options:
  *
  *     --quick             few and short rounds: to try it, not to believe it
- *     --only a,b          of admission, memory, tagging, image, forwarding, shipping
+ *     --only a,b          of admission, memory, tagging, image, forwarding, shipping, hub
  *     --json FILE         where everything measured goes (.cache/bench/result.json)
  *
  * The client runs on the second core and the servers on the first. What is measured is the built program, as the image
@@ -16,6 +16,7 @@ import { parseArgs } from 'node:util';
 import { admission } from './admission.ts';
 import { isMet, print, type Section } from './figures.ts';
 import { forwarding } from './forwarding.ts';
+import { hub } from './hub.ts';
 import { image } from './image.ts';
 import { memoryAndStart } from './memory.ts';
 import { canPin } from './processes.ts';
@@ -26,7 +27,7 @@ import { build, makePlace, type Place, root } from './webhook.ts';
 const { values } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
-    only: { type: 'string', default: 'admission,memory,tagging,image,forwarding,shipping' },
+    only: { type: 'string', default: 'admission,memory,tagging,image,forwarding,shipping,hub' },
     json: { type: 'string', default: join(root, '.cache/bench/result.json') },
   },
 });
@@ -43,6 +44,8 @@ const parts: Readonly<Record<string, (place: Place) => Section | Promise<Section
   image: () => image(),
   forwarding: (place) =>
     forwarding(place, quick ? { seconds: 1, waiting: 20_000 } : { seconds: 5, waiting: 1_000_000 }),
+  hub: (place) =>
+    hub(place, { spokes: 100, ...(quick ? { seconds: 2, single: 10 } : { seconds: 20, single: 100 }) }),
   shipping: (place) =>
     shipping(
       place,

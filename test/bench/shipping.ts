@@ -55,8 +55,12 @@ async function startRelay(port: number) {
   return { answered, port: (server.address() as AddressInfo).port, stop: () => server.close() };
 }
 
+export function buildLauncher(): void {
+  execFileSync('npm', ['run', '--silent', 'build:launcher'], { cwd: root, stdio: 'inherit' });
+}
+
 /** Without a core of its own, as in a pod. */
-function startShipper(folder: string, port: number) {
+export function startShipper(folder: string, port: number) {
   const child = spawn(launcher, ['ship-alerts', '--folder', folder, '--to', `http://127.0.0.1:${port}`], {
     stdio: 'ignore',
   });
@@ -101,7 +105,7 @@ function takeProcessors(pid: number): (() => Promise<void>) | undefined {
 }
 
 export async function shipping(place: Place, plan: ShippingPlan): Promise<Section> {
-  execFileSync('npm', ['run', '--silent', 'build:launcher'], { cwd: root, stdio: 'inherit' });
+  buildLauncher();
   // A hub that is away: the forwarder is to take, not to deliver.
   const forwarder = await startForwarder(place, 'https://localhost:9/');
   const relay = await startRelay(forwarder.port);
