@@ -35,8 +35,6 @@ export interface Issuing {
   readonly authorityDays: number;
   /** Makes a new certificate in the place of one that is there. */
   readonly renew: boolean;
-  /** Only the authority, for a hub that asks for no client certificates. */
-  readonly authorityOnly: boolean;
   /** Milliseconds since 1970. */
   readonly now: number;
 }
@@ -122,14 +120,13 @@ export function folderOf(dir: string, holder: Holder): string {
 }
 
 /** What is put into the Secret and beside it. */
-type Content = Readonly<Partial<Record<'tls.crt' | 'tls.key' | 'ca.crt', string>>>;
+type Content = Readonly<Record<'tls.crt' | 'tls.key' | 'ca.crt', string>>;
 
 function manifest({ is }: Holder, namespace: string, content: Content): string {
   const data = Object.entries(content).map(
     ([key, text]) => `  ${key}: ${Buffer.from(text).toString('base64')}\n`,
   );
-  // Ingresses and Gateways look for the one type. A spoke's may have a certificate or not, and a Secret's type never
-  // changes.
+  // Ingresses and Gateways look for the one type.
   const type = is === 'hub' ? 'kubernetes.io/tls' : 'Opaque';
   return `apiVersion: v1
 kind: Secret
@@ -197,7 +194,7 @@ const secretModes: Readonly<Record<string, number>> = { 'tls.key': 0o600, 'secre
  * @throws Error that names the file and the remedy, above all where something would be overwritten
  */
 export async function issueFor(issuing: Issuing): Promise<IssuedFiles> {
-  const { dir, holder, renew, authorityOnly, now } = issuing;
+  const { dir, holder, renew, now } = issuing;
   const folder = folderOf(dir, holder);
   const secret = path.join(folder, 'secret.yaml');
   await checkFolder(folder, renew);
@@ -205,27 +202,19 @@ export async function issueFor(issuing: Issuing): Promise<IssuedFiles> {
   const names = await namesFor(holder, folder);
   const namespace = await namespaceFor(holder, secret);
   const authority = known ?? (await makeNewAuthority(issuing));
-  const leaf = authorityOnly ? undefined : await leafFor(issuing, authority, names);
+  const leaf = await leafFor(issuing, authority, names);
   const content: Content = {
-    ...(leaf === undefined ? {} : { 'tls.crt': leaf.certificate, 'tls.key': leaf.key }),
+    ...{ 'tls.crt': leaf.certificate, 'tls.key': leaf.key },
     'ca.crt': authority.certificate,
   };
-  const files: Readonly<Record<string, string>> = {
-    ...content,
-    'secret.yaml': manifest(holder, namespace, content),
-  };
+  const files = { ...content, 'secret.yaml': manifest(holder, namespace, content) };
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  for (const name of fileNames) {
-    const [file, text] = [path.join(folder, name), files[name]];
-    // A certificate that was there before, and is in the Secret no longer.
-    if (text === undefined) await rm(file, { force: true });
-    else await put(file, text, secretModes[name] ?? 0o644);
-  }
+  for (const name of fileNames) await put(path.join(folder, name), files[name], secretModes[name] ?? 0o644);
   return {
     folder,
     secret,
     secretName: secretNames[holder.is],
-    notAfter: new X509Certificate(leaf?.certificate ?? authority.certificate).validToDate,
+    notAfter: new X509Certificate(leaf.certificate).validToDate,
     isNewAuthority: known === undefined,
   };
 }

@@ -11,9 +11,8 @@ import {
   type StepReason,
   settlingTime,
   shortly,
-  type Whole,
 } from './next-step.ts';
-import { type Files, issuerOf } from './pieces.ts';
+import { type Files, issuerOf, type Whole } from './pieces.ts';
 import type { CertificateStore, StoredCertificates, TrustPublisher } from './store.ts';
 import { trustView } from './trust-view.ts';
 

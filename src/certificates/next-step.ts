@@ -9,7 +9,15 @@ import {
   namesOf,
   pemOf,
 } from './certificate.ts';
-import { type Files, type Fitting, fit, issuerOf, noPieces, ourAuthorities, piecesOf } from './pieces.ts';
+import {
+  type Files,
+  issuerOf,
+  ourAuthorities,
+  usableAuthorities,
+  type Whole,
+  wholeOf,
+  withoutDoubles,
+} from './pieces.ts';
 
 export interface Lifetimes {
   /** Milliseconds. */
@@ -76,7 +84,7 @@ export function settlingTime({ leaf }: Lifetimes): number {
  * | phase      | ca.crt | tls.crt | what leads on                                                                      |
  * | ---------- | ------ | ------- | ---------------------------------------------------------------------------------- |
  * | missing    | –      | –       | at once: what a replica remembers, or A and `a`                                    |
- * | damaged    | ?      | ?       | at once: the pieces that are good, else remembered, else new                       |
+ * | damaged    | ?      | ?       | at once: what a replica remembers, or all anew                                     |
  * | steady     | A      | a       | `a` at 2/3 of its life, or a name is missing: another `a`                          |
  * |            | A      | a       | A at 2/3 of its life, or `a` would outlive it: introduce B                         |
  * | introduced | B A    | a       | published for the settling time, or `a` at 9/10 of its life: switch                |
@@ -97,24 +105,10 @@ export function nextStep(situation: Situation): Step {
   return advance(situation, whole);
 }
 
-/** Pieces of which none is missing. */
-export interface Whole extends Fitting {
-  readonly authorityKey: string;
-  readonly serving: NonNullable<Fitting['serving']>;
-}
-
-/** Undefined: something is missing, or does not fit the rest. */
-function wholeOf(files: Files, now: number): Whole | undefined {
-  const { authorities, authorityKey, serving } = fit([piecesOf(files, now)]);
-  return authorityKey === undefined || serving === undefined
-    ? undefined
-    : { authorities, authorityKey, serving };
-}
-
 function replace(
   why: StepReason,
   detail: string,
-  { authorities, authorityKey, serving }: Omit<Fitting, 'serving'> & Pick<Plan, 'serving'>,
+  { authorities, authorityKey, serving }: Pick<Whole, 'authorities'> & Pick<Plan, 'authorityKey' | 'serving'>,
 ): Step {
   const kept = 'names' in serving ? serving : { cert: serving.cert, key: serving.key };
   return {
@@ -126,34 +120,25 @@ function replace(
 }
 
 /**
- * Something is missing or damaged. What other replicas may still serve stays trusted: authorities of ours that are
- * published are kept, whoever knows of them.
+ * Something is missing or damaged: what this replica remembers comes back, or all is made anew. What other replicas may
+ * still serve stays trusted: authorities of ours that are stored or published are kept.
  */
 function mend({ remembered, published, now, names }: Situation, stored: Files | undefined): Step {
-  const there = stored === undefined ? noPieces : piecesOf(stored, now);
-  const mine = remembered === undefined ? noPieces : piecesOf(remembered, now);
-  const best = fit([there, mine], ourAuthorities(published, now));
-  const { authorityKey, serving } = best;
-  const plan = { ...best, serving: serving ?? { names } };
-  const made = authorityKey === undefined ? 'new authority' : 'authority kept';
-  const served = serving === undefined ? 'new certificate' : 'certificate kept';
-  if (stored !== undefined)
-    return replace('repaired', `${whatIsWrong(stored, now)}; ${made}, ${served}`, plan);
-  return serving === undefined || authorityKey === undefined
-    ? replace('made', `none found; ${made}, ${served}`, plan)
-    : replace('restored', 'the Secret was deleted; restored from memory', plan);
-}
-
-function whatIsWrong(stored: Files, now: number): string {
-  const missing = ['ca.crt', 'ca.key', 'tls.crt', 'tls.key'].filter((name) => (stored[name] ?? '') === '');
-  if (missing.length > 0) return `${missing.join(', ')} missing`;
-  const { authorities, authorityKey, serving } = piecesOf(stored, now);
-  if (authorities.length === 0) return 'ca.crt has no valid CA certificate';
-  if (authorityKey === undefined) return 'ca.key is not a P-256 private key';
-  if (serving === undefined) return 'tls.crt and tls.key are not a valid certificate and its key';
-  return issuerOf(serving.certificate, authorities) === undefined
-    ? 'tls.crt is not signed by ca.crt'
-    : 'ca.key does not match ca.crt';
+  const mine = remembered === undefined ? undefined : wholeOf(remembered, now);
+  const kept = [...usableAuthorities(stored?.['ca.crt'] ?? '', now), ...ourAuthorities(published, now)];
+  const what = stored === undefined ? 'there is no Secret' : 'the Secret is damaged';
+  if (mine === undefined) {
+    const plan = { authorities: withoutDoubles(kept), authorityKey: undefined, serving: { names } };
+    return replace(
+      stored === undefined ? 'made' : 'repaired',
+      `${what}; new authority and certificate`,
+      plan,
+    );
+  }
+  const authorities = withoutDoubles([...mine.authorities, ...kept]);
+  return replace(stored === undefined ? 'restored' : 'repaired', `${what}; restored from memory`, {
+    ...{ ...mine, authorities },
+  });
 }
 
 /** The regular course of things, in order of urgency. */

@@ -12,31 +12,40 @@ export interface Serving {
   readonly key: string;
 }
 
-/** What can be used of stored files by itself. */
-export interface Pieces {
-  readonly authorities: readonly X509Certificate[];
-  readonly authorityKey: string | undefined;
-  readonly serving: Serving | undefined;
-}
-
-/** Pieces that fit together. */
-export interface Fitting {
+/** Files of which none is missing, and that fit together. */
+export interface Whole {
   /** All that is trusted; the one whose key is there first. */
   readonly authorities: readonly X509Certificate[];
-  /** Key of the first authority; undefined: none of them can sign. */
-  readonly authorityKey: string | undefined;
+  /** Key of the first authority. */
+  readonly authorityKey: string;
   /** Issued by one of the authorities. */
-  readonly serving: Serving | undefined;
+  readonly serving: Serving;
 }
 
-export const noPieces: Pieces = { authorities: [], authorityKey: undefined, serving: undefined };
+/** Undefined: something is missing, damaged or expired, or does not fit the rest. */
+export function wholeOf(files: Files, now: number): Whole | undefined {
+  const {
+    'ca.crt': trusted = '',
+    'ca.key': authorityKey = '',
+    'tls.crt': cert = '',
+    'tls.key': key = '',
+  } = files;
+  const authorities = usableAuthorities(trusted, now);
+  const signing = keyIn(authorityKey);
+  // Authorities of ours are P-256; with another key we could not sign.
+  const isOurs = signing?.asymmetricKeyDetails?.namedCurve === 'prime256v1';
+  const signer = isOurs ? authorities.find((one) => isKeyOf(signing, one)) : undefined;
+  const serving = servingOf(cert, key, now);
+  if (signer === undefined || serving === undefined) return undefined;
+  if (issuerOf(serving.certificate, authorities) === undefined) return undefined;
+  return { authorities: withoutDoubles([signer, ...authorities]), authorityKey, serving };
+}
 
-export function piecesOf(files: Files, now: number): Pieces {
-  return {
-    authorities: usableAuthorities(files['ca.crt'] ?? '', now),
-    authorityKey: signingKey(files['ca.key'] ?? ''),
-    serving: servingOf(files['tls.crt'] ?? '', files['tls.key'] ?? '', now),
-  };
+function servingOf(cert: string, key: string, now: number): Serving | undefined {
+  const [certificate] = certificatesIn(cert);
+  const secret = keyIn(key);
+  if (certificate === undefined || secret === undefined) return undefined;
+  return isUsable(certificate, now) && isKeyOf(secret, certificate) ? { certificate, cert, key } : undefined;
 }
 
 /** Of authorities whose keys are gone: more are left by nothing but a Secret that is deleted again and again. */
@@ -50,54 +59,12 @@ export function ourAuthorities(published: string, now: number): readonly X509Cer
     .slice(0, mostKept);
 }
 
-function usableAuthorities(pem: string, now: number): readonly X509Certificate[] {
+export function usableAuthorities(pem: string, now: number): readonly X509Certificate[] {
   return withoutDoubles(certificatesIn(pem).filter((one) => one.ca && isUsable(one, now)));
-}
-
-/** Authorities of ours are P-256; with another key we could not sign. */
-function signingKey(pem: string): string | undefined {
-  return keyIn(pem)?.asymmetricKeyDetails?.namedCurve === 'prime256v1' ? pem : undefined;
-}
-
-function servingOf(cert: string, key: string, now: number): Serving | undefined {
-  const [certificate] = certificatesIn(cert);
-  const secret = keyIn(key);
-  if (certificate === undefined || secret === undefined) return undefined;
-  return isUsable(certificate, now) && isKeyOf(secret, certificate) ? { certificate, cert, key } : undefined;
 }
 
 export function withoutDoubles(certificates: readonly X509Certificate[]): readonly X509Certificate[] {
   return certificates.filter((one, at) => certificates.findIndex((other) => isSame(one, other)) === at);
-}
-
-/**
- * Fits pieces from several places together; where two would do, that of the earlier place is taken.
- *
- * @param more authorities that others may still rely on
- */
-export function fit(places: readonly Pieces[], more: readonly X509Certificate[] = []): Fitting {
-  const known = withoutDoubles([...places.flatMap(({ authorities }) => authorities), ...more]);
-  const signer = signerOf(places, known);
-  return {
-    authorities:
-      signer === undefined
-        ? known
-        : [signer.authority, ...known.filter((one) => !isSame(one, signer.authority))],
-    authorityKey: signer?.key,
-    serving: places
-      .flatMap(({ serving }) => serving ?? [])
-      .find(({ certificate }) => issuerOf(certificate, known) !== undefined),
-  };
-}
-
-function signerOf(places: readonly Pieces[], known: readonly X509Certificate[]) {
-  for (const { authorityKey: key } of places) {
-    const secret = key === undefined ? undefined : keyIn(key);
-    if (key === undefined || secret === undefined) continue;
-    const authority = known.find((one) => isKeyOf(secret, one));
-    if (authority !== undefined) return { authority, key };
-  }
-  return undefined;
 }
 
 export function issuerOf(

@@ -39,7 +39,7 @@ ${issuingFlags}
 ${exitStatus}
 `;
 
-const spokeHelp = `Usage: falco-federation certs spoke NAME [--dir DIR] [--days N] [--namespace NS] [--renew] [--authority-only]
+const spokeHelp = `Usage: falco-federation certs spoke NAME [--dir DIR] [--days N] [--namespace NS] [--renew]
 
 Issues the client certificate of a spoke's forwarder: spokes/NAME/tls.crt, tls.key, ca.crt, and secret.yaml for kubectl
 apply. NAME is the name of the cluster. Makes the federation's authority first, where there is none yet.
@@ -47,8 +47,6 @@ apply. NAME is the name of the cluster. Makes the federation's authority first, 
 ${issuingFlags}
       --namespace NS  of the Secret (default: ${defaultNamespaces.spoke}; with --renew: as before)
       --renew         replace the certificate that is there
-      --authority-only
-                      only ca.crt, for a hub that asks for no client certificates
       --help          this text
 
 ${exitStatus}
@@ -108,10 +106,10 @@ interface Common {
   readonly namespace?: string | undefined;
 }
 
-function issuing({ dir, days, renew, namespace }: Common, holder: Holder, authorityOnly = false): Issuing {
+function issuing({ dir, days, renew, namespace }: Common, holder: Holder): Issuing {
   if (namespace !== undefined && !label.test(namespace))
     throw new Error(`--namespace ${JSON.stringify(namespace)} is no name of a namespace`);
-  return { dir, renew, authorityOnly, authorityDays, holder, days: readDays(days), now: Date.now() };
+  return { dir, renew, authorityDays, holder, days: readDays(days), now: Date.now() };
 }
 
 const helpOption = { help: { type: 'boolean', default: false } } as const;
@@ -143,11 +141,10 @@ function hubFlags(args: string[]): Flags {
 }
 
 function spokeFlags(args: string[]): Flags {
-  const options = { ...issuingOptions, 'authority-only': { type: 'boolean', default: false } } as const;
-  const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
+  const { values, positionals } = parseArgs({ args, options: issuingOptions, allowPositionals: true });
   if (values.help) return onlyHelp;
   const holder: Holder = { is: 'spoke', name: readSpoke(positionals), namespace: values.namespace };
-  const asked = issuing(values, holder, values['authority-only']);
+  const asked = issuing(values, holder);
   return { help: false, act: (io) => issue(asked, io) };
 }
 

@@ -194,7 +194,7 @@ const table = {
     severity: 'warning',
     sentence:
       'The pod ends by itself, which a container that ships alerts would prevent, so its alerts are not shipped to the hub.',
-    remedy: 'On Kubernetes 1.29 or later set alerts.nativeSidecar: true.',
+    remedy: 'Run Falco as a DaemonSet or Deployment.',
   },
   alerts_volume_in_the_way: {
     severity: 'error',

@@ -312,12 +312,6 @@ const alerts = z
       .describe(
         "Falco has one `json_output` for all its outputs. `set`: it is switched on, so the lines on Falco's standard output become JSON too. `leave`: it stays as it is; a Falco that writes text is not shipped, which is reported.",
       ),
-    nativeSidecar: z
-      .boolean()
-      .default(false)
-      .describe(
-        'In pods that end by themselves (Jobs): ship alerts from a native sidecar, which needs Kubernetes 1.29 or later (on an older one the pod would never start). When off, the alerts of such pods are not shipped, which is reported.',
-      ),
   })
   .describe("How Falco's alerts reach the forwarder. Spokes with `hub` only.");
 

@@ -208,8 +208,9 @@ describe('certs hub, certs spoke', () => {
     const dir = await federation('staging');
     const spoke = await postWith(dir, path.join(dir, 'spokes/staging'), { asksForClients: true });
     assert.deepEqual(spoke, { outcome: taken, clients: ['CN=staging'] });
-    assert.equal((await run('spoke', 'production', '--dir', dir, '--authority-only')).status, 0);
-    const none = await postWith(dir, path.join(dir, 'spokes/production'), { asksForClients: true });
+    const alone = mkdtempSync(path.join(tmpdir(), 'authority-'));
+    writeFileSync(path.join(alone, 'ca.crt'), readFileSync(path.join(dir, 'federation-ca.crt')));
+    const none = await postWith(dir, alone, { asksForClients: true });
     assert.deepEqual([none.outcome.is, none.clients], ['failed', []]);
     const other = await federation('staging');
     writeFileSync(
@@ -218,19 +219,6 @@ describe('certs hub, certs spoke', () => {
     );
     const stranger = await postWith(dir, path.join(other, 'spokes/staging'), { asksForClients: true });
     assert.deepEqual([stranger.outcome.is, stranger.clients], ['failed', []]);
-  });
-
-  test('the authority alone does where no client certificates are asked for', async () => {
-    const dir = await federation();
-    const { status, stderr } = await run('spoke', 'staging', '--dir', dir, '--authority-only');
-    assert.equal(status, 0);
-    assert.match(stderr, /takes the authority from/);
-    assert.deepEqual(Object.keys(secretIn(dir, 'spokes/staging').data), ['ca.crt']);
-    const { outcome } = await postWith(dir, path.join(dir, 'spokes/staging'), { asksForClients: false });
-    assert.deepEqual(outcome, taken);
-    // It is the authority that does it: without it the hub is a stranger.
-    const empty = mkdtempSync(path.join(tmpdir(), 'none-'));
-    assert.equal((await postWith(dir, empty, { asksForClients: false })).outcome.is, 'failed');
   });
 
   test('client certificates are no server certificates, and the other way round', async () => {
@@ -247,7 +235,6 @@ describe('certs hub, certs spoke', () => {
     for (const argv of [
       ['hub', '--name', 'other.example'],
       ['spoke', 'staging'],
-      ['spoke', 'staging', '--authority-only'],
     ]) {
       const { status, stdout, stderr } = await run(...argv, '--dir', dir);
       assert.deepEqual([status, stdout], [1, '']);
@@ -288,17 +275,6 @@ describe('certs hub, certs spoke', () => {
     assert.equal(status, 1);
     assert.match(stderr, /spokes\/stagign has no certificate to renew/);
     assert.ok(!existsSync(path.join(dir, 'spokes/stagign')));
-  });
-
-  test('from a client certificate to the authority alone and back: nothing is left over, the type stays', async () => {
-    const dir = await federation('staging');
-    const { type } = secretIn(dir, 'spokes/staging');
-    await run('spoke', 'staging', '--dir', dir, '--renew', '--authority-only');
-    assert.deepEqual(readdirSync(path.join(dir, 'spokes/staging')).toSorted(), ['ca.crt', 'secret.yaml']);
-    assert.equal(secretIn(dir, 'spokes/staging').type, type);
-    await run('spoke', 'staging', '--dir', dir, '--renew');
-    assert.equal(secretIn(dir, 'spokes/staging').type, type);
-    assert.deepEqual(Object.keys(secretIn(dir, 'spokes/staging').data), ['tls.crt', 'tls.key', 'ca.crt']);
   });
 
   const broken: Readonly<Record<string, { spoil: (dir: string) => unknown; says: RegExp }>> = {
@@ -379,9 +355,8 @@ describe('certs hub, certs spoke', () => {
 });
 
 describe('certs list', () => {
-  test('who has a certificate and until when; one without a client certificate has none', async () => {
+  test('who has a certificate and until when', async () => {
     const dir = await federation('staging', 'b2');
-    await run('spoke', 'plain', '--dir', dir, '--authority-only');
     const { status, stdout } = await run('list', '--dir', dir);
     assert.equal(status, 0);
     assert.deepEqual(
@@ -434,7 +409,6 @@ describe('certs, used wrongly', () => {
     ['hub', '--name', 'a..b'],
     ['hub', '--name', 'a.example', '--namespace', 'Falco'],
     ['hub', 'argument', '--name', 'a.example'],
-    ['hub', '--name', 'a.example', '--authority-only'],
     ['spoke'],
     ['spoke', 'a', 'b'],
     ['spoke', '../a'],
@@ -465,8 +439,6 @@ describe('certs, used wrongly', () => {
       const { status, stdout } = await run(...argv, '--help');
       assert.equal(status, 0);
       assert.ok(stdout.startsWith(`Usage: falco-federation ${['certs', ...argv].join(' ')} `), stdout);
-      const flags = /--authority-only/.test(stdout);
-      assert.equal(flags, argv[0] === 'spoke');
     }
   });
 });

@@ -1,7 +1,7 @@
 import { type Issuing, issueFor, listFederation } from '../../certificates/federation-authority.ts';
 import { type CommandIo, couldNot, done } from '../command.ts';
 
-function nextSteps({ holder, authorityOnly }: Issuing, secret: string, secretName: string): string {
+function nextSteps({ holder }: Issuing, secret: string, secretName: string): string {
   if (holder.is === 'hub') {
     return `On the hub's cluster:
 
@@ -15,7 +15,8 @@ theirs (docs/hub.md).
 
   kubectl apply -f ${secret}
 
-It is Secret ${secretName}, which the forwarder takes${authorityOnly ? ' the authority from' : ' its client certificate and the authority from'}; no restart is needed.
+It is Secret ${secretName}, which the forwarder takes its client certificate and the authority from; no restart is
+needed.
 `;
 }
 

@@ -20,15 +20,13 @@ export interface AlertsPart {
   readonly volumes: readonly V1Volume[];
   /** Added to Falco itself. */
   readonly mounts: readonly V1VolumeMount[];
-  /** In a pod that ends. */
-  readonly init: readonly V1Container[];
   readonly side: readonly V1Container[];
   readonly findings: readonly Finding[];
 }
 
 /** Alerts are not shipped. */
 export function noAlertsPart(findings: readonly Finding[]): AlertsPart {
-  return { volumes: [], mounts: [], init: [], side: [], findings };
+  return { volumes: [], mounts: [], side: [], findings };
 }
 
 export function endsByItself({ restartPolicy }: V1PodSpec): boolean {
@@ -60,8 +58,7 @@ export function planAlertsPart(
     return noAlertsPart([{ code: 'alerts_option_conflict', detail: `-o ${decides.key}${decides.path}=…` }]);
   const taken = inOurWay(spec, falco, alertsPath, alertsVolumeName, noTokenVolumeName);
   if (taken !== undefined) return noAlertsPart([{ code: 'alerts_volume_in_the_way', detail: taken }]);
-  const ends = endsByItself(spec);
-  if (ends && !alerts.nativeSidecar) return noAlertsPart([{ code: 'alerts_pod_ends', detail }]);
+  if (endsByItself(spec)) return noAlertsPart([{ code: 'alerts_pod_ends', detail }]);
   const mount: V1VolumeMount = { name: alertsVolumeName, mountPath: alertsPath };
   const shipper = ownContainer(
     { effective, spec, falco, image },
@@ -69,7 +66,6 @@ export function planAlertsPart(
       name: shipAlertsContainer,
       image,
       args: ['ship-alerts', '--folder', alertsPath, '--to', alerts.to, ...graceOf(spec)],
-      ...(ends ? { restartPolicy: 'Always' } : {}),
       resources: alerts.resources,
       user: nonRootUser,
       volumeMounts: [mount],
@@ -81,8 +77,7 @@ export function planAlertsPart(
       noToken.volume,
     ],
     mounts: [mount],
-    init: ends ? [shipper] : [],
-    side: ends ? [] : [shipper],
+    side: [shipper],
     findings: [...smallMemory(falco, alerts), ...unresolvable(spec, alerts)],
   };
 }
