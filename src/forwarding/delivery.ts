@@ -13,8 +13,8 @@ import { pauseAfter } from '../background/pause-after.ts';
 import { type BatchOutcome, postBatch } from '../events/batch-client.ts';
 import { Concurrency } from '../events/concurrency.ts';
 import type { HttpClient } from '../events/http-client.ts';
+import type { Batch } from './keeper.ts';
 import type { Store } from './store.ts';
-import type { Batch } from './store-messages.ts';
 
 /** What delivery tells as it happens. */
 export interface DeliveryEvents {

@@ -3,8 +3,8 @@ import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client
 import type { RefusalReason } from '../events/refusal.ts';
 import { gauge, prefix, programGauges } from '../server/gauges.ts';
 import { priorities } from '../settings/schema.ts';
+import type { Status } from './keeper.ts';
 import type { Dropped } from './spool.ts';
-import type { Status } from './store-messages.ts';
 
 /** What the gauges show; asked at each scrape. */
 export interface ForwarderSources {

@@ -19,7 +19,48 @@ import {
   type WaitingEvent,
   whySpoolFailed,
 } from './spool.ts';
-import type { Batch, KeptAll, Settled, Status, StoreOptions } from './store-messages.ts';
+
+export interface StoreOptions {
+  readonly folder: string;
+  /** Bytes. */
+  readonly limit: number;
+  /** Milliseconds until a spool that fails is opened again; tests make it short. */
+  readonly healEvery?: number;
+}
+
+/** Events to be sent, as a body of the protocol's. */
+export interface Batch {
+  readonly number: number;
+  readonly events: number;
+  /** Lines, compressed by zstd. */
+  readonly body: Buffer;
+  /** Of its first event: 0 is the highest. */
+  readonly priority: number;
+}
+
+/** What has become of a batch: all of it is to be sent again, or these lines, and these never. */
+export type Settled =
+  | 'back'
+  | {
+      readonly later: readonly number[];
+      readonly refused: readonly { readonly line: number; readonly reason: string }[];
+    };
+
+export interface Status {
+  readonly events: number;
+  readonly bytes: number;
+  /** When the oldest waiting event was received, milliseconds since 1970. */
+  readonly oldest: number | undefined;
+  /** Bytes on disk. */
+  readonly size: number;
+  /** Why the spool fails. */
+  readonly problem: string | undefined;
+  /** Of this spool, for ever: keys are made of it. */
+  readonly id: string;
+}
+
+/** Of each event, in order; `unsafe`: none is on disk. */
+export type KeptAll = 'unsafe' | readonly ('accepted' | 'duplicate')[];
 
 /** From 0, the highest, on. The settings' own list would bring their whole schema into this thread. */
 export const priorityCount = 8;
@@ -73,6 +114,7 @@ export class Keeper {
   private lastBatch = 0;
   private id = '';
   private closed = false;
+  private left: Status | undefined;
 
   constructor(options: StoreOptions, tell: KeeperEvents) {
     this.options = options;
@@ -86,10 +128,12 @@ export class Keeper {
     this.spool?.resize(limit);
   }
 
-  /** Keeps events; `answer` is called when they are safe, or are not going to be. */
-  keep(events: readonly NewEvent[], answer: (kept: KeptAll) => void): void {
-    this.pending.push({ events, answer });
-    this.scheduled ??= setImmediate(() => this.flush());
+  /** Keeps events; the promise is done when they are safe, or are not going to be. */
+  keep(events: readonly NewEvent[]): Promise<KeptAll> {
+    return new Promise((answer) => {
+      this.pending.push({ events, answer });
+      this.scheduled ??= setImmediate(() => this.flush());
+    });
   }
 
   /**
@@ -139,6 +183,7 @@ export class Keeper {
   }
 
   status(): Status {
+    if (this.left !== undefined) return this.left;
     const { events = 0, bytes = 0 } = this.spool?.waiting() ?? {};
     return {
       ...{ events, bytes, id: this.id, problem: this.failure },
@@ -147,18 +192,17 @@ export class Keeper {
     };
   }
 
-  /** Writes what is to be written and closes the spool. @returns what is left in it */
-  close(): Status {
+  /** Writes what is to be written and closes the spool. The status stays as it is then. */
+  close(): void {
     this.flush();
     if (this.failure !== undefined) this.heal();
-    const left = this.status();
+    this.left = this.status();
     this.closed = true;
     for (const timer of [this.gathering, this.healing, this.settling]) clearTimeout(timer);
     this.spool?.close();
     this.spool = undefined;
     this.unlock?.();
     this.unlock = undefined;
-    return left;
   }
 
   /** A few events of a priority: those that come again first, as they are older. */

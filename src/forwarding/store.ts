@@ -1,7 +1,26 @@
 /** Events on disk, by way of a thread that has them. */
 import { Worker } from 'node:worker_threads';
+import type { Batch, Keeper, KeptAll, Settled, Status, StoreOptions } from './keeper.ts';
 import type { Dropped, NewEvent } from './spool.ts';
-import type { Batch, KeptAll, Reply, Request, Settled, Status, StoreOptions } from './store-messages.ts';
+
+/** What is asked of the keeper in the thread: one of its methods. */
+export interface Asked {
+  readonly number: number;
+  readonly method: Method;
+  readonly args: readonly unknown[];
+}
+
+type Method = 'keep' | 'next' | 'settle' | 'resize' | 'close';
+
+/** What the thread says: an answer, or what has happened; and how things are. */
+export interface Said {
+  readonly status: Status;
+  readonly number?: number;
+  readonly result?: unknown;
+  readonly dropped?: Dropped;
+  /** Events that were saved from a damaged spool. */
+  readonly damaged?: number;
+}
 
 /** What the store tells as it happens. */
 export interface StoreEvents {
@@ -27,7 +46,7 @@ const heap = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 2 };
 export class Store {
   private readonly worker: Worker;
   private readonly events: StoreEvents;
-  private readonly asked = new Map<number, (reply: Reply) => void>();
+  private readonly asked = new Map<number, (result: unknown) => void>();
   private lastNumber = 0;
   private now: Status = {
     ...{ events: 0, bytes: 0, oldest: undefined, size: 0, id: '' },
@@ -39,7 +58,7 @@ export class Store {
   constructor(options: StoreOptions, events: StoreEvents) {
     this.events = events;
     this.worker = new Worker(thread, { workerData: options, resourceLimits: heap });
-    this.worker.on('message', (reply: Reply) => this.hear(reply));
+    this.worker.on('message', (said: Said) => this.hear(said));
     this.worker.on('error', (error) => events.onLost(error));
     this.worker.on('exit', (code) => {
       if (!this.closing) events.onLost(new Error(`it ended with ${code}`));
@@ -51,55 +70,54 @@ export class Store {
   }
 
   async keep(events: readonly NewEvent[]): Promise<KeptAll> {
-    const reply = await this.ask((number) => ({ is: 'keep', number, events }));
-    if (reply.is !== 'kept') return 'unsafe';
+    const kept = await this.ask('keep', events);
     this.events.onWaiting();
-    return reply.kept;
+    return kept;
   }
 
   async next(mostEvents: number, lowest: number): Promise<Batch | undefined> {
-    const reply = await this.ask((number) => ({ is: 'next', number, mostEvents, lowest }));
-    if (reply.is !== 'next' || reply.batch === undefined || reply.body === undefined) return undefined;
-    return { ...reply.batch, body: Buffer.from(reply.body.buffer) };
+    const batch = await this.ask('next', mostEvents, lowest);
+    // A buffer comes over as plain bytes.
+    return batch && { ...batch, body: Buffer.from(batch.body) };
   }
 
   settle(batch: number, settled: Settled): void {
-    this.say({ is: 'settle', batch, settled });
+    void this.ask('settle', batch, settled);
   }
 
   resize(limit: number): void {
-    this.say({ is: 'resize', limit });
+    void this.ask('resize', limit);
   }
 
   async close(): Promise<void> {
     this.closing = true;
-    await this.ask((number) => ({ is: 'close', number }));
+    await this.ask('close');
     await this.worker.terminate();
   }
 
-  private say(request: Request): void {
-    this.worker.postMessage(request);
-  }
-
-  private ask(request: (number: number) => Request): Promise<Reply> {
+  private ask<Of extends Method>(
+    method: Of,
+    ...args: Parameters<Keeper[Of]>
+  ): Promise<Awaited<ReturnType<Keeper[Of]>>> {
     return new Promise((resolve) => {
-      const number = ++this.lastNumber;
-      this.asked.set(number, resolve);
-      this.say(request(number));
+      const asked: Asked = { number: ++this.lastNumber, method, args };
+      // Safe: the answer is what the method returns.
+      this.asked.set(asked.number, resolve as (result: unknown) => void);
+      this.worker.postMessage(asked);
     });
   }
 
-  private hear(reply: Reply): void {
+  private hear({ status, number, result, dropped, damaged }: Said): void {
     const { problem } = this.now;
-    this.now = reply.status;
-    if (this.isKnown ? problem !== reply.status.problem : reply.status.problem !== undefined)
-      this.events.onSpool(reply.status.problem);
-    if (!this.isKnown || problem !== reply.status.problem) this.events.onWaiting();
+    this.now = status;
+    if (this.isKnown ? problem !== status.problem : status.problem !== undefined)
+      this.events.onSpool(status.problem);
+    if (!this.isKnown || problem !== status.problem) this.events.onWaiting();
     this.isKnown = true;
-    if (reply.is === 'dropped') this.events.onDropped(reply.dropped);
-    if (reply.is === 'damaged') this.events.onDamaged(reply.saved);
-    if (!('number' in reply)) return;
-    this.asked.get(reply.number)?.(reply);
-    this.asked.delete(reply.number);
+    if (dropped !== undefined) this.events.onDropped(dropped);
+    if (damaged !== undefined) this.events.onDamaged(damaged);
+    if (number === undefined) return;
+    this.asked.get(number)?.(result);
+    this.asked.delete(number);
   }
 }

@@ -7,9 +7,8 @@ import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { zstdDecompressSync } from 'node:zlib';
-import { Keeper } from '../../src/forwarding/keeper.ts';
+import { Keeper, type KeptAll } from '../../src/forwarding/keeper.ts';
 import { type NewEvent, smallestSpool } from '../../src/forwarding/spool.ts';
-import type { KeptAll } from '../../src/forwarding/store-messages.ts';
 import { eventNamed, makePlace, plainHub, send, startForwarder } from './forwarder-process.ts';
 
 /** A folder on a small disk of its own; undefined where mounting is not allowed. */
@@ -53,8 +52,7 @@ function keeperIn(t: TestContext, folder: string, limit = smallestSpool) {
     },
   );
   t.after(() => keeper.close());
-  const keep = (...events: NewEvent[]): Promise<KeptAll> =>
-    new Promise((answer) => keeper.keep(events, answer));
+  const keep = (...events: NewEvent[]): Promise<KeptAll> => keeper.keep(events);
   return { keeper, told, keep };
 }
 

@@ -6,7 +6,7 @@ import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import type { Exchange, HttpClient } from '../../src/events/http-client.ts';
 import { Delivery, type DeliveryOptions } from '../../src/forwarding/delivery.ts';
-import type { Batch, Settled } from '../../src/forwarding/store-messages.ts';
+import type { Batch, Settled } from '../../src/forwarding/keeper.ts';
 import { until } from '../cluster/until.ts';
 import { rounds } from '../rounds.ts';
 

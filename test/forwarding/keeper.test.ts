@@ -6,9 +6,8 @@ import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { zstdDecompressSync } from 'node:zlib';
-import { Keeper, priorityCount } from '../../src/forwarding/keeper.ts';
+import { Keeper, type KeptAll, priorityCount } from '../../src/forwarding/keeper.ts';
 import { type NewEvent, smallestSpool } from '../../src/forwarding/spool.ts';
-import type { KeptAll } from '../../src/forwarding/store-messages.ts';
 import { priorities } from '../../src/settings/schema.ts';
 
 const event = (text: string, priority = 5, key?: string): NewEvent => ({
@@ -33,8 +32,7 @@ function plant(t: TestContext, limit = smallestSpool) {
   return { folder, told, open };
 }
 
-const keep = (keeper: Keeper, ...events: NewEvent[]): Promise<KeptAll> =>
-  new Promise((answer) => keeper.keep(events, answer));
+const keep = (keeper: Keeper, ...events: NewEvent[]): Promise<KeptAll> => keeper.keep(events);
 
 /** The next events, and their keys. */
 function linesOf(keeper: Keeper, most = 5_000) {

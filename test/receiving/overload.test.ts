@@ -35,12 +35,7 @@ async function forwarder(hub: Stage, name: string) {
   const options = { folder, limit: 256 * 1024 * 1024 };
   const keeper = new Keeper(options, { onDropped: () => {}, onDamaged: () => {}, onChange: () => {} });
   const keep = (names: readonly string[], priority: number) =>
-    new Promise((resolve) =>
-      keeper.keep(
-        names.map((one) => event(one, priority)),
-        resolve,
-      ),
-    );
+    keeper.keep(names.map((one) => event(one, priority)));
   await keep(
     Array.from({ length: backlog }, (_, at) => `${name}/${at}`),
     5,
