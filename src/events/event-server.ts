@@ -3,7 +3,6 @@
  * (FACTS 3.7), or with one a line (`application/x-ndjson`). 200 means that they are safe, line by line.
  */
 import type { IncomingMessage, OutgoingHttpHeaders, Server, ServerOptions, ServerResponse } from 'node:http';
-import type { Duplex } from 'node:stream';
 import { messageOf } from '../reasons/message-of.ts';
 import { type PlainServer, plainServer } from '../server/plain-server.ts';
 import { batchAnswer, type LineOutcome, type ReadLine, readLines, readOne } from './batch.ts';
@@ -56,13 +55,6 @@ interface Answer {
 
 const json = { 'content-type': 'application/json' };
 
-/** What Node tells of a request that never became one. */
-const brokenRequests: Readonly<Record<string, { readonly status: string; readonly reason: RefusalReason }>> =
-  {
-    ERR_HTTP_REQUEST_TIMEOUT: { status: '408 Request Timeout', reason: 'too_slow' },
-    HPE_HEADER_OVERFLOW: { status: '431 Request Header Fields Too Large', reason: 'not_http' },
-  };
-
 /** Types of a body that is one event; curl says that its data is a form. */
 const oneEvent: ReadonlySet<string> = new Set([
   '',
@@ -107,7 +99,6 @@ export function eventServer(options: EventServerOptions): PlainServer {
   async function answerTo(request: IncomingMessage): Promise<Answer | undefined> {
     const [path] = (request.url ?? '').split('?', 1);
     if (path === '/ping') return { status: 200, text: 'pong\n' };
-    if (path === '/healthz') return { status: 200, text: '{"status": "ok"}', headers: json };
     admit?.(request);
     if (request.method !== 'POST') throw new Refusal(405, 'method', 'events come by POST');
     if (path === '/test') return answerWith(request, readOne(testEvent()));
@@ -170,24 +161,6 @@ export function eventServer(options: EventServerOptions): PlainServer {
   server.on('connection', (socket) => {
     open++;
     socket.once('close', () => open--);
-  });
-  const told = new WeakSet<Duplex>();
-  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    // What still comes of such a request is another error.
-    if (told.has(socket)) return;
-    told.add(socket);
-    const { status, reason } = brokenRequests[error.code ?? ''] ?? {
-      status: '400 Bad Request',
-      reason: 'not_http',
-    };
-    if (error.code !== 'ECONNRESET' && error.code !== 'EPIPE') onRefused(reason);
-    if (!socket.writable) {
-      socket.destroy();
-      return;
-    }
-    socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () =>
-      socket.destroy(),
-    );
   });
   return plainServer(server);
 }

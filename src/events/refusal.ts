@@ -14,7 +14,6 @@ export type RefusalReason =
   | 'method'
   | 'type'
   | 'not_readable'
-  | 'not_http'
   | 'not_let_in'
   | 'unsafe'
   | 'internal';
