@@ -24,7 +24,6 @@ the copies in the same order. Falco reads it with -o config_files[]={"path": "FO
   --output FOLDER            where copies and drop-in go, for example /etc/falco-federation
   --config FILE              Falco's configuration where its arguments have no -c (/etc/falco/falco.yaml)
   --falco-version VERSION    Falco's version, for example 0.44.1; unknown: taken as new
-  --falco-env NAME=VALUE     an environment variable of Falco's container; may be given more than once
   --alerts-to FILE           have Falco write its alerts to this file too (file_output), tags or not
   --json-output set|leave    leave: never set Falco's json_output, which --alerts-to needs to be on (set)
   --follow                   stay, and tag again whenever what Falco reads changes (in the image only)
@@ -32,6 +31,8 @@ the copies in the same order. Falco reads it with -o config_files[]={"path": "FO
   --termination-message FILE where the summary goes as JSON (/dev/termination-log)
   --help                     this text
   --                         Falco's own arguments follow
+
+Variables of Falco's container, which its configuration may name, are read from FALCO_ENV_NAME, then from NAME.
 
 Exit status: 0 done, or failed and ignored; 1 failed; 2 wrong use (0 with --on-failure ignore written out: nothing
 may hold Falco back then).
@@ -45,7 +46,6 @@ interface Settings {
   readonly output: string;
   readonly config: string | undefined;
   readonly falcoVersion: string | undefined;
-  readonly falcoEnv: ReadonlyMap<string, string>;
   readonly onFailure: 'ignore' | 'fail';
   readonly follow: boolean;
   readonly alerts: AlertsQuestion | undefined;
@@ -89,7 +89,7 @@ function asRun(settings: Settings, io: CommandIo): TagAndPublish {
     version: readFalcoVersion(settings.falcoVersion),
     falcoArguments: settings.falcoArguments,
     configFile: settings.config,
-    lookup: (name) => io.env[`${falcoVariablePrefix}${name}`] ?? settings.falcoEnv.get(name) ?? io.env[name],
+    lookup: (name) => io.env[`${falcoVariablePrefix}${name}`] ?? io.env[name],
     output: settings.output,
     tags: settings.tags,
     following: settings.follow,
@@ -136,7 +136,6 @@ const flags = {
   output: { type: 'string' },
   config: { type: 'string' },
   'falco-version': { type: 'string' },
-  'falco-env': { type: 'string', multiple: true },
   follow: { type: 'boolean' },
   'alerts-to': { type: 'string' },
   'json-output': { type: 'string' },
@@ -153,17 +152,15 @@ function readSettings(argv: readonly string[]): Read {
   try {
     const { values } = parseArgs({ args: [...own], options: flags, strict: true, allowPositionals: false });
     if (values.help === true) return { is: 'help' };
-    const falcoEnv = readEnvironment(values['falco-env'] ?? []);
-    const wrong = wrongIn(values) ?? (typeof falcoEnv === 'string' ? falcoEnv : undefined);
-    if (wrong !== undefined || typeof falcoEnv === 'string')
-      return { is: 'wrong', why: wrong ?? '', ignored };
+    const wrong = wrongIn(values);
+    if (wrong !== undefined) return { is: 'wrong', why: wrong, ignored };
     return {
       ...{
         is: 'run',
         tags: [...new Set(values.tag)],
         output: (values.output ?? '').replace(/(?<=.)\/+$/, ''),
       },
-      ...{ config: values.config, falcoVersion: values['falco-version'], falcoEnv },
+      ...{ config: values.config, falcoVersion: values['falco-version'] },
       ...{ onFailure: values['on-failure'] === 'fail' ? 'fail' : 'ignore', follow: values.follow === true },
       falcoArguments: end === -1 ? [] : argv.slice(end + 1),
       terminationMessage: values['termination-message'] ?? '/dev/termination-log',
@@ -210,15 +207,4 @@ function wrongInAlerts({ tag, 'alerts-to': file, 'json-output': json = 'set' }: 
   return file.startsWith('/') && !/[$\p{Cc}\p{Cs}]/u.test(file)
     ? undefined
     : `--alerts-to ${file}: must be a whole path without "$", which Falco would expand`;
-}
-
-/** The variables, or what is wrong with one. */
-function readEnvironment(given: readonly string[]): ReadonlyMap<string, string> | string {
-  const variables = new Map<string, string>();
-  for (const one of given) {
-    const equals = one.indexOf('=');
-    if (equals < 1) return `--falco-env ${one}: must be NAME=VALUE`;
-    variables.set(one.slice(0, equals), one.slice(equals + 1));
-  }
-  return variables;
 }

@@ -64,7 +64,6 @@ test('wrong use: status 2 and a message that names the flag', async () => {
     ['--output', ['--tag', 'a', '--output', '/rules.yaml.d']],
     ['--config', ['--tag', 'a', '--output', '/out', '--config', 'falco.yaml']],
     ['--on-failure', ['--tag', 'a', '--output', '/out', '--on-failure', 'maybe']],
-    ['--falco-env', ['--tag', 'a', '--output', '/out', '--falco-env', 'NAME']],
     ['--tags', ['--tags', 'a']],
     ['-o', ['--tag', 'a', '--output', '/out', '-o', 'x=y']],
     ['falco', ['--tag', 'a', '--output', '/out', 'falco']],
@@ -114,11 +113,11 @@ test('-c counts, whatever --config says: it is what Falco reads', async () => {
   assert.equal(JSON.parse(stdout).code, 'rules_config_unreadable');
 });
 
-test('variables come from --falco-env, then from the own environment; others leave the entry', async () => {
+test('variables come from Falco’s, then from the own environment; others leave the entry', async () => {
   const { at, flags } = plant();
   // biome-ignore lint/suspicious/noTemplateCurlyInString: it is Falco that expands it.
   writeFileSync(at('falco.yaml'), 'rules_files: ["${HERE}/rules.yaml"]\n');
-  const known = await run(...flags, '--falco-env', `HERE=${at('.')}`);
+  const known = await runWith({ HERE: at('.') }, ...flags);
   assert.equal(JSON.parse(known.stdout).code, 'rules_tagged');
   const unknown = await run(...flags);
   assert.equal(JSON.parse(unknown.stdout).code, 'rules_none_tagged');

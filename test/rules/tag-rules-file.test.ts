@@ -20,8 +20,8 @@ const upstream = resolve(
   'rules',
 );
 
-function report({ rules, tagged, alreadyTagged, untagged, loadsTwice, problems }: TaggedFile): unknown {
-  return { rules, tagged, alreadyTagged, untagged, loadsTwice, problems };
+function report({ rules, tagged, alreadyTagged, untagged, loadsTwice, findings }: TaggedFile): unknown {
+  return { rules, tagged, alreadyTagged, untagged, loadsTwice, findings };
 }
 
 function tag(text: string, ...tags: readonly string[]): TaggedFile & { readonly text: string } {
@@ -57,7 +57,7 @@ test('upstream rules files: every rule is tagged, nothing else changes', (t) => 
   for (const name of readdirSync(upstream)) {
     const text = readFileSync(join(upstream, name), 'utf8');
     const result = tag(text);
-    assert.deepEqual(result.problems, []);
+    assert.deepEqual(result.findings, []);
     assert.equal(result.tagged, result.text.split('staging').length - text.split('staging').length, name);
     assert.equal(result.tagged, result.rules);
     assert.equal(result.rules, text.match(/^- rule:/gm)?.length);
@@ -70,7 +70,7 @@ test('nesting without end is reported, not thrown', () => {
   for (const open of ['[', '{a: ', '- ']) {
     const result = tag(`- rule: One\n  tags: ${open.repeat(100_000)}`);
     assert.equal(result.tagged, 0);
-    assert.equal(result.problems.length, 1);
+    assert.equal(result.findings.length, 1);
   }
 });
 
@@ -237,7 +237,7 @@ test('property: only tag text is added, every rule has it, a second run changes 
   fc.assert(
     fc.property(file, (text) => {
       const result = tag(text, 'new-tag');
-      assert.deepEqual(result.problems, []);
+      assert.deepEqual(result.findings, []);
       assert.equal(result.tagged, result.rules);
       assert(onlyTagTextAdded(text, result.text), result.text);
       const again = tag(result.text, 'new-tag');
@@ -255,7 +255,7 @@ test('property: whatever stands in a file, nothing but tag text is added, once',
       const result = tagRulesFile(bytes, ['new-tag']);
       const { rules, tagged, untagged } = result;
       assert.equal(rules, tagged + untagged);
-      assert.equal(untagged > 0, result.problems.length > 0 && rules > 0);
+      assert.equal(untagged > 0, result.findings.length > 0 && rules > 0);
       if (tagged === 0) assert.equal(result.bytes, bytes);
       assert(onlyTagTextAdded(text, result.bytes.toString('latin1')), result.bytes.toString('latin1'));
       const again = tagRulesFile(result.bytes, ['new-tag']);
@@ -314,7 +314,7 @@ test('a list of a hundred thousand entries costs ten rules neither their tags no
   ]) {
     const before = process.memoryUsage().heapUsed;
     const result = tag(text);
-    assert.deepEqual([result.rules, result.tagged, result.problems], [10, 10, []]);
+    assert.deepEqual([result.rules, result.tagged, result.findings], [10, 10, []]);
     assert(process.memoryUsage().heapUsed - before < 150 * 2 ** 20);
   }
 });
@@ -323,7 +323,7 @@ test('a file without rules comes back without a word, however large', () => {
   const bytes = Buffer.from(`- list: l\n  items: [${'a,'.repeat(2 ** 20)}]\n`);
   const result = tagRulesFile(bytes, ['staging']);
   assert.equal(result.bytes, bytes);
-  assert.deepEqual([result.rules, result.untagged, result.problems], [0, 0, []]);
+  assert.deepEqual([result.rules, result.untagged, result.findings], [0, 0, []]);
 });
 
 test('more than memory is meant for, in one item or by anchors: said, and left as it is', () => {
@@ -334,7 +334,7 @@ test('more than memory is meant for, in one item or by anchors: said, and left a
     const result = tag(text);
     assert.equal(result.text, text);
     assert.deepEqual(
-      result.problems.map(({ code }) => code),
+      result.findings.map(({ code }) => code),
       ['rules_file_too_large_to_tag'],
     );
     assert.equal(result.untagged, 1);

@@ -5,7 +5,7 @@
 import type { Finding } from '../../reasons/reasons.ts';
 import { readBoolean } from '../../yaml/boolean.ts';
 import { absent, type ConfigNode, literalScalar } from './config-node.ts';
-import { type FalcoConfiguration, type Keys, leftAlone } from './falco-configuration.ts';
+import { type FalcoConfiguration, type Keys, NotKnown } from './falco-configuration.ts';
 
 export interface AlertsQuestion {
   /** Where the alerts are to go. */
@@ -41,17 +41,19 @@ const otherOutputs = ['program_output', 'syslog_output', 'http_output', 'grpc_ou
  * And only if that is what Falco then has: options may have the last word. Where the configuration is not known, or none,
  * nothing is known of its outputs either.
  */
-export function planAlerts(
-  configuration: FalcoConfiguration,
-  { file, jsonOutput }: AlertsQuestion,
-): PlannedAlerts {
-  const users: ReturnType<FalcoConfiguration['read']> = configuration.question.version.readsDropIns
-    ? configuration.read()
-    : leftAlone('rules_falco_too_old');
-  if (users.is === 'left_alone') {
-    const { code, detail } = users.finding;
+export function planAlerts(configuration: FalcoConfiguration, question: AlertsQuestion): PlannedAlerts {
+  try {
+    return planKnown(configuration, question);
+  } catch (error) {
+    if (!(error instanceof NotKnown)) throw error;
+    const { code, detail } = error.finding;
     return leave('alerts_configuration_unknown', [code, detail].join(': '));
   }
+}
+
+function planKnown(configuration: FalcoConfiguration, { file, jsonOutput }: AlertsQuestion): PlannedAlerts {
+  if (!configuration.question.version.readsDropIns) throw new NotKnown('rules_falco_too_old');
+  const users = configuration.read();
   const taken = text(part(users.after, 'file_output', 'filename'));
   if (mayBeOn(users.after, 'file_output') && taken !== file) return leave('alerts_file_output_taken', taken);
   if (!isJson(users.after)) {
@@ -60,8 +62,7 @@ export function planAlerts(
     if (texts.length > 0) return leave('alerts_text_output', texts.join(', '));
   }
   const keys = { file, setsJson: jsonOutput === 'set' };
-  const made = configuration.read(asKeys(keys));
-  if (made.is === 'left_alone' || !isWrittenTo(made.after, file)) return leave('alerts_option_conflict');
+  if (!isWrittenTo(configuration.read(asKeys(keys)).after, file)) return leave('alerts_option_conflict');
   return { keys, finding: { code: 'alerts_collected', detail: file } };
 }
 

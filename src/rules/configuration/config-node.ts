@@ -40,10 +40,7 @@ export type ConfigNode =
   | ConfigMapping;
 
 /** What Falco stops with. */
-export interface ConfigRefusal {
-  readonly kind: 'refused';
-  readonly why: string;
-}
+export class Refused extends Error {}
 
 export const absent: ConfigNode = { kind: 'absent' };
 
@@ -152,46 +149,37 @@ type PathStep =
   | { readonly to: 'index'; readonly index: number }
   | { readonly to: 'end' };
 
-/** An `-o` option as Falco reads it; undefined for a key that does not matter here. */
-export function readOption(option: FalcoOption, objects: boolean): ConfigOption | ConfigRefusal | undefined {
-  const { text, key, path, value } = option;
-  if (value === undefined) return { kind: 'refused', why: `option ${text} has no =` };
+/** An `-o` option as Falco reads it; undefined for a key that does not matter here. @throws Refused */
+export function readOption({ key, path, value }: FalcoOption, objects: boolean): ConfigOption | undefined {
+  if (value === undefined) throw new Refused('there is no =');
   if (!keysThatMatter.has(key)) return undefined;
-  const steps = readSteps(path);
-  if (steps === undefined)
-    return { kind: 'refused', why: `option ${text} has a key that Falco does not understand` };
-  const node = readOptionValue(value, objects);
-  return node === undefined
-    ? { kind: 'refused', why: `option ${text} is not valid YAML` }
-    : { key, steps, value: node };
+  return { key, steps: readSteps(path), value: readOptionValue(value, objects) };
 }
 
-function readSteps(path: string): PathStep[] | undefined {
+function readSteps(path: string): PathStep[] {
   const steps: PathStep[] = [];
   let rest = path;
   while (rest !== '') {
-    const match = /^\[([^\]]*)\]|^\.([^.[]+)/.exec(rest);
-    if (match === null) return undefined;
-    const index = match[1];
+    const [whole = '', index, name = ''] = /^\[([^\]]*)\]|^\.([^.[]+)/.exec(rest) ?? [];
     const number = /^\s*[+-]?\d+/.exec(index ?? '');
-    if (index === undefined) steps.push({ to: 'key', name: match[2] ?? '' });
-    else if (index === '') steps.push({ to: 'end' });
-    else if (number === null) return undefined;
-    else steps.push({ to: 'index', index: Number(number[0]) });
-    rest = rest.slice(match[0].length);
+    if (whole === '' || (index && number === null))
+      throw new Refused('it has a key that Falco does not understand');
+    if (index === undefined) steps.push({ to: 'key', name });
+    else steps.push(number === null ? { to: 'end' } : { to: 'index', index: Number(number[0]) });
+    rest = rest.slice(whole.length);
   }
   return steps;
 }
 
-function readOptionValue(value: string, objects: boolean): ConfigNode | undefined {
+function readOptionValue(value: string, objects: boolean): ConfigNode {
   if (!objects || !value.startsWith('{') || !value.endsWith('}')) return literalScalar(value);
   try {
     const root = new Reader(byteText(value)).nextDocument()?.root;
-    return root === undefined ? undefined : literally(new Conversion(() => undefined, true).convert(root, 0));
+    if (root !== undefined) return literally(new Conversion(() => undefined, true).convert(root, 0));
   } catch (error) {
-    if (error instanceof NotYaml || error instanceof TooLarge) return undefined;
-    throw error;
+    if (!(error instanceof NotYaml || error instanceof TooLarge)) throw error;
   }
+  throw new Refused('it is not valid YAML');
 }
 
 /** The tree with each text as it was written: options are not expanded. */
@@ -205,30 +193,24 @@ function literally(node: ConfigNode): ConfigNode {
   };
 }
 
-/** The value with what the steps lead to set; as yaml-cpp does it, odd conversions included (FACTS 1.13). */
-export function setAt(
-  node: ConfigNode,
-  steps: readonly PathStep[],
-  value: ConfigNode,
-): ConfigNode | ConfigRefusal {
+/**
+ * The value with what the steps lead to set; as yaml-cpp does it, odd conversions included (FACTS 1.13).
+ *
+ * @throws Refused
+ */
+export function setAt(node: ConfigNode, steps: readonly PathStep[], value: ConfigNode): ConfigNode {
   const [step, ...rest] = steps;
   if (step === undefined) return value;
   if (step.to === 'end') return setAtEnd(node, rest, value);
-  if (node.kind === 'scalar') return { kind: 'refused', why: 'a path leads into a scalar' };
+  if (node.kind === 'scalar') throw new Refused('a path leads into a scalar');
   if (step.to === 'index') return setAtIndex(node, step.index, rest, value);
   return setInMap(node, step.name, rest, value);
 }
 
-function setAtEnd(
-  node: ConfigNode,
-  rest: readonly PathStep[],
-  value: ConfigNode,
-): ConfigNode | ConfigRefusal {
-  if (node.kind !== 'absent' && node.kind !== 'sequence') {
-    return { kind: 'refused', why: '[] on a key that is null, a scalar or a mapping' };
-  }
+function setAtEnd(node: ConfigNode, rest: readonly PathStep[], value: ConfigNode): ConfigNode {
+  if (node.kind !== 'absent' && node.kind !== 'sequence')
+    throw new Refused('[] on a key that is null, a scalar or a mapping');
   const item = setAt({ kind: 'null' }, rest, value);
-  if (item.kind === 'refused') return item;
   return { kind: 'sequence', items: [...(node.kind === 'sequence' ? node.items : []), item] };
 }
 
@@ -237,24 +219,16 @@ function setAtIndex(
   index: number,
   rest: readonly PathStep[],
   value: ConfigNode,
-): ConfigNode | ConfigRefusal {
+): ConfigNode {
   const items = node.kind === 'sequence' ? node.items : [];
   // An index past the end turns the list into a mapping, which then holds no rules files.
   if (node.kind === 'mapping' || index < 0 || index > items.length)
     return setInMap(node, String(index), rest, value);
   const item = setAt(items[index] ?? absent, rest, value);
-  if (item.kind === 'refused') return item;
   return { kind: 'sequence', items: [...items.slice(0, index), item, ...items.slice(index + 1)] };
 }
 
-function setInMap(
-  node: ConfigNode,
-  key: string,
-  rest: readonly PathStep[],
-  value: ConfigNode,
-): ConfigNode | ConfigRefusal {
+function setInMap(node: ConfigNode, key: string, rest: readonly PathStep[], value: ConfigNode): ConfigNode {
   const entries = new Map(node.kind === 'mapping' ? node.entries : []);
-  const changed = setAt(entries.get(key) ?? absent, rest, value);
-  if (changed.kind === 'refused') return changed;
-  return { kind: 'mapping', entries: entries.set(key, changed) };
+  return { kind: 'mapping', entries: entries.set(key, setAt(entries.get(key) ?? absent, rest, value)) };
 }

@@ -4,8 +4,8 @@
  * From 0.41 the drop-in's list stands for what there is before the options, item by item: a user's
  * `-o rules_files[0]=X` then still means what it meant.
  */
-import { absent, type ConfigNode, type ConfigRefusal } from './config-node.ts';
-import { type FalcoConfiguration, type Keys, type LeftAlone, leftAlone } from './falco-configuration.ts';
+import { absent, type ConfigNode } from './config-node.ts';
+import { type FalcoConfiguration, type Keys, NotKnown } from './falco-configuration.ts';
 import { lastFolder, samePath } from './paths.ts';
 import { isTurnedOff, watchKey } from './watch-config-files.ts';
 
@@ -19,7 +19,6 @@ export interface RulesFilesEntry {
 }
 
 export interface EffectiveRulesFiles {
-  readonly is: 'list';
   /** The key to use: both at once stop Falco. */
   readonly key: 'rules_files' | 'rules_file';
   /** The list that a drop-in stands for. */
@@ -36,23 +35,18 @@ export interface EffectiveRulesFiles {
   readonly watched: boolean;
 }
 
-/** Works the list out, or says why the rules are better left alone. */
-export function effectiveRulesFiles(configuration: FalcoConfiguration): EffectiveRulesFiles | LeftAlone {
-  const refusal = refusalByArguments(configuration);
-  if (refusal !== undefined) return refusal;
-  const read = configuration.read();
-  if (read.is === 'left_alone') return read;
-  const later = configuration.fileAfterOurs();
-  if (later !== undefined) return leftAlone('rules_config_after_ours', later);
-  return new Comparison(configuration).compare(read.before, read.after);
-}
-
-function refusalByArguments({ given, question }: FalcoConfiguration): LeftAlone | undefined {
-  if (!question.version.readsDropIns) return leftAlone('rules_falco_too_old');
+/** Works the list out. @throws NotKnown for why the rules are better left alone */
+export function effectiveRulesFiles(configuration: FalcoConfiguration): EffectiveRulesFiles {
+  const { given, question } = configuration;
+  if (!question.version.readsDropIns) throw new NotKnown('rules_falco_too_old');
   if (given.rulesArgument !== undefined)
-    return leftAlone('rules_left_to_argument', `-r ${given.rulesArgument}`);
+    throw new NotKnown('rules_left_to_argument', `-r ${given.rulesArgument}`);
   const whole = given.options.find(({ key, path }) => /^rules_files?$/.test(key) && path === '');
-  return whole === undefined ? undefined : leftAlone('rules_left_to_option', whole.text);
+  if (whole !== undefined) throw new NotKnown('rules_left_to_option', whole.text);
+  const read = configuration.read();
+  const later = configuration.fileAfterOurs(read);
+  if (later !== undefined) throw new NotKnown('rules_config_after_ours', later);
+  return new Comparison(configuration).compare(read.before, read.after);
 }
 
 class Comparison {
@@ -64,35 +58,39 @@ class Comparison {
     this.output = question.output;
   }
 
-  compare(before: Keys, after: Keys): EffectiveRulesFiles | LeftAlone {
-    if (bothKeys(before) || bothKeys(after)) return this.refused('both rules_files and rules_file are set');
+  compare(before: Keys, after: Keys): EffectiveRulesFiles {
+    if (bothKeys(before) || bothKeys(after)) throw this.refused('both rules_files and rules_file are set');
     const key = isSet(after, 'rules_file') ? 'rules_file' : 'rules_files';
-    const listed = listOf(before.get(key) ?? absent);
-    const final = listOf(after.get(key) ?? absent);
-    if ('why' in listed) return this.refused(`${key}: ${listed.why}`);
-    if ('why' in final) return this.refused(`${key}: ${final.why}`);
-    const list = this.list(key, listed.items, final.items);
-    if (list.is === 'left_alone') return list;
+    const list = this.list(key, this.listAt(before, key), this.listAt(after, key));
     const watched = !isTurnedOff(after.get(watchKey) ?? absent);
     return { ...list, watched };
   }
 
-  private refused(why: string): LeftAlone {
-    return leftAlone('rules_config_refused', `${this.main}: ${why}`);
+  private refused(why: string): NotKnown {
+    return new NotKnown('rules_config_refused', `${this.main}: ${why}`);
+  }
+
+  /** A plain text counts as a list of one; null and mappings hold no files. */
+  private listAt(keys: Keys, key: EffectiveRulesFiles['key']): readonly ConfigNode[] {
+    const node = keys.get(key) ?? absent;
+    if (node.kind === 'scalar') return [node];
+    if (node.kind !== 'sequence') return [];
+    if (node.items.some((item) => item.kind === 'sequence' || item.kind === 'mapping'))
+      throw this.refused(`${key}: an item is not a path`);
+    return node.items;
   }
 
   private list(
     key: EffectiveRulesFiles['key'],
     listed: readonly ConfigNode[],
     final: readonly ConfigNode[],
-  ): Omit<EffectiveRulesFiles, 'watched'> | LeftAlone {
+  ): Omit<EffectiveRulesFiles, 'watched'> {
     const isLast = (node: ConfigNode) =>
       node.kind === 'scalar' && samePath(node.text, lastFolder(this.output));
     const theirs = (nodes: readonly ConfigNode[]) => nodes.filter((node) => !isLast(node));
     const all = theirs(final);
-    if (all.length === 0) return leftAlone('rules_none_listed', this.main);
+    if (all.length === 0) throw new NotKnown('rules_none_listed', this.main);
     return {
-      is: 'list',
       key,
       entries: theirs(listed).map(toEntry),
       added: theirs(final.slice(listed.length)).map(toEntry),
@@ -112,14 +110,6 @@ function isSet(keys: Keys, key: string): boolean {
 
 function bothKeys(keys: Keys): boolean {
   return isSet(keys, 'rules_files') && isSet(keys, 'rules_file');
-}
-
-/** A plain text counts as a list of one; null and mappings hold no files. */
-function listOf(node: ConfigNode): { readonly items: readonly ConfigNode[] } | ConfigRefusal {
-  if (node.kind === 'scalar') return { items: [node] };
-  if (node.kind !== 'sequence') return { items: [] };
-  const odd = node.items.find((item) => item.kind === 'sequence' || item.kind === 'mapping');
-  return odd === undefined ? node : { kind: 'refused', why: 'an item is not a path' };
 }
 
 function toEntry(node: ConfigNode): RulesFilesEntry {

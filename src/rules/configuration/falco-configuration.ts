@@ -11,8 +11,8 @@ import {
   absent,
   type ConfigContent,
   type ConfigNode,
-  type ConfigRefusal,
   type ConfigScalar,
+  Refused,
   readConfigContent,
   readOption,
   setAt,
@@ -29,9 +29,14 @@ export const defaultConfigFile = '/etc/falco/falco.yaml';
 /** No config file of Falco is larger. */
 const largestConfigFile = 4 * 1024 * 1024;
 
-export interface LeftAlone {
-  readonly is: 'left_alone';
+/** Why Falco's configuration is not known, or nothing can be done about it. */
+export class NotKnown extends Error {
   readonly finding: Finding;
+
+  constructor(code: Finding['code'], detail?: string) {
+    super(code);
+    this.finding = detail === undefined ? { code } : { code, detail };
+  }
 }
 
 export interface ConfigurationQuestion {
@@ -46,10 +51,6 @@ export interface ConfigurationQuestion {
   readonly output: string;
 }
 
-export function leftAlone(code: Finding['code'], detail?: string): LeftAlone {
-  return { is: 'left_alone', finding: detail === undefined ? { code } : { code, detail } };
-}
-
 interface Include {
   readonly path: string;
   /** The path as it stands in the configuration. */
@@ -62,7 +63,6 @@ export type Keys = ReadonlyMap<string, ConfigNode>;
 
 /** What Falco has read by the time at which a drop-in's keys are all there, and in the end. */
 export interface ReadConfiguration {
-  readonly is: 'read';
   /** What a drop-in stands for: from 0.41 the options come after it. */
   readonly before: Keys;
   readonly after: Keys;
@@ -83,13 +83,14 @@ export class FalcoConfiguration {
   }
 
   /**
-   * What Falco reads, or why that is not known or no configuration.
+   * What Falco reads.
    *
    * @param ours keys of a drop-in of ours
+   * @throws NotKnown
    */
-  read(ours: Keys = new Map()): ReadConfiguration | LeftAlone {
+  read(ours: Keys = new Map()): ReadConfiguration {
     const [unexpanded] = this.given.unexpanded;
-    if (unexpanded !== undefined) return leftAlone('rules_argument_not_expanded', unexpanded);
+    if (unexpanded !== undefined) throw new NotKnown('rules_argument_not_expanded', unexpanded);
     return new Reading(this, ours).answer();
   }
 
@@ -100,10 +101,8 @@ export class FalcoConfiguration {
   }
 
   /** A config file that Falco reads after our drop-in. */
-  fileAfterOurs(): string | undefined {
-    const read = this.read();
-    const includes = read.is === 'read' ? includesOf(read.before, this.question.version) : [];
-    if (!Array.isArray(includes)) return undefined;
+  fileAfterOurs({ before }: ReadConfiguration): string | undefined {
+    const includes = includesOf(before, this.question.version);
     const ours = includes.findIndex((include) => this.isOurs(include.path));
     return ours === -1 ? undefined : includes.slice(ours + 1).at(-1)?.path;
   }
@@ -126,152 +125,138 @@ class Reading {
     this.ours = ours;
   }
 
-  answer(): ReadConfiguration | LeftAlone {
-    return this.loadMain() ?? (this.question.version.optionsAfterDropIns ? this.newOrder() : this.oldOrder());
+  answer(): ReadConfiguration {
+    this.loadMain();
+    return this.question.version.optionsAfterDropIns ? this.newOrder() : this.oldOrder();
   }
 
-  private newOrder(): ReadConfiguration | LeftAlone {
+  private newOrder(): ReadConfiguration {
     const { options } = this.configuration.given;
-    const failed =
-      this.applyOptions(options.filter(({ key }) => key === 'config_files')) ?? this.mergeIncludes();
-    if (failed !== undefined) return failed;
+    this.applyOptions(options.filter(({ key }) => key === 'config_files'));
+    this.mergeIncludes();
     const before = new Map(this.keys);
-    return this.applyOptions(options) ?? { is: 'read', before, after: this.keys };
+    this.applyOptions(options);
+    return { before, after: this.keys };
   }
 
-  private oldOrder(): ReadConfiguration | LeftAlone {
-    return (
-      this.applyOptions(this.configuration.given.options) ??
-      this.mergeIncludes() ?? { is: 'read', before: this.keys, after: this.keys }
-    );
+  private oldOrder(): ReadConfiguration {
+    this.applyOptions(this.configuration.given.options);
+    this.mergeIncludes();
+    return { before: this.keys, after: this.keys };
   }
 
   private get(key: string): ConfigNode {
     return this.keys.get(key) ?? absent;
   }
 
-  private loadMain(): LeftAlone | undefined {
-    const content = this.readConfig(this.configuration.main);
-    if ('finding' in content) return content;
-    if (content.is === 'text')
-      return leftAlone('rules_config_refused', `${this.configuration.main}: a scalar, not a mapping`);
+  private loadMain(): void {
+    const { main } = this.configuration;
+    const content = this.readConfig(main);
+    if (content.is === 'text') throw new NotKnown('rules_config_refused', `${main}: a scalar, not a mapping`);
     // Falco makes a mapping of a list, with numbers for keys.
-    if (content.is === 'sequence') return undefined;
+    if (content.is === 'sequence') return;
     // The first of two equal keys counts.
     for (const [key, value] of [...content.pairs].reverse()) this.keys.set(key, value);
-    return undefined;
   }
 
-  private readConfig(path: string): Exclude<ConfigContent, { is: 'broken' }> | LeftAlone {
+  private readConfig(path: string): Exclude<ConfigContent, { is: 'broken' }> {
     const read = this.configuration.content(path);
-    if (read.is === 'too_large') return leftAlone('rules_config_unreadable', `${path}: too large`);
-    if (read.is === 'unreadable') return leftAlone('rules_config_unreadable', `${path}: ${read.why}`);
+    if (read.is === 'too_large') throw new NotKnown('rules_config_unreadable', `${path}: too large`);
+    if (read.is === 'unreadable') throw new NotKnown('rules_config_unreadable', `${path}: ${read.why}`);
     const content = readConfigContent(read.bytes, this.question.lookup);
-    return content.is === 'broken' ? leftAlone('rules_config_invalid', `${path}: ${content.why}`) : content;
+    if (content.is === 'broken') throw new NotKnown('rules_config_invalid', `${path}: ${content.why}`);
+    return content;
   }
 
-  private applyOptions(options: readonly FalcoOption[]): LeftAlone | undefined {
-    for (const one of options) {
-      const option = readOption(one, this.question.version.objectOptions);
-      if (option === undefined) continue;
-      const value = 'why' in option ? option : setAt(this.get(option.key), option.steps, option.value);
-      if (value.kind === 'refused') return leftAlone('rules_config_refused', `-o ${one.text}: ${value.why}`);
-      if ('key' in option) this.keys.set(option.key, value);
-    }
-    return undefined;
+  private applyOptions(options: readonly FalcoOption[]): void {
+    for (const one of options)
+      refusedAs(`-o ${one.text}`, () => {
+        const option = readOption(one, this.question.version.objectOptions);
+        if (option !== undefined)
+          this.keys.set(option.key, setAt(this.get(option.key), option.steps, option.value));
+      });
   }
 
-  private mergeIncludes(): LeftAlone | undefined {
-    const includes = includesOf(this.keys, this.question.version);
-    if (!Array.isArray(includes)) return this.refused(`config_files: ${includes.why}`);
+  private mergeIncludes(): void {
+    const { main } = this.configuration;
+    const includes = refusedAs(`${main}: config_files`, () => includesOf(this.keys, this.question.version));
     const isListed = includes.some((include) => this.configuration.isOurs(include.path));
     for (const include of includes) {
-      const failed = this.configuration.isOurs(include.path) ? this.mergeOurs() : this.mergeInclude(include);
-      if (failed !== undefined) return failed;
+      if (this.configuration.isOurs(include.path)) this.mergeOurs();
+      else this.mergeInclude(include);
     }
-    return isListed ? undefined : this.mergeOurs();
+    if (!isListed) this.mergeOurs();
   }
 
-  private mergeOurs(): undefined {
+  private mergeOurs(): void {
     for (const [key, value] of this.ours) this.keys.set(key, value);
   }
 
-  /** What Falco stops with: the main file, and what is wrong in it or in what options make of it. */
-  private refused(why: string): LeftAlone {
-    return leftAlone('rules_config_refused', `${this.configuration.main}: ${why}`);
-  }
-
-  private mergeInclude(include: Include): LeftAlone | undefined {
+  private mergeInclude(include: Include): void {
     const { path, written, unknown } = include;
     if (unknown.length > 0)
-      return leftAlone('rules_config_variable_unknown', `${written}: ${unknown.join(', ')}`);
-    if (samePath(path, this.configuration.main)) return this.refused('config_files names this file itself');
+      throw new NotKnown('rules_config_variable_unknown', `${written}: ${unknown.join(', ')}`);
+    if (samePath(path, this.configuration.main))
+      throw new NotKnown('rules_config_refused', `${path}: config_files names this file itself`);
     if (!path.startsWith('/'))
-      return leftAlone('rules_config_unreadable', `${path}: relative to a folder not known here`);
-    const files = this.configFilesAt(path);
-    if ('finding' in files) return files;
-    for (const file of files) {
-      const failed = this.mergeFile(file, include);
-      if (failed !== undefined) return failed;
-    }
-    return undefined;
+      throw new NotKnown('rules_config_unreadable', `${path}: relative to a folder not known here`);
+    for (const file of this.configFilesAt(path)) this.mergeFile(file, include);
   }
 
   /** The file itself, or every regular file in the folder, in bytewise order; nothing where nothing is. */
-  private configFilesAt(path: string): readonly string[] | LeftAlone {
+  private configFilesAt(path: string): readonly string[] {
     const { fileSystem } = this.question;
+    const unreadable = (why: string) => new NotKnown('rules_config_unreadable', `${path}: ${why}`);
     const look = fileSystem.look(path);
-    if (look.is === 'unreadable') return leftAlone('rules_config_unreadable', `${path}: ${look.why}`);
+    if (look.is === 'unreadable') throw unreadable(look.why);
     if (look.is === 'file') return [path];
     if (look.is !== 'folder') return [];
     const listing = fileSystem.list(path);
-    if (listing.is === 'unreadable') return leftAlone('rules_config_unreadable', `${path}: ${listing.why}`);
+    if (listing.is === 'unreadable') throw unreadable(listing.why);
     const [notUtf8] = listing.notUtf8;
-    if (notUtf8 !== undefined)
-      return leftAlone('rules_config_unreadable', `${path}: name not UTF-8: ${notUtf8}`);
+    if (notUtf8 !== undefined) throw unreadable(`name not UTF-8: ${notUtf8}`);
     const files = listing.names.map((name) => inFolder(path, name));
     // What cannot be looked at may be a file to Falco, which is root: reading it will say so.
     return files.filter((file) => ['file', 'unreadable'].includes(fileSystem.look(file).is));
   }
 
-  private mergeFile(file: string, include: Include): LeftAlone | undefined {
+  private mergeFile(file: string, include: Include): void {
     const content = this.readConfig(file);
-    if ('finding' in content) return content;
     // With no more than a warning from Falco (FACTS 1.17).
-    if (content.is === 'text') return undefined;
+    if (content.is === 'text') return;
     if (content.is === 'sequence')
-      return leftAlone('rules_config_refused', `${file}: a sequence, not a mapping`);
+      throw new NotKnown('rules_config_refused', `${file}: a sequence, not a mapping`);
     for (const [key, value] of content.pairs) {
       if (key === 'config_files')
-        return leftAlone('rules_config_refused', `config_files in included ${file}`);
-      const merged = merge(this.get(key), value, include.strategy);
-      if (merged.kind === 'refused') return leftAlone('rules_config_refused', `${file}: ${merged.why}`);
-      this.keys.set(key, merged);
+        throw new NotKnown('rules_config_refused', `config_files in included ${file}`);
+      refusedAs(file, () => this.keys.set(key, merge(this.get(key), value, include.strategy)));
     }
-    return undefined;
   }
 }
 
-function includesOf(keys: Keys, version: FalcoVersion): Include[] | ConfigRefusal {
+/** What is refused as a finding, which says where. */
+function refusedAs<T>(where: string, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    if (error instanceof Refused) throw new NotKnown('rules_config_refused', `${where}: ${error.message}`);
+    throw error;
+  }
+}
+
+function includesOf(keys: Keys, version: FalcoVersion): readonly Include[] {
   const node = keys.get('config_files') ?? absent;
   const items = node.kind === 'sequence' ? node.items : node.kind === 'scalar' ? [node] : [];
-  const includes: Include[] = [];
-  for (const item of items) {
-    const include = readInclude(item, version);
-    if ('why' in include) return include;
-    includes.push(include);
-  }
-  return includes;
+  return items.map((item) => readInclude(item, version));
 }
 
-function readInclude(node: ConfigNode, version: FalcoVersion): Include | ConfigRefusal {
+function readInclude(node: ConfigNode, version: FalcoVersion): Include {
   const plain = version.optionsAfterDropIns ? 'append' : 'replace';
   if (node.kind === 'scalar') return { ...pathOf(node), strategy: plain, unknown: node.unknown };
   if (node.kind === 'null') return { path: 'null', written: 'null', strategy: plain, unknown: [] };
-  if (node.kind !== 'mapping' || !version.optionsAfterDropIns)
-    return { kind: 'refused', why: 'an item is not a path' };
+  if (node.kind !== 'mapping' || !version.optionsAfterDropIns) throw new Refused('an item is not a path');
   const path = node.entries.get('path');
-  if (path?.kind !== 'scalar') return { kind: 'refused', why: 'an item has no path' };
+  if (path?.kind !== 'scalar') throw new Refused('an item has no path');
   const strategy = node.entries.get('strategy');
   const unknown = [...path.unknown, ...(strategy?.kind === 'scalar' ? strategy.unknown : [])];
   return { ...pathOf(path), strategy: strategyOf(strategy), unknown };
@@ -287,15 +272,11 @@ function strategyOf(node: ConfigNode | undefined): Include['strategy'] {
   return text === 'override' || text === 'add-only' ? text : 'append';
 }
 
-function merge(
-  old: ConfigNode,
-  value: ConfigNode,
-  strategy: Include['strategy'],
-): ConfigNode | ConfigRefusal {
+function merge(old: ConfigNode, value: ConfigNode, strategy: Include['strategy']): ConfigNode {
   if (strategy === 'add-only') return old.kind === 'absent' ? value : old;
   if (strategy !== 'append' || value.kind !== 'sequence') return value;
   if (value.items.length === 0) return old;
   if (old.kind === 'sequence') return { kind: 'sequence', items: [...old.items, ...value.items] };
   if (old.kind === 'absent' || old.kind === 'null') return value;
-  return { kind: 'refused', why: 'a sequence is appended to something else' };
+  throw new Refused('a sequence is appended to something else');
 }

@@ -13,9 +13,8 @@ export interface RulesFile {
   readonly name: string;
 }
 
-export type EntryContent =
-  | { readonly is: 'files'; readonly files: readonly RulesFile[] }
-  | { readonly is: 'kept'; readonly finding: Finding };
+/** Its files, or why it stays as it is. */
+export type EntryContent = readonly RulesFile[] | Finding;
 
 /**
  * Lists the rules files behind an entry in Falco's order: the file itself, or the folder's regular files by name,
@@ -35,7 +34,7 @@ export function rulesFilesOf(
   if (look.is === 'unreadable') return kept('rules_entry_unreadable', `${path}: ${look.why}`);
   if (look.is === 'folder') return filesInFolder(fileSystem, path, version);
   if (look.is === 'other' || !isLoaded(path, version)) return kept('rules_entry_ignored', path);
-  return { is: 'files', files: [{ path, name: posix.basename(path) }] };
+  return [{ path, name: posix.basename(path) }];
 }
 
 function filesInFolder(fileSystem: FileSystem, folder: string, version: FalcoVersion): EntryContent {
@@ -51,7 +50,7 @@ function filesInFolder(fileSystem: FileSystem, folder: string, version: FalcoVer
     if (look.is === 'unreadable') return kept('rules_entry_unreadable', `${path}: ${look.why}`);
     if (look.is === 'file') files.push({ path, name });
   }
-  return files.length === 0 ? kept('rules_entry_empty', folder) : { is: 'files', files };
+  return files.length === 0 ? kept('rules_entry_empty', folder) : files;
 }
 
 /**
@@ -69,6 +68,6 @@ function isLoaded(path: string, version: FalcoVersion): boolean {
   });
 }
 
-function kept(code: Finding['code'], detail: string): EntryContent {
-  return { is: 'kept', finding: { code, detail } };
+function kept(code: Finding['code'], detail: string): Finding {
+  return { code, detail };
 }

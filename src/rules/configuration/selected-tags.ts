@@ -5,11 +5,11 @@ import type { FalcoConfiguration } from './falco-configuration.ts';
 /**
  * Whether Falco selects rules by a tag, in its key `rules` or by `-t` and `-T`: added to every rule, it would switch all of
  * them on, or off. A selection that holds a variable that is not known here may be by any tag.
+ *
+ * @throws NotKnown
  */
 export function selectedTags(configuration: FalcoConfiguration): (tag: string) => boolean {
-  const read = configuration.read();
-  const rules = read.is === 'read' ? (read.after.get('rules') ?? absent) : absent;
-  const named = tagsIn(rules);
+  const named = tagsIn(configuration.read().after.get('rules') ?? absent);
   const texts = new Set([
     ...configuration.given.selectedTags,
     ...named.flatMap((one) => (one.kind === 'scalar' ? [one.text] : [])),

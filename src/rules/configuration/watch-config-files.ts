@@ -1,6 +1,6 @@
 /** Whether Falco looks for changes of what it has loaded: its key `watch_config_files` (FACTS 1.7, 1.15). */
 import { readBoolean } from '../../yaml/boolean.ts';
-import { absent, type ConfigNode, readOption, setAt } from './config-node.ts';
+import { absent, type ConfigNode, Refused, readOption, setAt } from './config-node.ts';
 import type { FalcoArguments } from './falco-arguments.ts';
 
 export const watchKey = 'watch_config_files';
@@ -16,11 +16,13 @@ export function isTurnedOff(node: ConfigNode): boolean {
  */
 export function watchTurnedOff({ options }: FalcoArguments): boolean {
   let node: ConfigNode = absent;
-  for (const one of options) {
-    const option = readOption(one, true);
-    if (option === undefined || 'why' in option || option.key !== watchKey) continue;
-    const value = setAt(node, option.steps, option.value);
-    if (value.kind !== 'refused') node = value;
+  for (const one of options.filter(({ key }) => key === watchKey)) {
+    try {
+      const { steps, value } = readOption(one, true) ?? { steps: [], value: node };
+      node = setAt(node, steps, value);
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+    }
   }
   return isTurnedOff(node);
 }

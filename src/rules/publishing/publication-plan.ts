@@ -8,11 +8,15 @@ import {
   effectiveRulesFiles,
   type RulesFilesEntry,
 } from '../configuration/effective-rules-files.ts';
-import { type ConfigurationQuestion, FalcoConfiguration } from '../configuration/falco-configuration.ts';
+import {
+  type ConfigurationQuestion,
+  FalcoConfiguration,
+  NotKnown,
+} from '../configuration/falco-configuration.ts';
 import { type EntryContent, type RulesFile, rulesFilesOf } from '../configuration/rules-entry.ts';
 import { selectedTags } from '../configuration/selected-tags.ts';
 import { outcomeOf } from './outcome.ts';
-import { type Copies, CopyMaker, type TaggedCopy } from './tagged-copies.ts';
+import { CopyMaker, type TaggedCopy } from './tagged-copies.ts';
 
 export interface PlannedFile {
   readonly name: string;
@@ -112,7 +116,6 @@ function planRules(question: PlanQuestion, configuration: FalcoConfiguration): P
   if (question.tags.length === 0) return { plan: nothing, report: emptyReport({ code: 'rules_no_tags' }) };
   const planned = reportingErrors(() => {
     const effective = effectiveRulesFiles(configuration);
-    if (effective.is === 'left_alone') return emptyReport(effective.finding);
     const isSelected = selectedTags(configuration);
     const tags = question.tags.filter((tag) => !isSelected(tag));
     if (tags.length === question.tags.length) return new Planning(question, effective).planned();
@@ -129,6 +132,7 @@ export function reportingErrors<Result>(attempt: () => Result): Result | RulesRe
   try {
     return attempt();
   } catch (error) {
+    if (error instanceof NotKnown) return emptyReport(error.finding);
     return emptyReport({ code: 'rules_tagging_failed', detail: messageOf(error) });
   }
 }
@@ -168,14 +172,14 @@ class Planning {
 
   private itemFor(entry: RulesFilesEntry, index: number): PlannedItem {
     const content = this.contentOf(entry);
-    const copies: Copies = content.is === 'kept' ? content : this.maker.copiesOf(content.files);
-    if (copies.is === 'kept') {
-      this.kept.push(copies.finding);
+    const copies = 'code' in content ? content : this.maker.copiesOf(content);
+    if ('code' in copies) {
+      this.kept.push(copies);
       if (entry.written === undefined && !loadsNothing(content)) this.notEscapable ??= entry;
       return { is: 'kept', written: entry.written };
     }
-    this.copies.push(...copies.copies);
-    return { is: 'folder', name: numbered(index, posix.basename(entry.path)), files: copies.copies };
+    this.copies.push(...copies);
+    return { is: 'folder', name: numbered(index, posix.basename(entry.path)), files: copies };
   }
 
   private contentOf(entry: RulesFilesEntry): EntryContent {
@@ -198,15 +202,14 @@ class Planning {
   /** Counts the rules of an entry that Falco reads as it is, and tells of it unless they carry the tags. */
   private tellUntagged(entry: RulesFilesEntry): void {
     const content = this.contentOf(entry);
-    if (content.is === 'kept') {
+    if ('code' in content) {
       if (!loadsNothing(content)) this.findings.push({ code: 'rules_added_untagged', detail: entry.path });
       return;
     }
     // Apart from the copies, whose total is limited.
     const maker = new CopyMaker(this.question.fileSystem, this.question.tags);
-    for (const file of content.files) {
-      const looked = maker.copiesOf([file]);
-      const copy = looked.is === 'copies' ? looked.copies[0] : undefined;
+    for (const file of content) {
+      const copy = onlyCopy(maker, file);
       if (copy !== undefined) this.beside.push(copy);
       if (copy?.untagged === 0 && copy.tagged === 0 && copy.findings.length === 0) continue;
       this.findings.push({ code: 'rules_added_untagged', detail: file.path });
@@ -218,13 +221,13 @@ class Planning {
     let safe = this.effective.lastAskedFor;
     for (const entry of [...this.effective.added].reverse()) {
       const content = this.contentOf(entry);
-      if (content.is === 'kept') {
+      if ('code' in content) {
         // Where we cannot tell what is loaded, it may be a change to what came before.
         safe &&= loadsNothing(content);
         uncopied.push(entry);
         continue;
       }
-      for (const file of [...content.files].reverse()) {
+      for (const file of content.toReversed()) {
         const copy = safe ? this.copyForLast(file) : undefined;
         safe = copy !== undefined;
         if (copy === undefined) uncopied.push({ ...entry, path: file.path });
@@ -235,8 +238,7 @@ class Planning {
   }
 
   private copyForLast(file: RulesFile): TaggedCopy | undefined {
-    const copies = this.maker.copiesOf([file]);
-    const copy = copies.is === 'copies' ? copies.copies[0] : undefined;
+    const copy = onlyCopy(this.maker, file);
     return copy?.loadsTwice === true ? copy : undefined;
   }
 
@@ -273,7 +275,12 @@ class Planning {
 /** Nothing is there that Falco would load. */
 function loadsNothing(content: EntryContent): boolean {
   const codes: readonly string[] = ['rules_entry_missing', 'rules_entry_empty', 'rules_entry_ignored'];
-  return content.is === 'kept' && codes.includes(content.finding.code);
+  return 'code' in content && codes.includes(content.code);
+}
+
+function onlyCopy(maker: CopyMaker, file: RulesFile): TaggedCopy | undefined {
+  const copies = maker.copiesOf([file]);
+  return 'code' in copies ? undefined : copies[0];
 }
 
 /** An outcome about paths names them. */

@@ -33,10 +33,6 @@ export interface TaggedCopy {
   readonly findings: readonly Finding[];
 }
 
-export type Copies =
-  | { readonly is: 'copies'; readonly copies: readonly TaggedCopy[] }
-  | { readonly is: 'kept'; readonly finding: Finding };
-
 /** Makes copies until the total is reached. One maker serves one run. */
 export class CopyMaker {
   private left: number;
@@ -50,7 +46,7 @@ export class CopyMaker {
   }
 
   /** Copies of all the files or of none: an entry with a part missing would lose rules. */
-  copiesOf(files: readonly RulesFile[]): Copies {
+  copiesOf(files: readonly RulesFile[]): readonly TaggedCopy[] | Finding {
     const copies: TaggedCopy[] = [];
     let size = 0;
     for (const file of files) {
@@ -63,16 +59,16 @@ export class CopyMaker {
       copies.push(copy);
     }
     this.left -= size;
-    return { is: 'copies', copies };
+    return copies;
   }
 
   private copyOf(file: RulesFile, bytes: Buffer): TaggedCopy {
-    const { problems, ...tagged } = tagRulesFile(bytes, this.tags);
+    const { findings, ...tagged } = tagRulesFile(bytes, this.tags);
     return {
       ...{ name: file.name, source: file.path, ...tagged },
-      asItWas: tagged.bytes === bytes && problems.length > 0,
-      isBroken: problems.some(({ code }) => refused.has(code)),
-      findings: problems.map(({ code, line, detail }) => ({
+      asItWas: tagged.bytes === bytes && findings.length > 0,
+      isBroken: findings.some(({ code }) => refused.has(code)),
+      findings: findings.map(({ code, line, detail }) => ({
         code,
         detail: `${file.path}:${line}: ${detail}`,
       })),
@@ -80,6 +76,6 @@ export class CopyMaker {
   }
 }
 
-function kept(code: Finding['code'], detail: string): Copies {
-  return { is: 'kept', finding: { code, detail } };
+function kept(code: Finding['code'], detail: string): Finding {
+  return { code, detail };
 }

@@ -1,4 +1,6 @@
 /** What Falco would make of a rules file, as far as tags are concerned. */
+
+import type { Finding } from '../../reasons/reasons.ts';
 import {
   type MappingNode,
   type Node,
@@ -30,12 +32,13 @@ export interface RulesText {
   /** Every item is a full definition: Falco may load the file twice, tagged last (FACTS 1.13). */
   readonly loadsTwice: boolean;
   /** Why the file must stay as it is. */
-  readonly trouble: Trouble | undefined;
+  readonly finding: FileFinding | undefined;
 }
 
-export interface Trouble {
-  /** `refused`: YAML, but nothing that Falco loads. */
-  readonly is: 'not_yaml' | 'refused' | 'too_large';
+/** What a user should know of one file. */
+export interface FileFinding {
+  readonly code: Finding['code'];
+  /** Line in the file, from 1. */
   readonly line: number;
   readonly detail: string;
 }
@@ -63,14 +66,14 @@ class RulesReading {
   private tagValues = new Set<Node>();
 
   read(text: string): RulesText {
-    const trouble = this.troubleIn(text);
+    const finding = this.findingIn(text);
     const { rules, kinds } = this;
     const loadsTwice =
-      trouble === undefined && [...kinds].every((kind) => kind === 'rule' || kind === 'definition');
-    return { rules, loadsTwice, trouble };
+      finding === undefined && [...kinds].every((kind) => kind === 'rule' || kind === 'definition');
+    return { rules, loadsTwice, finding };
   }
 
-  private troubleIn(text: string): Trouble | undefined {
+  private findingIn(text: string): FileFinding | undefined {
     try {
       const keysAt = { level: 1, keys: keysWithValues };
       const reader = new Reader(text, { keysAt, onItem: (item) => this.readItem(item) });
@@ -85,7 +88,7 @@ class RulesReading {
       // What Falco does not read cannot be wrong.
       if (!this.loaded && !(error instanceof TooLarge)) return undefined;
       this.rules.push(...this.documentRules);
-      return troubleOf(error);
+      return findingOf(error);
     }
   }
 
@@ -115,10 +118,17 @@ class RulesReading {
   }
 }
 
-function troubleOf(error: unknown): Trouble {
-  if (error instanceof NotYaml) return { is: 'not_yaml', line: error.line, detail: error.message };
-  if (error instanceof Refused) return { is: 'refused', line: error.line, detail: error.message };
-  if (error instanceof TooLarge) return { is: 'too_large', line: 1, detail: 'one item or what anchors name' };
+function findingOf(error: unknown): FileFinding {
+  if (error instanceof TooLarge)
+    return { code: 'rules_file_too_large_to_tag', line: 1, detail: 'one item or what anchors name' };
+  const code =
+    error instanceof NotYaml
+      ? 'rules_file_not_parsed'
+      : error instanceof Refused
+        ? 'rules_file_refused'
+        : undefined;
+  if (code !== undefined && (error instanceof NotYaml || error instanceof Refused))
+    return { code, line: error.line, detail: error.message };
   throw error;
 }
 

@@ -14,16 +14,8 @@ import {
   unicodeText,
 } from '../../yaml/falco-yaml.ts';
 import { type EditedText, firstDifference } from './only-tags-added.ts';
-import { nameOf, type RuleItem, type RulesText, readRules, type Trouble } from './read-rules.ts';
+import { type FileFinding, nameOf, type RuleItem, type RulesText, readRules } from './read-rules.ts';
 import { type TagEdit, TagEditor } from './tag-edit.ts';
-
-/** What a user should know of one file. */
-export interface FileProblem {
-  readonly code: ReasonCode;
-  /** Line in the file, from 1. */
-  readonly line: number;
-  readonly detail: string;
-}
 
 export interface TaggedFile {
   /** The file to publish: the very bytes that came in wherever nothing could be added safely. */
@@ -36,7 +28,7 @@ export interface TaggedFile {
   readonly alreadyTagged: number;
   /** How many of them, as far as can be told, do not carry every tag now. */
   readonly untagged: number;
-  readonly problems: readonly FileProblem[];
+  readonly findings: readonly FileFinding[];
   /** Every item is a full definition: Falco may load the file twice, tagged last (FACTS 1.13). */
   readonly loadsTwice: boolean;
 }
@@ -49,26 +41,20 @@ export function tagRulesFile(bytes: Buffer, tags: readonly string[]): TaggedFile
   try {
     const file = decodeFile(bytes);
     const rules = readRules(file.text);
-    if (rules.trouble !== undefined) return leftAsItWas(bytes, rules, rules.trouble);
+    if (rules.finding !== undefined) return leftAsItWas(bytes, rules, rules.finding);
     const tagging = new Tagging(file.text, rules, tags.map(byteText));
     return tagging.result(bytes, file);
   } catch (error) {
-    const trouble: Trouble = { is: 'not_yaml', line: 1, detail: String(error) };
-    return leftAsItWas(bytes, { rules: [], loadsTwice: false, trouble }, trouble);
+    const finding = { code: 'rules_file_not_parsed', line: 1, detail: String(error) } as const;
+    return leftAsItWas(bytes, { rules: [], loadsTwice: false, finding }, finding);
   }
 }
 
-const codes: Readonly<Record<Trouble['is'], ReasonCode>> = {
-  not_yaml: 'rules_file_not_parsed',
-  refused: 'rules_file_refused',
-  too_large: 'rules_file_too_large_to_tag',
-};
-
-function leftAsItWas(bytes: Buffer, text: RulesText, { is, line, detail }: Trouble): TaggedFile {
+function leftAsItWas(bytes: Buffer, text: RulesText, finding: FileFinding): TaggedFile {
   const rules = text.rules.filter(({ loaded }) => loaded).length;
   return {
     ...{ bytes, rules, tagged: 0, alreadyTagged: 0, untagged: rules, loadsTwice: text.loadsTwice },
-    problems: [{ code: codes[is], line, detail }],
+    findings: [finding],
   };
 }
 
@@ -101,10 +87,10 @@ class Tagging {
     const { after, edits } = this.proven();
     const proven = new Set(edits);
     const count = { rules: 0, tagged: 0, alreadyTagged: 0, untagged: 0 };
-    const problems: FileProblem[] = [];
+    const findings: FileFinding[] = [];
     for (const { rule, plan } of plans) {
       const left = whyLeft(rule, plan, proven);
-      if (left !== undefined) problems.push(left);
+      if (left !== undefined) findings.push(left);
       if (!rule.loaded) continue;
       count.rules++;
       if (left !== undefined) count.untagged++;
@@ -113,7 +99,7 @@ class Tagging {
     }
     const { loadsTwice } = this.rules;
     const published = edits.length === 0 ? bytes : file.encoded(after, edits);
-    return { bytes: published, ...count, problems, loadsTwice };
+    return { bytes: published, ...count, findings, loadsTwice };
   }
 
   private planFor(rule: RuleItem): Plan {
@@ -160,7 +146,7 @@ function nearest(edits: readonly TagEdit[], at: number): TagEdit | undefined {
   );
 }
 
-function whyLeft(rule: RuleItem, plan: Plan, proven: ReadonlySet<TagEdit>): FileProblem | undefined {
+function whyLeft(rule: RuleItem, plan: Plan, proven: ReadonlySet<TagEdit>): FileFinding | undefined {
   const name = nameOf(rule);
   const detail = `rule ${unicodeText(name) ?? name}`;
   if (plan.is === 'left') return { code: plan.code, line: plan.line, detail };
