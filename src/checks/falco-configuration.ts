@@ -8,7 +8,7 @@ import { decodeFile, keyName, type Node, NotYaml, Reader, resolve, TooLarge } fr
 import type { Check } from './check.ts';
 import type { JudgedPod } from './judge-pod.ts';
 import { error, type Line, ok } from './line.ts';
-import { groupedBy, judgedPods } from './pods.ts';
+import { podOfEach } from './pods.ts';
 import type { View } from './view.ts';
 
 const defaultFile = '/etc/falco/falco.yaml';
@@ -89,14 +89,8 @@ async function lookAt(view: View, namespace: string, pod: JudgedPod): Promise<re
 export const falcoConfiguration: Check = {
   name: 'falco_configuration',
   title: "Falco's configuration",
-  look: async (view) => {
-    const lines: Line[] = [];
-    for (const { metadata } of await view.optedIn()) {
-      const kinds = groupedBy(await judgedPods(view, metadata.name), ({ workload }) => workload);
-      for (const [pod] of kinds.values()) {
-        if (pod !== undefined) lines.push(...(await lookAt(view, metadata.name, pod)));
-      }
-    }
-    return lines;
-  },
+  look: async (view) =>
+    (
+      await Promise.all((await podOfEach(view)).map(({ namespace, pod }) => lookAt(view, namespace, pod)))
+    ).flat(),
 };

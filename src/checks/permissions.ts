@@ -1,7 +1,7 @@
 import type { Permission } from '../cluster/index.ts';
 import type { Check } from './check.ts';
 import { roleCommand } from './install-command.ts';
-import { error, ok, warning } from './line.ts';
+import { error, type Line, ok, warning } from './line.ts';
 
 interface Needed {
   readonly permission: Omit<Permission, 'namespace'>;
@@ -12,59 +12,42 @@ interface Needed {
   readonly optional?: true;
 }
 
-const read = (
-  group: string,
-  resource: string,
-  verb: string,
-  where: Needed['where'],
-  forWhat: string,
-): Needed => ({
-  permission: { group, resource, verb },
-  where,
-  forWhat,
-});
+const why = {
+  outside: 'Falco in namespaces that have not opted in',
+  settings: "the settings, and falco.yaml in Falco's namespaces",
+  secrets: 'certificates, and what falcosidekick takes from Secrets',
+  asking: 'a test event, and asking a replica directly where the dry run fails',
+};
+
+const admission = 'admissionregistration.k8s.io';
 
 /** What whoever runs `check` must be allowed; manifests/check-role has the same as roles. */
 export const neededPermissions: readonly Needed[] = [
-  read('', 'namespaces', 'list', 'cluster', 'which namespaces have opted in'),
-  read('', 'pods', 'list', 'cluster', 'the states of pods'),
-  read('apps', 'daemonsets', 'list', 'cluster', 'Falco in namespaces that have not opted in'),
-  read('apps', 'deployments', 'list', 'cluster', 'Falco in namespaces that have not opted in'),
-  read('apps', 'statefulsets', 'list', 'cluster', 'Falco in namespaces that have not opted in'),
-  read('', 'configmaps', 'get', 'cluster', "the settings, and falco.yaml in Falco's namespaces"),
-  read(
-    'admissionregistration.k8s.io',
-    'mutatingwebhookconfigurations',
-    'list',
-    'cluster',
-    'which pods are sent',
-  ),
-  read('apps', 'deployments', 'get', 'webhook', "the webhook's replicas"),
-  read('apps', 'statefulsets', 'get', 'webhook', "the forwarder's replicas"),
-  read('discovery.k8s.io', 'endpointslices', 'list', 'webhook', "the endpoints behind the webhook's Service"),
-  { ...read('', 'events', 'list', 'cluster', 'why pods were not created'), optional: true },
-  {
-    ...read('', 'secrets', 'get', 'cluster', 'certificates, and what falcosidekick takes from Secrets'),
-    optional: true,
-  },
-  { ...read('', 'pods', 'create', 'cluster', 'the dry run of a Falco pod'), optional: true },
-  {
-    ...read('authorization.k8s.io', 'subjectaccessreviews', 'create', 'cluster', 'what the webhook may do'),
-    optional: true,
-  },
-  {
-    permission: { group: '', resource: 'pods', subresource: 'proxy', verb: 'get' },
-    where: 'webhook',
-    forWhat: 'what the replicas tell of themselves',
-    optional: true,
-  },
-  {
-    permission: { group: '', resource: 'pods', subresource: 'proxy', verb: 'create' },
-    where: 'webhook',
-    forWhat: 'a test event, and asking a replica directly where the dry run fails',
-    optional: true,
-  },
+  needed('cluster', 'list', '', 'namespaces', 'which namespaces have opted in'),
+  needed('cluster', 'list', '', 'pods', 'the states of pods'),
+  needed('cluster', 'list', 'apps', 'daemonsets', why.outside),
+  needed('cluster', 'list', 'apps', 'deployments', why.outside),
+  needed('cluster', 'list', 'apps', 'statefulsets', why.outside),
+  needed('cluster', 'get', '', 'configmaps', why.settings),
+  needed('cluster', 'list', admission, 'mutatingwebhookconfigurations', 'which pods are sent'),
+  needed('webhook', 'get', 'apps', 'deployments', "the webhook's replicas"),
+  needed('webhook', 'get', 'apps', 'statefulsets', "the forwarder's replicas"),
+  needed('webhook', 'list', 'discovery.k8s.io', 'endpointslices', 'the endpoints behind our Services'),
+  ...[
+    needed('cluster', 'list', '', 'events', 'why pods were not created'),
+    needed('cluster', 'get', '', 'secrets', why.secrets),
+    needed('cluster', 'create', '', 'pods', 'the dry run of a Falco pod'),
+    needed('cluster', 'create', 'authorization.k8s.io', 'subjectaccessreviews', 'what the webhook may do'),
+    needed('webhook', 'get', '', 'pods/proxy', 'what the replicas tell of themselves'),
+    needed('webhook', 'create', '', 'pods/proxy', why.asking),
+  ].map((one) => ({ ...one, optional: true as const })),
 ];
+
+function needed(where: Needed['where'], verb: string, group: string, kind: string, forWhat: string): Needed {
+  const [resource = '', subresource] = kind.split('/');
+  const permission = { group, resource, verb, ...(subresource === undefined ? {} : { subresource }) };
+  return { permission, where, forWhat };
+}
 
 export function ruleOf({ group, resource, subresource, verb }: Needed['permission']): string {
   const kind = subresource === undefined ? resource : `${resource}/${subresource}`;
@@ -77,10 +60,10 @@ export const permissions: Check = {
   look: async ({ cluster, place }) => {
     const webhook = await place();
     const answers = await Promise.all(
-      neededPermissions.map(async (needed) => ({
-        ...needed,
+      neededPermissions.map(async (one) => ({
+        ...one,
         allowed: await cluster.may(
-          needed.where === 'webhook' ? { ...needed.permission, namespace: webhook } : needed.permission,
+          one.where === 'webhook' ? { ...one.permission, namespace: webhook } : one.permission,
         ),
       })),
     );
@@ -88,25 +71,24 @@ export const permissions: Check = {
     if (missing.length === 0) return [ok('permissions', 'you may look at all that check looks at')];
     const user = (await cluster.user().catch(() => undefined)) ?? 'YOU';
     const fix = roleCommand(user);
-    const [needed, optional] = [false, true].map((is) =>
-      missing.filter((one) => (one.optional ?? false) === is),
-    );
-    const textOf = (all: typeof missing): string =>
-      `${user} may not look at ${[...new Set(all.map(({ forWhat }) => forWhat))].join('; ')}`;
-    const whyOf = (all: typeof missing): string => {
+    const told = (all: typeof missing, as: typeof error): readonly Line[] => {
+      if (all.length === 0) return [];
       const rules = all.map(
         ({ permission, where }) =>
           `${where === 'webhook' ? `in namespace ${webhook}: ` : ''}${ruleOf(permission)}`,
       );
-      return `it takes rules with ${rules.join('; ')}`;
+      const text = `${user} may not look at ${[...new Set(all.map(({ forWhat }) => forWhat))].join('; ')}`;
+      return [as('permissions', text, `it takes rules with ${rules.join('; ')}`, fix)];
     };
     return [
-      ...(needed === undefined || needed.length === 0
-        ? []
-        : [error('permissions', textOf(needed), whyOf(needed), fix)]),
-      ...(optional === undefined || optional.length === 0
-        ? []
-        : [warning('permissions', textOf(optional), whyOf(optional), fix)]),
+      ...told(
+        missing.filter(({ optional }) => optional !== true),
+        error,
+      ),
+      ...told(
+        missing.filter(({ optional }) => optional === true),
+        warning,
+      ),
     ];
   },
 };

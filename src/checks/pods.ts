@@ -1,6 +1,6 @@
 import type { InspectedPod } from '../cluster/index.ts';
 import type { PodState } from '../coverage/assess.ts';
-import { restartCommand } from '../coverage/workload.ts';
+import { restartCommand, revisionOf } from '../coverage/workload.ts';
 import { injectLabel, prefix } from '../federation/names.ts';
 import { findFalco } from '../injection/falco/find-falco.ts';
 import { type Finding, reasons, sentenceOf } from '../reasons/reasons.ts';
@@ -28,13 +28,21 @@ export async function judgedPods(view: View, namespace: string): Promise<readonl
     : judged.filter(({ state, template }) => state !== 'skipped' || findFalco(template.spec) !== undefined);
 }
 
-export function groupedBy<T>(
-  all: readonly T[],
-  keyOf: (one: T) => string,
-): ReadonlyMap<string, readonly T[]> {
-  const groups = new Map<string, T[]>();
-  for (const one of all) groups.set(keyOf(one), [...(groups.get(keyOf(one)) ?? []), one]);
-  return groups;
+export interface OfNamespace {
+  readonly namespace: string;
+  readonly pod: JudgedPod;
+}
+
+/** One pod of each template: two templates of a workload live side by side during a rollout. */
+export async function podOfEach(view: View): Promise<readonly OfNamespace[]> {
+  const all = (await view.optedIn()).map(async ({ metadata: { name: namespace } }) => {
+    const kinds = Map.groupBy(
+      await judgedPods(view, namespace),
+      ({ workload, template }) => `${workload} ${revisionOf(template.metadata ?? {})}`,
+    );
+    return [...kinds.values()].flatMap(([pod]) => (pod === undefined ? [] : [{ namespace, pod }]));
+  });
+  return (await Promise.all(all)).flat();
 }
 
 const words: Readonly<Record<Exclude<PodState, 'federated'>, string>> = {
@@ -80,7 +88,7 @@ function lineOf(namespace: string, pods: readonly JudgedPod[]): Line {
 /** What injection found in pods that it changed all the same. */
 function findingLines(namespace: string, pods: readonly JudgedPod[]): readonly Line[] {
   const found = pods.flatMap(({ workload, findings }) => findings.map((code) => ({ workload, code })));
-  return [...groupedBy(found, ({ workload, code }) => `${workload} ${code}`).values()].flatMap(([one]) => {
+  return [...Map.groupBy(found, ({ workload, code }) => `${workload} ${code}`).values()].flatMap(([one]) => {
     if (one === undefined) return [];
     const text = `namespace ${namespace}: ${one.workload}`;
     const fix = `kubectl --namespace ${namespace} get ${one.workload} --output yaml`;
@@ -130,7 +138,7 @@ async function namespaceLines(view: View, namespace: string): Promise<readonly L
   }
   const federated = pods.filter(({ state }) => state === 'federated');
   const others = pods.filter(({ state }) => state !== 'federated');
-  const groups = groupedBy(
+  const groups = Map.groupBy(
     others,
     ({ workload, state, why, reason }) => `${workload} ${state} ${why} ${reason?.code}`,
   );

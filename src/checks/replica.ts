@@ -68,17 +68,6 @@ export function isReady({ status }: InspectedPod): boolean {
   return status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') === true;
 }
 
-/** Why a container of a pod does not run, as the kubelet says it. */
-export function whyNotRunning({ status }: InspectedPod): string | undefined {
-  const all = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
-  const found = all.find(
-    ({ state }) => state?.waiting?.reason !== undefined && state.waiting.reason !== 'PodInitializing',
-  );
-  if (found === undefined) return undefined;
-  const { reason, message } = found.state?.waiting ?? {};
-  return `${found.name}: ${reason}${message === undefined ? '' : `, ${message.slice(0, 200)}`}`;
-}
-
 async function ask(
   cluster: InspectedCluster,
   namespace: string,

@@ -6,7 +6,7 @@ import { dryRun } from './dry-run.ts';
 import { falcoConfiguration } from './falco-configuration.ts';
 import { falcosidekick } from './falcosidekick.ts';
 import { forwarder } from './forwarder.ts';
-import { hubItself, hubOfSpoke } from './hub.ts';
+import { hubOfSpoke } from './hub.ts';
 import { hubAddress } from './hub-address.ts';
 import { roleCommand } from './install-command.ts';
 import { apiServer } from './kubernetes.ts';
@@ -44,10 +44,10 @@ const groups: readonly CheckGroup[] = [
   { name: 'admission', checks: [dryRun] },
   {
     name: 'namespaces',
-    checks: [optingIn, wantedPods, pods, falcosidekick, falcoConfiguration, pullSecrets],
+    checks: [optingIn, wantedPods, pods, falcoConfiguration, pullSecrets],
   },
   { name: 'forwarder', checks: [forwarder] },
-  { name: 'hub', checks: [hubOfSpoke, receiver, hubItself, hubAddress] },
+  { name: 'hub', checks: [hubOfSpoke, receiver, falcosidekick, hubAddress] },
 ];
 
 /** What could not be checked is not healthy. */

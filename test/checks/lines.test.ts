@@ -7,7 +7,6 @@ import { injectObject } from '../../src/admission/inject-object.ts';
 import { dryRun } from '../../src/checks/dry-run.ts';
 import { falcosidekick } from '../../src/checks/falcosidekick.ts';
 import { forwarder } from '../../src/checks/forwarder.ts';
-import { hubItself } from '../../src/checks/hub.ts';
 import type { Line } from '../../src/checks/line.ts';
 import { aboutConfigurations } from '../../src/checks/webhook-configuration.ts';
 import { inspectedWebhooks, podObject } from '../../src/cluster/inspected.ts';
@@ -149,20 +148,6 @@ describe("the hub's falcosidekick", () => {
       containers: [{ name: 'falcosidekick', image: `docker.io/falcosecurity/falcosidekick:${version}`, env }],
     },
   });
-  const labels = async (pod: V1Pod) =>
-    told(await hubItself.look(pretendCluster({ settings: hub, pods: [injected(pod, hub)] })), 'hub_labels');
-
-  test('before 2.31 a silent cluster cannot be told by its fields', async () => {
-    assert.match((await labels(sidekick('2.30.0'))) ?? '', /^warning \| .* \| before 2\.31 .* by env$/);
-    assert.equal(await labels(sidekick('2.31.0')), undefined);
-    const extra = sidekick('2.30.0', [{ name: 'PROMETHEUS_EXTRALABELS', value: 'team, env' }]);
-    assert.equal(
-      told(await hubItself.look(pretendCluster({ settings: hub, pods: [extra] })), 'hub_labels'),
-      undefined,
-      'where the user has made it a label',
-    );
-  });
-
   test("labels that stop it are told; a spoke's is not looked at", async () => {
     const stops = sidekick('2.33.0', [
       { name: 'CUSTOMFIELDS', value: 'team:red' },
@@ -174,6 +159,21 @@ describe("the hub's falcosidekick", () => {
       /^error .* team would be a duplicate label/,
     );
     assert.deepEqual(await look(spoke), []);
+  });
+
+  test('well, with fields that overwrite what spokes say, or not there', async () => {
+    const look = (...pods: readonly V1Pod[]) => falcosidekick.look(pretendCluster({ settings: hub, pods }));
+    const well = injected(sidekick('2.32.0'), hub);
+    assert.match(told(await look(well), 'falcosidekick_labels') ?? '', /^ok .* are valid$/);
+    const fields = [
+      { name: 'CUSTOMFIELDS', value: 'env:obsrv' },
+      { name: 'TEMPLATEDFIELDS', value: 'env:x' },
+    ];
+    assert.match(
+      told(await look(sidekick('2.30.0', fields)), 'falcosidekick_labels') ?? '',
+      /^error .* env, and overwrite what the spokes say|^error .* duplicate label/,
+    );
+    assert.match(told(await look(), 'hub_falcosidekick') ?? '', /^error .* arrive nowhere$/);
   });
 });
 

@@ -655,14 +655,11 @@ function testFaults(stage: () => Stage): void {
     const again = 'kubectl --namespace falco rollout restart daemonset/falco deployment/falco-falcosidekick';
     await setSettings('cluster: obsrv\nrole: hub\nlabels: {env: obsrv}\n');
     await lookUntil('settings_everywhere', 'ok');
-    says(
-      told(await lookUntil('hub_templates'), 'hub_templates'),
-      /TEMPLATEDFIELDS have none for env/,
-      /rollout restart deployment\/falco-falcosidekick/,
-    );
+    const before = told(await lookUntil('pods'), 'pods');
+    says(before, /without the webhook or before/, /rollout restart deployment\/falco-falcosidekick/);
     await run(again);
     await rolledOut('falco');
-    await lookUntil('hub_templates', 'ok');
+    await lookUntil('falcosidekick_labels', 'ok');
     await lookAtFalcosidekicksSecret();
     const noSecret = told(await look('--hub-address', hub.address), 'hub_address');
     says(noSecret, /no Secret falco-federation-hub-tls/, /certs hub/);
