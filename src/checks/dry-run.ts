@@ -68,22 +68,23 @@ function reviewOf(namespace: string): object {
   };
 }
 
-type Asked =
-  | { readonly is: 'answered'; readonly took: number }
-  | { readonly is: 'refused' | 'silent'; readonly why: string };
+interface Asked {
+  /** Milliseconds until the answer; undefined: none came. */
+  readonly took?: number;
+  readonly why: string;
+}
 
 /** Asks a replica's webhook port for the very answer that the API server wants. */
 async function askDirectly(view: View, pod: InspectedPod, namespace: string): Promise<Asked> {
   const port = portOf(pod, 'webhook');
-  if (port === undefined) return { is: 'silent', why: 'the pod has no port named webhook' };
+  if (port === undefined) return { why: 'the pod has no port named webhook' };
   const from = performance.now();
   try {
-    const at = await view.place();
-    await view.cluster.postToPod(at, pod.metadata.name, `https:${port}`, 'mutate', reviewOf(namespace));
-    return { is: 'answered', took: performance.now() - from };
+    const { name } = pod.metadata;
+    await view.cluster.postToPod(await view.place(), name, `https:${port}`, 'mutate', reviewOf(namespace));
+    return { took: performance.now() - from, why: '' };
   } catch (failure) {
-    const why = messageOf(failure);
-    return { is: /refused|no endpoints|reset/.test(why) ? 'refused' : 'silent', why };
+    return { why: messageOf(failure) };
   }
 }
 
@@ -98,39 +99,40 @@ async function whyMissed(view: View, { namespace, took, timeout }: Missed): Prom
   const pods = (await view.podsOf('webhook')).filter(isReady);
   const asked = await Promise.all(pods.map((pod) => askDirectly(view, pod, namespace)));
   const at = await view.place();
-  const text = `a Falco pod in namespace ${namespace} is federated (dry run)`;
-  const logs = `kubectl --namespace ${at} logs --selector app.kubernetes.io/name=${webhookName} --tail=20`;
-  const answers = asked.filter((one) => one.is === 'answered').map((one) => one.took);
-  const [other] = asked.filter((one) => one.is !== 'answered');
-  const not = 'it is not:';
-  if (took >= timeout * 0.9) {
-    const [soonest] = answers.toSorted((a, b) => a - b);
-    if (soonest !== undefined && soonest >= late) {
-      const why = `${not} the webhook is too slow. The API server waited ${seconds(timeout)}; asked directly, a replica took ${seconds(soonest)}`;
-      return error('dry_run', text, why, `kubectl --namespace ${at} top pod; ${logs}`);
-    }
-    const directly =
-      soonest === undefined
-        ? (other?.why ?? 'no replica is ready')
-        : `a replica answers in ${seconds(soonest)}, so the way by the Service is cut`;
-    const why = `${not} the API server does not reach the webhook's port: no answer for ${seconds(timeout)} (${directly}). A firewall or a NetworkPolicy lets nothing through, or the replicas hang`;
-    return error(
+  const not = (why: string, fix: string): Line =>
+    error(
       'dry_run',
-      text,
-      why,
-      `kubectl --namespace ${at} get networkpolicy,service,endpointslices   # where the API server reaches nodes only: manifests/components/host-network`,
+      `a Falco pod in namespace ${namespace} is federated (dry run)`,
+      `it is not: ${why}`,
+      fix,
+    );
+  const logs = `kubectl --namespace ${at} logs --selector app.kubernetes.io/name=${webhookName} --tail=20`;
+  const [soonest] = asked.flatMap((one) => one.took ?? []).toSorted((a, b) => a - b);
+  const silent = asked.find((one) => one.took === undefined)?.why ?? 'no replica is ready';
+  if (took < timeout * 0.9) {
+    return soonest === undefined
+      ? not(
+          `the call was refused at once, nobody listens: ${silent}`,
+          `kubectl --namespace ${at} get pods,endpointslices; ${logs}`,
+        )
+      : not(
+          'the replicas answer, but the API server takes no answer from them or does not ask; see the lines on caBundle, certificate and selection',
+          'kubectl get --raw /metrics | grep apiserver_admission_webhook_fail_open_count',
+        );
+  }
+  if (soonest !== undefined && soonest >= late) {
+    return not(
+      `the webhook is too slow. The API server waited ${seconds(timeout)}; asked directly, a replica took ${seconds(soonest)}`,
+      `kubectl --namespace ${at} top pod; ${logs}`,
     );
   }
-  if (answers.length === 0) {
-    const why = `${not} the call was refused at once, nobody listens: ${other?.why ?? 'no replica is ready'}`;
-    return error('dry_run', text, why, `kubectl --namespace ${at} get pods,endpointslices; ${logs}`);
-  }
-  const why = `${not} the replicas answer, but the API server takes no answer from them or does not ask; see the lines on caBundle, certificate and selection`;
-  return error(
-    'dry_run',
-    text,
-    why,
-    'kubectl get --raw /metrics | grep apiserver_admission_webhook_fail_open_count',
+  const directly =
+    soonest === undefined
+      ? silent
+      : `a replica answers in ${seconds(soonest)}, so the way by the Service is cut`;
+  return not(
+    `the API server does not reach the webhook's port: no answer for ${seconds(timeout)} (${directly}). A firewall or a NetworkPolicy lets nothing through, or the replicas hang`,
+    `kubectl --namespace ${at} get networkpolicy,service,endpointslices   # where the API server reaches nodes only: docs/managed-clusters.md`,
   );
 }
 

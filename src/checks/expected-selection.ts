@@ -6,110 +6,55 @@ import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { InspectedWebhooks } from '../cluster/index.ts';
 import { injectLabel, neverInjected } from '../federation/names.ts';
+import { isRecord } from '../injection/record.ts';
 
 export type InspectedWebhook = NonNullable<InspectedWebhooks['webhooks']>[number];
 
-/** Of the pods' webhook: first characters of `hashOfConditions`. */
-export const expectedConditions = '33cbe60e55b75fb2';
+const hashed = ['objectSelector', 'rules', 'matchConditions'] as const;
 
-/** The same, however the lines are folded. */
-export function hashOfConditions(conditions: InspectedWebhook['matchConditions']): string {
-  const texts = (conditions ?? []).map(({ expression }) => expression.replaceAll(/\s+/g, ' ').trim());
-  return createHash('sha256').update(texts.join('\n')).digest('hex').slice(0, 16);
+/** Beginnings of the fields' hashes. */
+const expected: Readonly<Record<'pods' | 'workloads', Readonly<Record<(typeof hashed)[number], string>>>> = {
+  pods: { objectSelector: 'c8a2a968ff29', rules: '40a21135d5a8', matchConditions: 'c283962065d1' },
+  // The label that opts out is in the template, where no selector looks.
+  workloads: { objectSelector: '4f53cda18c2b', rules: 'ea5d082cb175', matchConditions: '98fa27cddbe2' },
+};
+
+/** The same, in whatever order the keys are, and however expressions are folded. */
+function plain(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(plain);
+  if (isRecord(value)) return Object.entries(value).sort().map(plain);
+  return typeof value === 'string' ? value.replaceAll(/\s+/g, ' ').trim() : value;
 }
 
-export const expectedNamespaceSelector = {
-  matchLabels: { [injectLabel]: 'enabled' },
-  matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'NotIn', values: neverInjected }],
-};
-
-export const expectedObjectSelector = {
-  matchExpressions: [{ key: injectLabel, operator: 'NotIn', values: ['disabled'] }],
-};
-
-/** A webhook as this version has it, as far as pods are selected by it. */
-interface Selection {
-  readonly objectSelector: unknown;
-  readonly rules: unknown;
-  /** The conditions as they are asked of a pod. */
-  readonly conditionsOf: (
-    conditions: InspectedWebhook['matchConditions'],
-  ) => InspectedWebhook['matchConditions'];
-}
-
-const ofPods: Selection = {
-  objectSelector: expectedObjectSelector,
-  rules: [
-    {
-      apiGroups: [''],
-      apiVersions: ['v1'],
-      resources: ['pods'],
-      operations: ['CREATE'],
-      scope: 'Namespaced',
-    },
-  ],
-  conditionsOf: (conditions) => conditions,
-};
-
-/** Of `injectAt: workload`. The label that opts out is in the template, where no selector looks. */
-const ofWorkloads: Selection = {
-  objectSelector: {},
-  rules: [
-    {
-      apiGroups: ['apps'],
-      apiVersions: ['v1'],
-      resources: ['daemonsets', 'deployments', 'statefulsets'],
-      operations: ['CREATE', 'UPDATE'],
-      scope: 'Namespaced',
-    },
-  ],
-  conditionsOf: (conditions) =>
-    conditions?.map((one) => ({
-      ...one,
-      expression: one.expression.replaceAll('object.spec.template.spec.', 'object.spec.'),
-    })),
-};
-
-interface Requirement {
-  readonly key: string;
-  readonly operator: string;
-  readonly values?: readonly string[] | null | undefined;
-}
-
-/** Whether a namespace that this leaves out is left out by the other as well. */
-function isWithin(one: Requirement, other: Requirement): boolean {
-  const values = one.values ?? [];
-  return (
-    one.key === other.key &&
-    one.operator === other.operator &&
-    (other.values ?? []).every((value) => values.includes(value))
-  );
+export function hashOf(field: unknown): string {
+  return createHash('sha256')
+    .update(JSON.stringify(plain(field ?? {})))
+    .digest('hex')
+    .slice(0, 12);
 }
 
 /**
  * Whether it selects by our label, and leaves out what ours leaves out. It may leave out more: AKS (its admissions enforcer)
- * and GKE Autopilot add namespaces of their own to the selector of every webhook.
+ * and GKE Autopilot add namespaces of their own to the selector of every webhook, and the chart that of its release.
  */
 function isOurNamespaceSelector(selector: InspectedWebhook['namespaceSelector']): boolean {
-  const expected = expectedNamespaceSelector;
-  const requirements: readonly Requirement[] = selector?.matchExpressions ?? [];
+  const requirements = selector?.matchExpressions ?? [];
   return (
-    isDeepStrictEqual(selector?.matchLabels, expected.matchLabels) &&
-    expected.matchExpressions.every((ours) => requirements.some((one) => isWithin(one, ours))) &&
-    requirements.every(({ operator }) => operator === 'NotIn' || operator === 'DoesNotExist')
+    isDeepStrictEqual(selector?.matchLabels, { [injectLabel]: 'enabled' }) &&
+    requirements.every(({ operator }) => operator === 'NotIn' || operator === 'DoesNotExist') &&
+    requirements.some(
+      ({ key, operator, values }) =>
+        key === 'kubernetes.io/metadata.name' &&
+        operator === 'NotIn' &&
+        neverInjected.every((name) => values?.includes(name)),
+    )
   );
 }
 
 /** Fields of one of our webhooks that are not as this version has them. */
 export function otherwise(webhook: InspectedWebhook, of: 'pods' | 'workloads'): readonly string[] {
-  const expected = of === 'pods' ? ofPods : ofWorkloads;
-  const { namespaceSelector, objectSelector, rules, matchConditions } = webhook;
-  const conditions = hashOfConditions(expected.conditionsOf(matchConditions));
-  const fields: readonly (readonly [string, boolean])[] = [
-    ['namespaceSelector', isOurNamespaceSelector(namespaceSelector)],
-    ['objectSelector', isDeepStrictEqual(objectSelector ?? {}, expected.objectSelector)],
-    ['rules', isDeepStrictEqual(rules, expected.rules)],
-    ['matchConditions', conditions === expectedConditions],
+  return [
+    ...(isOurNamespaceSelector(webhook.namespaceSelector) ? [] : ['namespaceSelector']),
+    ...hashed.filter((field) => hashOf(webhook[field]) !== expected[of][field]),
   ];
-  return fields.filter(([, same]) => !same).map(([name]) => name);
 }

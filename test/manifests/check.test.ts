@@ -2,14 +2,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { V1ClusterRole } from '@kubernetes/client-node';
-import {
-  expectedConditions,
-  hashOfConditions,
-  type InspectedWebhook,
-  otherwise,
-} from '../../src/checks/expected-selection.ts';
+import { hashOf, type InspectedWebhook, otherwise } from '../../src/checks/expected-selection.ts';
 import { neededPermissions } from '../../src/checks/permissions.ts';
-import { objectOf } from './files.ts';
+import { documentsOf, objectOf } from './files.ts';
 
 interface Configuration {
   readonly kind: string;
@@ -23,14 +18,18 @@ const [pods] = objectOf<Configuration>(
 ).webhooks;
 
 describe('check and the manifests', () => {
-  test('which pods are sent: the same, the conditions by their hash', () => {
-    assert.equal(
-      hashOfConditions(pods?.matchConditions),
-      expectedConditions,
-      'src/checks/expected-selection.ts',
-    );
+  test('which pods and workloads are sent: the same, by the hashes of the fields', () => {
+    // Safe: it is the patch that adds the webhook.
+    const [{ value }] = documentsOf('components/workloads/webhook.yaml')[0] as [{ value: InspectedWebhook }];
     assert.ok(pods !== undefined);
-    assert.deepEqual(otherwise(pods, 'pods'), []);
+    for (const [webhook, of] of [
+      [pods, 'pods'],
+      [value, 'workloads'],
+    ] as const) {
+      const { objectSelector, rules, matchConditions } = webhook;
+      const hashes = [objectSelector, rules, matchConditions].map(hashOf).join(', ');
+      assert.deepEqual(otherwise(webhook, of), [], `src/checks/expected-selection.ts, ${of}: ${hashes}`);
+    }
   });
 
   test('whatever is changed is found', () => {

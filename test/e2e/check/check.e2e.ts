@@ -262,7 +262,7 @@ function testFaults(stage: () => Stage): void {
     says(
       told(await stage().look(), 'dry_run'),
       /does not reach the webhook's port: no answer for 1\.0 s/,
-      /host-network/,
+      /managed-clusters/,
     );
     egress.lead((address) => {
       const way = open(address);
