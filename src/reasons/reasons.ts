@@ -190,12 +190,6 @@ const table = {
   },
 
   // How its alerts leave it.
-  alerts_pod_ends: {
-    severity: 'warning',
-    sentence:
-      'The pod ends by itself, which a container that ships alerts would prevent, so its alerts are not shipped to the hub.',
-    remedy: 'Run Falco as a DaemonSet or Deployment.',
-  },
   alerts_volume_in_the_way: {
     severity: 'error',
     sentence:

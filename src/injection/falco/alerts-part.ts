@@ -20,13 +20,15 @@ export interface AlertsPart {
   readonly volumes: readonly V1Volume[];
   /** Added to Falco itself. */
   readonly mounts: readonly V1VolumeMount[];
+  /** In a pod that ends: a native sidecar, which ends with it. */
+  readonly init: readonly V1Container[];
   readonly side: readonly V1Container[];
   readonly findings: readonly Finding[];
 }
 
 /** Alerts are not shipped. */
 export function noAlertsPart(findings: readonly Finding[]): AlertsPart {
-  return { volumes: [], mounts: [], side: [], findings };
+  return { volumes: [], mounts: [], init: [], side: [], findings };
 }
 
 export function endsByItself({ restartPolicy }: V1PodSpec): boolean {
@@ -49,7 +51,6 @@ export function planAlertsPart(
   alerts: Alerts,
   image: string,
 ): AlertsPart {
-  const detail = `container ${falco.name}`;
   // Options are the user's word, and from 0.41 the last one.
   const decides = given.options.find(
     ({ key, value = '' }) => key === 'file_output' || (key === 'json_output' && readBoolean(value) === false),
@@ -58,7 +59,7 @@ export function planAlertsPart(
     return noAlertsPart([{ code: 'alerts_option_conflict', detail: `-o ${decides.key}${decides.path}=…` }]);
   const taken = inOurWay(spec, falco, alertsPath, alertsVolumeName, noTokenVolumeName);
   if (taken !== undefined) return noAlertsPart([{ code: 'alerts_volume_in_the_way', detail: taken }]);
-  if (endsByItself(spec)) return noAlertsPart([{ code: 'alerts_pod_ends', detail }]);
+  const ends = endsByItself(spec);
   const mount: V1VolumeMount = { name: alertsVolumeName, mountPath: alertsPath };
   const shipper = ownContainer(
     { effective, spec, falco, image },
@@ -66,6 +67,7 @@ export function planAlertsPart(
       name: shipAlertsContainer,
       image,
       args: ['ship-alerts', '--folder', alertsPath, '--to', alerts.to, ...graceOf(spec)],
+      ...(ends ? { restartPolicy: 'Always' } : {}),
       resources: alerts.resources,
       user: nonRootUser,
       volumeMounts: [mount],
@@ -77,7 +79,8 @@ export function planAlertsPart(
       noToken.volume,
     ],
     mounts: [mount],
-    side: [shipper],
+    init: ends ? [shipper] : [],
+    side: ends ? [] : [shipper],
     findings: [...smallMemory(falco, alerts), ...unresolvable(spec, alerts)],
   };
 }

@@ -71,7 +71,7 @@ export const noToken: { readonly volume: V1Volume; readonly mount: V1VolumeMount
 
 /** What a container of ours runs, with what. */
 export type OwnPart = Required<Pick<V1Container, 'name' | 'image' | 'args' | 'volumeMounts'>> &
-  Pick<V1Container, 'command' | 'workingDir' | 'env'> & {
+  Pick<V1Container, 'command' | 'workingDir' | 'env' | 'restartPolicy'> & {
     readonly resources: EffectiveSettings['rules']['resources'];
     readonly user: User;
   };

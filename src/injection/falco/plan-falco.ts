@@ -93,7 +93,7 @@ export function planFalco(
   const pulling = volumes.length > 0 ? planPullSecrets(pod, effective, seenAs) : { names: [], findings: [] };
   const additions = {
     volumes,
-    init: rules.init,
+    init: [...rules.init, ...alerts.init],
     side: [...rules.side, ...alerts.side],
     pullSecrets: pulling.names,
   };
