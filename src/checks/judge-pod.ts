@@ -53,19 +53,6 @@ function asFailing(pod: InspectedPod, { container, why }: Trouble): Judged {
   };
 }
 
-function namesIn({ spec }: PodTemplate): readonly string[] {
-  return [...(spec.initContainers ?? []), ...spec.containers].map(({ name }) => name);
-}
-
-/** Containers that injection added, as the annotation says, and that somebody has taken out again. */
-function removedFrom(template: PodTemplate, identity: EffectiveSettings): string | undefined {
-  const there = new Set(namesIn(template));
-  const gone = namesIn(inject(template, identity).template).filter((name) => !there.has(name));
-  return gone.length === 0
-    ? undefined
-    : `${gone.join(', ')} missing: another webhook or a policy removed what was added`;
-}
-
 /** Why injection leaves a pod alone, with the particulars, which coverage does not keep. */
 function whyLeft(template: PodTemplate, identity: EffectiveSettings, { outcome }: SeenPod): Finding {
   return outcome === 'opted_out' || outcome === 'internal_error'
@@ -86,7 +73,7 @@ function judged(
   if (state === 'skipped') return { ...as, reason: whyLeft(template, identity, seen) };
   const own = firstTrouble(statusOf(pod), () => true);
   if (own !== undefined && own.runningSince === undefined) return asFailing(pod, own);
-  const told = whyUnscheduled(pod) ?? (state === 'federated' ? removedFrom(template, identity) : undefined);
+  const told = whyUnscheduled(pod);
   if (told !== undefined) return { ...as, state: 'failing', why: told };
   if (state !== 'stale' || seen.seal === undefined) return as;
   return {

@@ -80,7 +80,12 @@ function lineOf(namespace: string, pods: readonly JudgedPod[]): Line {
       const told = `${name}: ${why}`;
       const logs = `kubectl --namespace ${namespace} logs ${name} --container ${container} --previous`;
       const describe = `kubectl --namespace ${namespace} describe pod ${name}`;
-      return error('pods', text, told, container === undefined || /Image|Config/.test(why) ? describe : logs);
+      return error(
+        'pods',
+        text,
+        told,
+        container === undefined || /Image|Config|removed/.test(why) ? describe : logs,
+      );
     }
   }
 }

@@ -16,7 +16,7 @@ import { isRecord } from '../injection/record.ts';
 import { readStatus } from '../injection/status.ts';
 import type { ReasonCode } from '../reasons/reasons.ts';
 import { interned } from './interned.ts';
-import { attentionCodes, firstTrouble, reportedCodes, type Trouble } from './trouble.ts';
+import { attentionCodes, firstTrouble, reportedCodes, type Trouble, troubleWith } from './trouble.ts';
 import { type Workload, workloadOf } from './workload.ts';
 
 /** With which settings a pod was injected, by which version. */
@@ -83,6 +83,20 @@ function sidekickOf({ spec }: PodTemplate): string {
   return found !== undefined && 'container' in found ? found.container.name : '';
 }
 
+/** Containers that injection added, as the annotation says, and that somebody has taken out again. */
+function removedFrom({ spec }: PodTemplate, added: readonly string[]): Trouble | undefined {
+  const there = new Set([...(spec.initContainers ?? []), ...spec.containers].map(({ name }) => name));
+  const gone = added.flatMap((one) => {
+    const [kind, name = ''] = one.split('/');
+    return (kind === 'container' || kind === 'initContainer') && ownContainers.has(name) && !there.has(name)
+      ? [name]
+      : [];
+  });
+  return gone.length === 0
+    ? undefined
+    : troubleWith(gone.join(', '), 'removed by another webhook or a policy');
+}
+
 function isOurs({ spec }: PodTemplate): boolean {
   return findFalco(spec) !== undefined || findFalcosidekick(spec) !== undefined;
 }
@@ -125,7 +139,9 @@ export function seePod(
     outcome: outcomeOf(template, injected !== undefined, identity),
     outcomeFor: identity.hash,
     findings: findingLists(findings.join(), () => findings),
-    trouble: firstTrouble(status, (name) => ownContainers.has(name) || name === sidekick),
+    trouble:
+      removedFrom(template, injected?.added ?? []) ??
+      firstTrouble(status, (name) => ownContainers.has(name) || name === sidekick),
   };
 }
 

@@ -34,6 +34,10 @@ const stuck: Readonly<Record<string, string>> = {
 
 const troubles = interned<Trouble>();
 
+export function troubleWith(container: string, why: string, runningSince?: number): Trouble {
+  return troubles(`${container}\n${why}\n${runningSince}`, () => ({ container, why, runningSince }));
+}
+
 function isCode(value: unknown): value is ReasonCode {
   return typeof value === 'string' && Object.hasOwn(reasons, value);
 }
@@ -88,8 +92,7 @@ export function milliseconds(time: unknown): number {
  * | runs                           | not with 0 | how it ended, until it runs long    |
  */
 function troubleOf({ name, state, lastState }: V1ContainerStatus): Trouble | undefined {
-  const told = (why: string, runningSince?: number): Trouble =>
-    troubles(`${name}\n${why}\n${runningSince}`, () => ({ container: name, why, runningSince }));
+  const told = (why: string, runningSince?: number): Trouble => troubleWith(name, why, runningSince);
   const last = failed(lastState);
   if (state?.waiting) {
     const word = stuck[state.waiting.reason ?? ''];

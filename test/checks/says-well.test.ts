@@ -110,8 +110,8 @@ describe('pods that are federated by their annotation only', () => {
       spec: { ...injected.spec, containers: injected.spec?.containers, initContainers },
     };
     assert.deepEqual(await linesOf(pods, { pods: [pod] }), [
-      'error | namespace falco: 1 pod of pod/falco-abcde failing | falco-abcde: falco-federation-tag-rules missing: ' +
-        'another webhook or a policy removed what was added',
+      'error | namespace falco: 1 pod of pod/falco-abcde failing | falco-abcde: falco-federation-tag-rules: ' +
+        'removed by another webhook or a policy',
     ]);
   });
 

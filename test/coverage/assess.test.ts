@@ -1,9 +1,22 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import type { V1Container, V1Pod } from '@kubernetes/client-node';
 import { assess } from '../../src/coverage/assess.ts';
+import { seePod } from '../../src/coverage/seen-pod.ts';
 import { wellAfter } from '../../src/coverage/trouble.ts';
+import { effectiveSettings } from '../../src/federation/effective-settings.ts';
 import { version } from '../../src/federation/names.ts';
-import { before, containerStatus, falco, identityOf, type PodParts, seen, sidekick, today } from './pods.ts';
+import {
+  before,
+  containerStatus,
+  falco,
+  identityOf,
+  type PodParts,
+  pod,
+  seen,
+  sidekick,
+  today,
+} from './pods.ts';
 
 const now = Date.parse('2026-11-26T00:00:00Z');
 const minutesAgo = (minutes: number): string => new Date(now - minutes * 60_000).toISOString();
@@ -174,6 +187,18 @@ describe('how a pod stands to the settings', () => {
       assert.equal(told, is);
     });
   }
+});
+
+test('a container that another webhook took out again', () => {
+  // Safe: it is a pod.
+  const { spec, ...whole } = pod({ injected: today }) as V1Pod;
+  const who = effectiveSettings(today, undefined, {}).effective;
+  const detail = (initContainers: V1Container[] | undefined): string | undefined => {
+    const found = seePod({ ...whole, spec: { ...spec, initContainers } }, 'falco', () => who);
+    return found && assess(found, who, now).reason?.detail;
+  };
+  assert.equal(detail(spec?.initContainers), undefined);
+  assert.match(detail([]) ?? '', /falco-federation-tag-rules: removed by another webhook or a policy$/);
 });
 
 test('what was found at admission and what tag-rules reported is kept, as far as it needs attention', () => {
