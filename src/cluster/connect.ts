@@ -1,5 +1,6 @@
 import { access } from 'node:fs/promises';
 import path from 'node:path';
+import { messageOf } from '../reasons/message-of.ts';
 import type { ClusterConnection } from './connection.ts';
 import { inCluster, serviceAccountFolder } from './in-cluster.ts';
 
@@ -51,7 +52,12 @@ export async function connectAsKubectl(from: {
   const files = kubeconfig === undefined ? candidates.filter((_, at) => there[at]) : [kubeconfig];
   if (files.length > 0) {
     const { fromKubeconfigs } = await import('./kubeconfig.ts');
-    return fromKubeconfigs(files, context);
+    const connection = fromKubeconfigs(files, context);
+    // Not within a request's time: a login plugin may open a browser, and wait for somebody.
+    await connection.access().catch((failure: unknown) => {
+      throw new Error(`login to ${connection.server} failed: ${messageOf(failure)}`);
+    });
+    return connection;
   }
   if (listed.length > 0) {
     const files = listed.join(', ');

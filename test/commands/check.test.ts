@@ -84,6 +84,23 @@ describe('check', () => {
     assert.match(errors, /KUBECONFIG \(\/nope\): no such file; set it to/);
   });
 
+  test('a login plugin is run first, for as long as it takes; its failure is told once', async () => {
+    const exec = {
+      apiVersion: 'client.authentication.k8s.io/v1',
+      command: '/nowhere/login',
+      interactiveMode: 'Never',
+    };
+    const config = {
+      'current-context': 'c',
+      contexts: [{ name: 'c', context: { cluster: 'c', user: 'me' } }],
+      clusters: [{ name: 'c', cluster: { server: 'https://127.0.0.1:1' } }],
+      users: [{ name: 'me', user: { exec } }],
+    };
+    const { status, out, errors } = await run(['--kubeconfig', file('login', JSON.stringify(config))]);
+    assert.deepEqual([status, out], [1, '']);
+    assert.match(errors, /login to https:\/\/127\.0\.0\.1:1 failed: .*\/nowhere\/login/);
+  });
+
   test('wrong use: 2, and the flag is named', async () => {
     for (const [argv, named] of [
       [['--output', 'xml'], '--output'],
@@ -110,7 +127,7 @@ describe('check', () => {
   });
 
   test('what it waits for is said on a terminal only, in one line that goes again', async () => {
-    const cluster = { server: 'http://127.0.0.1:1' };
+    const cluster = { server: 'https://127.0.0.1:1' };
     const config = {
       'current-context': 'away',
       contexts: [{ name: 'away', context: { cluster: 'away', user: 'me' } }],
@@ -123,7 +140,7 @@ describe('check', () => {
     assert.equal(silent.errors, '');
     const clear = '\r\u001b[K';
     assert.ok(
-      shown.errors.startsWith(`${clear}looking at http://127.0.0.1:1 …${clear}waiting, `),
+      shown.errors.startsWith(`${clear}looking at https://127.0.0.1:1 …${clear}waiting, `),
       shown.errors,
     );
     assert.match(shown.errors, /waiting, [34] s at most: 1 wrong \(.+\)/);
