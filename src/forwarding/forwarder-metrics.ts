@@ -1,15 +1,13 @@
 /** What Prometheus sees of a forwarder; names after Prometheus' conventions. */
 import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client';
 import type { RefusalReason } from '../events/refusal.ts';
-import { gauge, prefix, programGauges } from '../server/gauges.ts';
+import { gauge, type ProgramSources, prefix, programGauges } from '../server/gauges.ts';
 import { priorities } from '../settings/schema.ts';
 import type { Status } from './keeper.ts';
 import type { Dropped } from './spool.ts';
 
 /** What the gauges show; asked at each scrape. */
-export interface ForwarderSources {
-  readonly version: string;
-  readonly settings: () => { readonly cluster: string; readonly role: string; readonly valid: boolean };
+export interface ForwarderSources extends ProgramSources {
   readonly store: () => Status;
   readonly spoolLimit: () => number;
   readonly pausing: () => { readonly events: number; readonly wait: number };
@@ -17,24 +15,14 @@ export interface ForwarderSources {
   readonly clientCertificateNotAfter: () => Date | undefined;
 }
 
-export interface ForwarderMetrics {
-  readonly registry: Registry;
-  readonly received: () => void;
-  readonly notWanted: () => void;
-  readonly refused: (reason: RefusalReason) => void;
-  readonly dropped: (dropped: Dropped) => void;
-  /** @param seconds from a batch's post to the hub's answer */
-  readonly delivered: (events: number, seconds: number) => void;
-  readonly retried: (events: number) => void;
-  readonly rejected: (events: number) => void;
-}
+export type ForwarderMetrics = ReturnType<typeof makeForwarderMetrics>;
 
 const forwarder = `${prefix}forwarder_`;
 
 /** Seconds. */
 const buckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15];
 
-export function makeForwarderMetrics(sources: ForwarderSources): ForwarderMetrics {
+export function makeForwarderMetrics(sources: ForwarderSources) {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const counter = <Label extends string>(name: string, help: string, labelNames: Label[] = []) =>
@@ -91,15 +79,16 @@ export function makeForwarderMetrics(sources: ForwarderSources): ForwarderMetric
     registry,
     received: () => received.inc(),
     notWanted: () => notWanted.inc(),
-    refused: (reason) => refused.inc({ reason }),
-    dropped: (lost) => {
+    refused: (reason: RefusalReason) => refused.inc({ reason }),
+    dropped: (lost: Dropped) => {
       for (const [priority, count] of lost) dropped.inc({ priority: priorities[priority] ?? 'debug' }, count);
     },
-    delivered: (events, seconds) => {
+    /** @param seconds from a batch's post to the hub's answer */
+    delivered: (events: number, seconds: number) => {
       delivered.inc(events);
       latency.observe(seconds);
     },
-    retried: (events) => retried.inc(events),
-    rejected: (events) => rejected.inc(events),
+    retried: (events: number) => retried.inc(events),
+    rejected: (events: number) => rejected.inc(events),
   };
 }

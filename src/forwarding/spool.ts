@@ -543,8 +543,8 @@ function copyReadable(damaged: string, spool: Spool): void {
   }
 }
 
-/** Ids that are looked for one by one where the indexes are damaged too. */
-const mostProbed = 1_000_000;
+/** Ids that are looked for one by one, as indexes and lists may be damaged: more than a spool has. */
+const mostProbed = 4_000_000;
 
 /** Gives a file that was cut off its length again: pages without anything cost no more than what was on them. */
 function lengthen(file: string): void {
@@ -557,30 +557,13 @@ function lengthen(file: string): void {
   if (length > sizeOf(file) && length < 2 ** 40) truncateSync(file, length);
 }
 
-/** Ids of a damaged database's events: by an index, and where that is damaged too, all that there may have been. */
-function* idsOf(database: DatabaseSync): Generator<number> {
-  let [lowest, highest] = [Number.POSITIVE_INFINITY, 0];
-  const seen = new Set<number>();
-  for (const index of ['by_priority', 'by_sender']) {
-    try {
-      for (const { id } of database.prepare(`SELECT id FROM events INDEXED BY ${index}`).iterate()) {
-        const number = Number(id);
-        [lowest, highest] = [Math.min(lowest, number), Math.max(highest, number)];
-        if (!seen.has(number)) yield number;
-        seen.add(number);
-      }
-      return;
-    } catch {
-      // The other one may be whole.
-    }
-  }
+/** The last id that a damaged database has given, as far as it says. */
+function lastId(database: DatabaseSync): number {
   try {
-    highest = Number(database.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'events'").get()?.seq);
+    return Number(database.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'events'").get()?.seq);
   } catch {
-    highest += mostProbed;
+    return mostProbed;
   }
-  for (let id = Math.max(Math.min(lowest, highest) - 1_000, highest - mostProbed); id <= highest; id++)
-    if (!seen.has(id)) yield id;
 }
 
 /** Events of a damaged database, as far as they can be read: a page costs what is on it. */
@@ -590,7 +573,8 @@ function* readable(file: string): Generator<NewEvent> {
     lengthen(file);
     database = new DatabaseSync(file, { readOnly: true });
     const byId = database.prepare('SELECT received, priority, sender, key, text FROM events WHERE id = ?');
-    for (const id of [...idsOf(database)].sort((a, b) => a - b)) {
+    const last = lastId(database);
+    for (let id = Math.max(1, last - mostProbed); id <= last; id++) {
       try {
         const row = byId.get(id);
         if (row === undefined) continue;

@@ -15,21 +15,14 @@ export interface ReceiverSources extends ProgramSources {
   readonly certificateNotAfter: () => Date | undefined;
 }
 
-export interface ReceiverMetrics {
-  readonly registry: Registry;
-  readonly passed: (spoke: string, priority: string) => void;
-  readonly claimed: (spoke: string) => void;
-  readonly refused: (reason: RefusalReason) => void;
-  /** @param seconds from a post to falcosidekick's answer */
-  readonly answered: (seconds: number) => void;
-}
+export type ReceiverMetrics = ReturnType<typeof makeReceiverMetrics>;
 
 const receiver = `${prefix}receiver_`;
 
 /** Seconds. */
 const buckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15];
 
-export function makeReceiverMetrics(sources: ReceiverSources): ReceiverMetrics {
+export function makeReceiverMetrics(sources: ReceiverSources) {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const counter = <Label extends string>(name: string, help: string, labelNames: Label[]) =>
@@ -132,9 +125,10 @@ export function makeReceiverMetrics(sources: ReceiverSources): ReceiverMetrics {
   );
   return {
     registry,
-    passed: (spoke, priority) => passed.inc({ spoke, priority }),
-    claimed: (spoke) => claimed.inc({ spoke }),
-    refused: (reason) => refused.inc({ reason }),
-    answered: (seconds) => latency.observe(seconds),
+    passed: (spoke: string, priority: string) => passed.inc({ spoke, priority }),
+    claimed: (spoke: string) => claimed.inc({ spoke }),
+    refused: (reason: RefusalReason) => refused.inc({ reason }),
+    /** @param seconds from a post to falcosidekick's answer */
+    answered: (seconds: number) => latency.observe(seconds),
   };
 }
