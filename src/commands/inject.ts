@@ -18,7 +18,7 @@ const help = `Usage: falco-federation inject [-f FILE|-] [--settings FILE] [--na
 Reads a stream of Kubernetes YAML or JSON, makes every Falco and falcosidekick in it part of the federation, and
 writes the same stream: documents that need no change stay byte for byte; the others keep their comments and what they
 mean. YAML is read as kubectl reads it. An AdmissionReview is answered with an AdmissionReview. A ResourceList, as
-kustomize and kpt send it to a function, may bring its settings as functionConfig, and gets results.
+kustomize and kpt send it to a function, may bring its settings as functionConfig.
 
   -f, --filename FILE  what to read; - is standard input (default)
       --settings FILE  federation.yaml of the cluster (default: ${defaultSettings}); not read where a functionConfig has them

@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import fastJsonPatch, { type Operation } from 'fast-json-patch';
 import { type Document, isMap, isNode, isScalar, isSeq, type Node, type Pair, Scalar, visit } from 'yaml';
+import { needsQuotes } from './kubernetes-scalars.ts';
 import { parseYaml, readYaml } from './kubernetes-yaml.ts';
-import { needsQuotes } from './plain-scalar.ts';
 
 function applied(object: unknown, patch: readonly Operation[]): unknown {
   // fast-json-patch changes what it is given, operations' values included.

@@ -10,7 +10,6 @@ import type { Settings } from '../settings/schema.ts';
 import { canHoldFalco } from './can-hold-falco.ts';
 import { patchedJson, patchedYaml } from './edit.ts';
 import { readYaml } from './kubernetes-yaml.ts';
-import { isResourceList, type ResourceRef, resultsPatch } from './resource-list.ts';
 import { isWithoutObject, splitDocuments, splitJson } from './split.ts';
 import { metadataOf, namespaceOf, type Surroundings, surroundingsIn } from './surroundings.ts';
 
@@ -18,8 +17,6 @@ import { metadataOf, namespaceOf, type Surroundings, surroundingsIn } from './su
 export interface ObjectReport {
   /** `DaemonSet falco/falco`, or where the object is if it cannot be named. */
   readonly about: string;
-  /** Where it can be named. */
-  readonly resource?: ResourceRef;
   readonly reason: Finding;
   readonly findings: readonly Finding[];
 }
@@ -173,12 +170,7 @@ function injectOne(
     ),
   );
   const about = `${kind} ${namespace === undefined ? '' : `${namespace}/`}${name}`;
-  const { apiVersion } = object;
-  const resource: ResourceRef = {
-    ...{ apiVersion: typeof apiVersion === 'string' ? apiVersion : '', kind, name: String(name) },
-    ...(namespace === undefined ? {} : { namespace }),
-  };
-  return { patch, reports: [{ about, resource, reason, findings }] };
+  return { patch, reports: [{ about, reason, findings }] };
 }
 
 /** An object, or the items of a List. */
@@ -226,8 +218,7 @@ function injectPiece(piece: Piece, options: StreamOptions, surroundings: Surroun
   if (problem !== undefined) return { text, reports: [], problem, failed: canHoldFalco(text) };
   if (isRecord(object) && object.kind === 'AdmissionReview')
     return answerReview(text, object, options, surroundings);
-  const { patch: ofItems, reports } = injectAny(object, options, surroundings);
-  const patch = isResourceList(object) ? [...ofItems, ...resultsPatch(object, reports)] : ofItems;
+  const { patch, reports } = injectAny(object, options, surroundings);
   const failed = reports.some(isError) && canHoldFalco(text);
   if (patch.length === 0) return { text, reports, failed };
   const patched = json === undefined ? patchedYaml(text, patch) : patchedJson(text.slice(json), patch);
@@ -255,8 +246,6 @@ function injectPiece(piece: Piece, options: StreamOptions, surroundings: Surroun
  * | cannot be read; may hold Falco                      | as it is | problem    | yes    |
  * | cannot be read; holds none                          | as it is | problem    | no     |
  * | an AdmissionReview without a request to answer      | as it is | report     | yes    |
- *
- * A ResourceList is treated as any list, and gets the reports as its `results` too (resource-list.ts).
  */
 export function injectStream(text: string, options: StreamOptions): StreamInjection {
   // Kept out of the parser's sight: it would count as the first line's indentation.

@@ -6,7 +6,7 @@ import { type Document, isMap, isScalar, parseDocument, Scalar, type ScalarTag, 
 import { stringifyNumber, stringifyString } from 'yaml/util';
 import { isRecord } from '../injection/record.ts';
 import { messageOf } from '../reasons/message-of.ts';
-import { readPlain } from './plain-scalar.ts';
+import { readPlain } from './kubernetes-scalars.ts';
 
 export type YamlReading =
   /** `object` is plain data; `undefined` where there is no object (comments, an empty document). */

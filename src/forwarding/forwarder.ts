@@ -12,7 +12,8 @@ import { type Report, reportHeader } from '../events/report.ts';
 import { effectiveSettings } from '../federation/effective-settings.ts';
 import { version } from '../federation/names.ts';
 import type { Condition } from '../server/health.ts';
-import { bytesOf, defaultForwarderAddress, priorities, type Settings } from '../settings/schema.ts';
+import { defaultForwarderAddress, priorities, type Settings } from '../settings/schema.ts';
+import { amountOf } from '../settings/values.ts';
 import { Delivery } from './delivery.ts';
 import { type ForwarderMetrics, makeForwarderMetrics } from './forwarder-metrics.ts';
 import { handOver } from './hand-over.ts';
@@ -268,7 +269,7 @@ export class Forwarder {
   }
 
   private spoolLimit(): number {
-    return bytesOf((this.options.settings().forwarder ?? defaults).spoolSize);
+    return amountOf((this.options.settings().forwarder ?? defaults).spoolSize);
   }
 
   /** Other settings that say the same of the hub leave its connections alone. */

@@ -34,18 +34,18 @@ export function templatePath(kind: string): readonly string[] | undefined {
 }
 
 /** Where a value is not as Kubernetes defines it: the rest of its path, `.env[0].name`; `undefined` if it is. */
-type Check = (value: unknown) => string | undefined;
+type Shape = (value: unknown) => string | undefined;
 
 const absentOr =
-  (check: Check): Check =>
+  (check: Shape): Shape =>
   (value) =>
     value === undefined || value === null ? undefined : check(value);
 
-const isText: Check = (value) => (typeof value === 'string' ? undefined : '');
+const isText: Shape = (value) => (typeof value === 'string' ? undefined : '');
 const optionalText = absentOr(isText);
 
 const listOf =
-  (check: Check): Check =>
+  (check: Shape): Shape =>
   (value) => {
     if (!Array.isArray(value)) return '';
     for (let at = 0; at < value.length; at++) {
@@ -56,7 +56,7 @@ const listOf =
   };
 
 /** A mapping that has these fields; others are whatever they are. */
-function mappingWith(fields: Readonly<Record<string, Check>>): Check {
+function mappingWith(fields: Readonly<Record<string, Shape>>): Shape {
   const checks = Object.entries(fields);
   return (value) => {
     if (!isRecord(value)) return '';
@@ -70,7 +70,7 @@ function mappingWith(fields: Readonly<Record<string, Check>>): Check {
 
 const mapping = mappingWith({});
 
-const textMap: Check = (value) => {
+const textMap: Shape = (value) => {
   if (!isRecord(value)) return '';
   const key = Object.keys(value).find((one) => typeof value[one] !== 'string');
   return key === undefined ? undefined : `[${JSON.stringify(key)}]`;

@@ -336,21 +336,6 @@ const table = {
     remedy:
       'Restore the rules files, or correct the configuration; they are tagged as soon as they are there.',
   },
-  rules_left_to_argument: {
-    severity: 'skipped',
-    sentence: 'Falco is started with -r, which overrides rules_files, so nothing was tagged.',
-    remedy: 'List the files under falco.rules_files instead of using -r.',
-  },
-  rules_left_to_option: {
-    severity: 'skipped',
-    sentence: 'An -o option replaces rules_files and would override the tagged list, so nothing was tagged.',
-    remedy: 'Use -o rules_files[]=… or falco.rules_files instead.',
-  },
-  rules_falco_too_old: {
-    severity: 'skipped',
-    sentence: 'Falco before 0.38 does not support additional configuration files, so nothing was tagged.',
-    remedy: 'Use Falco 0.38 or later.',
-  },
   rules_argument_not_expanded: {
     severity: 'skipped',
     sentence: 'An argument of Falco contains a variable with an unknown value, so nothing was tagged.',

@@ -1,8 +1,6 @@
 import { createHash } from 'node:crypto';
 import * as z from 'zod';
-import { addressProblem, amountOf, bytesOf, imageReference } from './values.ts';
-
-export { bytesOf } from './values.ts';
+import { addressProblem, amountOf, imageReference } from './values.ts';
 
 /**
  * The one schema of `federation.yaml`. Validation, the `Settings` type, docs/settings.schema.json and the
@@ -162,7 +160,7 @@ const size = z
   .string('a size must be a string, as in "1Gi"')
   .regex(/^[0-9]+(Ki|Mi|Gi|k|M|G)$/, 'must be a size such as 512Mi or 1Gi')
   .refine(
-    (text) => bytesOf(text) >= smallestSpoolSize && bytesOf(text) <= largestSpoolSize,
+    (text) => amountOf(text) >= smallestSpoolSize && amountOf(text) <= largestSpoolSize,
     'must be between 16Mi, some of which the database needs itself, and 65536Gi',
   );
 
@@ -292,8 +290,8 @@ const alerts = z
     volumeSize: z
       .string('a size must be text, as in "16Mi"')
       .regex(/^[0-9]+(Ki|Mi|Gi|k|M|G)$/, 'must be a size such as 16Mi')
-      .refine((text) => bytesOf(text) >= 4 * 2 ** 20, 'must be at least 4Mi')
-      .refine((text) => bytesOf(text) <= 2 ** 30, 'must be at most 1Gi: it is memory of the Falco container')
+      .refine((text) => amountOf(text) >= 4 * 2 ** 20, 'must be at least 4Mi')
+      .refine((text) => amountOf(text) <= 2 ** 30, 'must be at most 1Gi: it is memory of the Falco container')
       .default('16Mi')
       .describe(
         "Size of the volume in memory that alerts wait in until the forwarder has them. What is in it counts against the memory limit of Falco's container. When it is nearly full, the oldest alerts go first.",

@@ -2,23 +2,7 @@
 
 const units: Readonly<Record<string, number>> = {
   ...{ Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30, k: 1e3, M: 1e6, G: 1e9 },
-  ...{ s: 1, m: 60, h: 3_600 },
 };
-
-function inUnits(text: string): number {
-  const [, number, unit = ''] = /^(\d+)([A-Za-z]+)$/.exec(text) ?? [];
-  return Number(number) * (units[unit] ?? Number.NaN);
-}
-
-/** Bytes of `512Mi` or `1Gi`. */
-export function bytesOf(sizeText: string): number {
-  return inUnits(sizeText);
-}
-
-/** Seconds of `90s`, `15m` or `1h`. */
-export function secondsOf(durationText: string): number {
-  return inUnits(durationText);
-}
 
 /** What a Kubernetes quantity such as `10m`, `0.5` or `64Mi` amounts to. */
 export function amountOf(quantity: string): number {

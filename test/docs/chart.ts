@@ -2,8 +2,8 @@
 import path from 'node:path';
 import type { V1ClusterRole, V1MutatingWebhookConfiguration } from '@kubernetes/client-node';
 import { stringify } from 'yaml';
-import { settingsJsonSchema } from '../../src/settings/reference.ts';
 import { manifests, objectOf } from '../manifests/files.ts';
+import { settingsJsonSchema } from './settings-reference.ts';
 
 type Schema = Readonly<Record<string, unknown>>;
 type Named<T> = T & { readonly kind: string; readonly metadata: { readonly name: string } };

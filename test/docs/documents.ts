@@ -1,7 +1,7 @@
 import path from 'node:path';
-import { reasonsTables } from '../../src/reasons/reference.ts';
-import { settingsJsonSchema, settingsTable } from '../../src/settings/reference.ts';
 import { chartFiles } from './chart.ts';
+import { reasonsTables } from './reasons-tables.ts';
+import { settingsJsonSchema, settingsTable } from './settings-reference.ts';
 import { troubleshooting } from './troubleshooting.ts';
 
 const docs = path.join(import.meta.dirname, '../../docs');

@@ -9,11 +9,11 @@ import { programs } from '../../src/checks/programs.ts';
 import { podStates } from '../../src/coverage/assess.ts';
 import { reasons } from '../../src/reasons/reasons.ts';
 import { parseSettings } from '../../src/settings/load.ts';
-import { settingsJsonSchema } from '../../src/settings/reference.ts';
 import { exposedMetrics } from '../monitoring/exposed-metrics.ts';
 import { must } from '../real/machine.ts';
 import { root } from '../real/places.ts';
 import { blocksIn, codeIn, commandsOf, pages, placeOf, textOf } from './pages.ts';
+import { settingsJsonSchema } from './settings-reference.ts';
 
 /** What has happened stays as it was named then, and the facts are about other programs. */
 const today = pages.filter((page) => page !== 'CHANGELOG.md' && page !== 'docs/facts.md');

@@ -57,32 +57,13 @@ describe('a ResourceList', () => {
       namespace: undefined,
     });
 
-  test('has its items injected in their place, and what was found as results about them', () => {
+  test('has its items injected in their place', () => {
     const { output, failed } = inject(ofSpec);
     assert.equal(failed, false);
     assert.match(output, /kind: Pod # mine/);
-    const { items, results } = parse(output);
+    const { items } = parse(output);
     assert.match(items[0].metadata.annotations['falco-federation.io/status'], /"cluster":"staging"/);
     assert.deepEqual(items[1], { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'other' } });
-    const resourceRef = { apiVersion: 'v1', kind: 'Pod', name: 'falco', namespace: 'falco' };
-    assert.deepEqual(
-      results.map(({ severity, message }: { severity: string; message: string }) => [
-        severity,
-        message.split(':', 1)[0],
-      ]),
-      [
-        ['info', 'injected'],
-        ['warning', 'falco_too_old'],
-      ],
-    );
-    for (const result of results) assert.deepEqual(result.resourceRef, resourceRef);
-  });
-
-  test('keeps the results of the functions before it', () => {
-    const { output } = inject(`${ofSpec}results:\n- {message: before, severity: info}\n`);
-    const { results } = parse(output);
-    assert.equal(results.length, 3);
-    assert.deepEqual(results[0], { message: 'before', severity: 'info' });
   });
 
   test('of nothing of ours stays byte for byte', () => {

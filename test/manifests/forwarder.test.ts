@@ -17,7 +17,8 @@ import jsonPatch, { type Operation } from 'fast-json-patch';
 import { type ForwardFlags, help, readFlags } from '../../src/commands/forward/flags.ts';
 import { injectLabel } from '../../src/federation/names.ts';
 import { loadSettings } from '../../src/settings/load.ts';
-import { bytesOf, defaultForwarderAddress, defaultImage, settingsSchema } from '../../src/settings/schema.ts';
+import { defaultForwarderAddress, defaultImage, settingsSchema } from '../../src/settings/schema.ts';
+import { amountOf } from '../../src/settings/values.ts';
 import { documentsOf, manifests, objectOf, textOf } from './files.ts';
 
 const name = 'falco-federation-forwarder';
@@ -75,7 +76,7 @@ function volumeAt(set: V1StatefulSet, folder: string) {
   return podOf(set).volumes?.find((volume) => volume.name === of);
 }
 
-const defaultSpool = bytesOf(
+const defaultSpool = amountOf(
   settingsSchema.parse({ cluster: 'a', hub: { address: 'https://hub.example' }, forwarder: {} }).forwarder
     ?.spoolSize ?? '',
 );
@@ -137,7 +138,7 @@ for (const [kept, set] of Object.entries(sets)) {
     test('has requests and limits, and the image of this version', () => {
       const { requests = {}, limits = {} } = containerOf(set).resources ?? {};
       assert.equal(requests.memory, '96Mi');
-      assert.ok(bytesOf(limits.memory ?? '') > bytesOf(requests.memory ?? ''));
+      assert.ok(amountOf(limits.memory ?? '') > amountOf(requests.memory ?? ''));
       assert.equal(containerOf(set).image, defaultImage);
     });
   });
@@ -160,9 +161,9 @@ test('on OpenShift it runs as the user and the group that its SCC gives', () => 
 describe('where events are kept', () => {
   test('an emptyDir takes twice the default spoolSize: a damaged spool is there until it has been saved', () => {
     const volume = volumeAt(written, flagsOf(written).spool);
-    assert.ok(bytesOf(volume?.emptyDir?.sizeLimit ?? '') >= 2.1 * defaultSpool);
+    assert.ok(amountOf(volume?.emptyDir?.sizeLimit ?? '') >= 2.1 * defaultSpool);
     const requested = containerOf(written).resources?.requests?.['ephemeral-storage'];
-    assert.ok(bytesOf(requested ?? '') >= defaultSpool);
+    assert.ok(amountOf(requested ?? '') >= defaultSpool);
   });
 
   test('a claim of each replica takes its place, as large', () => {
@@ -172,7 +173,7 @@ describe('where events are kept', () => {
     const [claim, ...others]: readonly V1PersistentVolumeClaim[] = set.spec?.volumeClaimTemplates ?? [];
     assert.equal(others.length, 0);
     assert.equal(claim?.metadata?.name, mounted);
-    assert.ok(bytesOf(claim?.spec?.resources?.requests?.storage ?? '') >= 2.1 * defaultSpool);
+    assert.ok(amountOf(claim?.spec?.resources?.requests?.storage ?? '') >= 2.1 * defaultSpool);
     assert.equal(containerOf(set).resources?.requests?.['ephemeral-storage'], undefined);
   });
 });

@@ -193,9 +193,9 @@ test('whatever stands where: Falco then has our file and JSON, or its outputs as
 describe('whatever becomes of the rules', () => {
   const setUps: Readonly<Record<string, readonly [code: string, changes: Parameters<typeof runIn>[1]]>> = {
     'no tags': ['rules_no_tags', { tags: [] }],
-    '-r': ['rules_left_to_argument', { falcoArguments: [...ourArguments, '-r', '/etc/falco/a.yaml'] }],
+    '-r': ['rules_given_by_argument', { falcoArguments: [...ourArguments, '-r', '/etc/falco/a.yaml'] }],
     'an option that replaces the list': [
-      'rules_left_to_option',
+      'rules_option_conflict',
       { falcoArguments: [...ourArguments, '-o', 'rules_files=/etc/falco/a.yaml'] },
     ],
     'something that goes wrong': [

@@ -162,13 +162,13 @@ function published(one: Case, args: readonly string[]) {
 
 /** Recorded cases that are left alone, and why: nothing may join this list unseen. */
 const leftAlone: Readonly<Record<string, string>> = {
-  'cli-rule-file': 'rules_left_to_argument',
-  'cli-rule-file-missing': 'rules_left_to_argument',
-  'cli-rule-file-other-ending': 'rules_left_to_argument',
-  'cli-rule-file-two': 'rules_left_to_argument',
-  'cli-rule-file-with-dropin': 'rules_left_to_argument',
-  'cli-rule-folder': 'rules_left_to_argument',
-  'option-string': 'rules_left_to_option',
+  'cli-rule-file': 'rules_given_by_argument',
+  'cli-rule-file-missing': 'rules_given_by_argument',
+  'cli-rule-file-other-ending': 'rules_given_by_argument',
+  'cli-rule-file-two': 'rules_given_by_argument',
+  'cli-rule-file-with-dropin': 'rules_given_by_argument',
+  'cli-rule-folder': 'rules_given_by_argument',
+  'option-string': 'rules_option_conflict',
   // Falco itself stops here.
   'dropin-append-to-string': 'rules_config_refused',
   'dropin-null-appended': 'rules_none_listed',

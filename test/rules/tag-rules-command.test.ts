@@ -95,7 +95,7 @@ test('that Falco is given -r is no failure', async () => {
   const { flags } = plant();
   const { status, stdout } = await run(...flags, '--on-failure', 'fail', '--', '-r', '/x.yaml');
   assert.equal(status, 0);
-  assert.equal(JSON.parse(stdout).code, 'rules_left_to_argument');
+  assert.equal(JSON.parse(stdout).code, 'rules_given_by_argument');
 });
 
 test('-c counts, whatever --config says: it is what Falco reads', async () => {

@@ -7,7 +7,7 @@ import { effectiveSettings } from '../../src/federation/effective-settings.ts';
 import { inject } from '../../src/injection/inject.ts';
 import { parseSettings } from '../../src/settings/load.ts';
 import { placeholders } from '../../src/settings/placeholders.ts';
-import { bytesOf, defaultImage, type Settings, withImage } from '../../src/settings/schema.ts';
+import { defaultImage, type Settings, withImage } from '../../src/settings/schema.ts';
 import { addressProblem, amountOf } from '../../src/settings/values.ts';
 import { rounds } from '../rounds.ts';
 
@@ -178,7 +178,7 @@ function use(file: Settings): void {
     }
   }
   if (settings.forwarder !== undefined)
-    assert.ok(Number.isSafeInteger(bytesOf(settings.forwarder.spoolSize)));
+    assert.ok(Number.isSafeInteger(amountOf(settings.forwarder.spoolSize)));
   if (settings.hub !== undefined) {
     const { address, checkCertificate } = settings.hub;
     httpClient({

@@ -12,7 +12,7 @@ import { keptOrGiven, readFields, readTags, withPart } from './fields.ts';
 import { hubTemplate, type TellingLabel } from './hub-template.ts';
 import { ourTemplate, variableAdded, withFieldsOff } from './our-variables.ts';
 
-const fieldsAdded = 'falcosidekick/TEMPLATEDFIELDS';
+const templatesAdded = 'falcosidekick/TEMPLATEDFIELDS';
 
 /** The environment with the hub's fields in it, and what is ours there then. */
 export interface HubFields {
@@ -105,14 +105,14 @@ export function hubFields(
     ...cleared.findings,
     ...kept.map(([key]) => ({ code: 'field_templated_by_user', detail: key }) as const),
   ];
-  if (ours.length === 0) return { environment: cleared.environment, added: [fieldsAdded], findings };
+  if (ours.length === 0) return { environment: cleared.environment, added: [templatesAdded], findings };
   const text = ours.reduce((sum, [key, value]) => {
     const others = telling.filter((one) => one.key !== key);
     return withPart(sum, ourTemplate(key, hubTemplate(key, value, others)));
   }, referenceTo('TEMPLATEDFIELDS', templated) ?? textOf(templated));
   return {
     environment: withVariable(cleared.environment, 'TEMPLATEDFIELDS', text),
-    added: [fieldsAdded, ...(templated.kind === 'absent' ? [variableAdded('TEMPLATEDFIELDS')] : [])],
+    added: [templatesAdded, ...(templated.kind === 'absent' ? [variableAdded('TEMPLATEDFIELDS')] : [])],
     findings,
   };
 }

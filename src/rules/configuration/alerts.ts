@@ -52,7 +52,7 @@ export function planAlerts(configuration: FalcoConfiguration, question: AlertsQu
 }
 
 function planKnown(configuration: FalcoConfiguration, { file, jsonOutput }: AlertsQuestion): PlannedAlerts {
-  if (!configuration.question.version.readsDropIns) throw new NotKnown('rules_falco_too_old');
+  if (!configuration.question.version.readsDropIns) throw new NotKnown('falco_too_old');
   const users = configuration.read();
   const taken = text(part(users.after, 'file_output', 'filename'));
   if (mayBeOn(users.after, 'file_output') && taken !== file) return leave('alerts_file_output_taken', taken);

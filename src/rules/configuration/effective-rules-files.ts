@@ -38,11 +38,11 @@ export interface EffectiveRulesFiles {
 /** Works the list out. @throws NotKnown for why the rules are better left alone */
 export function effectiveRulesFiles(configuration: FalcoConfiguration): EffectiveRulesFiles {
   const { given, question } = configuration;
-  if (!question.version.readsDropIns) throw new NotKnown('rules_falco_too_old');
+  if (!question.version.readsDropIns) throw new NotKnown('falco_too_old');
   if (given.rulesArgument !== undefined)
-    throw new NotKnown('rules_left_to_argument', `-r ${given.rulesArgument}`);
+    throw new NotKnown('rules_given_by_argument', `-r ${given.rulesArgument}`);
   const whole = given.options.find(({ key, path }) => /^rules_files?$/.test(key) && path === '');
-  if (whole !== undefined) throw new NotKnown('rules_left_to_option', whole.text);
+  if (whole !== undefined) throw new NotKnown('rules_option_conflict', whole.text);
   const read = configuration.read();
   const later = configuration.fileAfterOurs(read);
   if (later !== undefined) throw new NotKnown('rules_config_after_ours', later);

@@ -1,4 +1,4 @@
-import { reasons, type Severity } from './reasons.ts';
+import { reasons, type Severity } from '../../src/reasons/reasons.ts';
 
 const order: readonly Severity[] = ['done', 'skipped', 'note', 'warning', 'error'];
 

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { settingsSchema } from './schema.ts';
+import { settingsSchema } from '../../src/settings/schema.ts';
 
 /** The settings as JSON Schema (2020-12), for editors and for the Helm chart's values. */
 export function settingsJsonSchema(): object {
