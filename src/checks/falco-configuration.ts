@@ -2,13 +2,12 @@
  * A falco.yaml in which a key that our arguments add to is no list stops Falco (FACTS 1.13). The webhook cannot see it;
  * who may read the ConfigMap can.
  */
-import type { V1Container } from '@kubernetes/client-node';
+import type { V1Volume, V1VolumeMount } from '@kubernetes/client-node';
 import { findFalco } from '../injection/falco/find-falco.ts';
 import { decodeFile, keyName, type Node, NotYaml, Reader, resolve, TooLarge } from '../yaml/falco-yaml.ts';
 import type { Check } from './check.ts';
-import type { JudgedPod } from './judge-pod.ts';
 import { error, type Line, ok } from './line.ts';
-import { podOfEach } from './pods.ts';
+import { type OfNamespace, podOfEach } from './pods.ts';
 import type { View } from './view.ts';
 
 const defaultFile = '/etc/falco/falco.yaml';
@@ -39,58 +38,37 @@ function firstDocument(text: string): Node | undefined {
   }
 }
 
-/** The file that Falco is told to read. */
-function configFile(args: readonly string[]): string {
-  const at = args.lastIndexOf('-c');
-  return (at === -1 ? undefined : args[at + 1]) ?? defaultFile;
-}
-
-interface Place {
-  readonly configMap: string;
-  readonly key: string;
-}
-
 /** Which key of which ConfigMap is mounted as a file. */
-function mountedFrom({ template }: JudgedPod, container: V1Container, file: string): Place | undefined {
-  for (const { name, mountPath, subPath } of (container.volumeMounts ?? []).toReversed()) {
-    const inFolder = file.startsWith(`${mountPath.replace(/\/$/, '')}/`);
-    if (mountPath !== file && !inFolder) continue;
-    const source = template.spec.volumes?.find((volume) => volume.name === name)?.configMap;
-    if (source?.name === undefined) continue;
-    const path = mountPath === file ? (subPath ?? '') : file.slice(mountPath.replace(/\/$/, '').length + 1);
-    const key = source.items?.find((item) => item.path === path)?.key ?? path;
-    return { configMap: source.name, key };
-  }
-  return undefined;
+function placeOf(volumes: readonly V1Volume[], mounts: readonly V1VolumeMount[], file: string) {
+  const mount = mounts.findLast(
+    ({ mountPath }) => mountPath === file || file.startsWith(`${mountPath.replace(/\/$/, '')}/`),
+  );
+  const configMap = volumes.find(({ name }) => name === mount?.name)?.configMap;
+  if (mount === undefined || configMap?.name === undefined) return undefined;
+  const path = mount.mountPath === file ? mount.subPath : file.slice(file.lastIndexOf('/') + 1);
+  return { configMap: configMap.name, key: configMap.items?.find((item) => item.path === path)?.key ?? path };
 }
 
-async function lookAt(view: View, namespace: string, pod: JudgedPod): Promise<readonly Line[]> {
-  const falco = findFalco(pod.template.spec);
+async function lookAt(view: View, { namespace, pod }: OfNamespace): Promise<readonly Line[]> {
+  const { spec } = pod.template;
+  const falco = findFalco(spec);
   if (falco === undefined || 'code' in falco) return [];
-  const file = configFile(falco.args);
-  const place = mountedFrom(pod, falco.container, file);
-  if (place === undefined) return [];
-  const text = (await view.configMap(namespace, place.configMap))?.[place.key];
+  const at = falco.args.lastIndexOf('-c');
+  const file = (at === -1 ? undefined : falco.args[at + 1]) ?? defaultFile;
+  const { configMap = '', key = '' } =
+    placeOf(spec.volumes ?? [], falco.container.volumeMounts ?? [], file) ?? {};
+  const text = configMap === '' ? undefined : (await view.configMap(namespace, configMap))?.[key];
   if (text === undefined) return [];
-  const at = `namespace ${namespace}: ${file} of ${pod.workload} (ConfigMap ${place.configMap})`;
+  const what = `namespace ${namespace}: ${file} of ${pod.workload} (ConfigMap ${configMap})`;
   const wrong = noLists(text);
-  if (wrong.length === 0) return [ok('falco_configuration', `${at} accepts our arguments`)];
-  const why = `Falco fails to start: ${wrong.map(({ key, is }) => `${key} is ${is}`).join(', ')}, and our arguments add to it. Remove the key, or make it a sequence`;
-  return [
-    error(
-      'falco_configuration',
-      at,
-      why,
-      `kubectl --namespace ${namespace} edit configmap/${place.configMap}   # with the chart: falco.${wrong[0]?.key}`,
-    ),
-  ];
+  if (wrong.length === 0) return [ok('falco_configuration', `${what} accepts our arguments`)];
+  const why = `Falco fails to start: ${wrong.map(({ key: one, is }) => `${one} is ${is}`).join(', ')}, and our arguments add to it. Remove the key, or make it a sequence`;
+  const fix = `kubectl --namespace ${namespace} edit configmap/${configMap}   # with the chart: falco.${wrong[0]?.key}`;
+  return [error('falco_configuration', what, why, fix)];
 }
 
 export const falcoConfiguration: Check = {
   name: 'falco_configuration',
   title: "Falco's configuration",
-  look: async (view) =>
-    (
-      await Promise.all((await podOfEach(view)).map(({ namespace, pod }) => lookAt(view, namespace, pod)))
-    ).flat(),
+  look: async (view) => (await Promise.all((await podOfEach(view)).map((one) => lookAt(view, one)))).flat(),
 };

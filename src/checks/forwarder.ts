@@ -8,7 +8,7 @@ import type { View } from './view.ts';
 /** Part of the spool from which it is nearly full. */
 const nearlyFull = 0.9;
 
-/** Seconds that an event waits where the hub takes events. */
+/** Seconds that an event waits where the hub accepts events. */
 const longWait = 300;
 
 /** Whether this cluster's events go through the forwarder, by its settings. */

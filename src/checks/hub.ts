@@ -7,7 +7,7 @@ function away(replica: Replica, address: string, namespace: string): readonly Li
   const hub = condition(replica, 'hub');
   if (hub === undefined) return [];
   const text = `${replica.name}: the hub ${address}`;
-  if (hub.detail.startsWith('ok')) return [ok('hub', `${text} takes events`)];
+  if (hub.detail.startsWith('ok')) return [ok('hub', `${text} accepts events`)];
   const { what, fix } = obstacleIn(hub.detail);
   return [error('hub', text, `${what}: ${hub.detail}`, fix({ hub: new URL(address), namespace }))];
 }
@@ -15,7 +15,7 @@ function away(replica: Replica, address: string, namespace: string): readonly Li
 /** A spoke's hub, as its forwarders find it. */
 export const hubOfSpoke: Check = {
   name: 'hub',
-  title: 'the hub takes events',
+  title: 'the hub accepts events',
   look: async (view) => {
     const address = (await view.goodSettings())?.hub?.address;
     if (address === undefined) return [];

@@ -78,7 +78,7 @@ export const permissions: Check = {
           `${where === 'webhook' ? `in namespace ${webhook}: ` : ''}${ruleOf(permission)}`,
       );
       const text = `${user} may not look at ${[...new Set(all.map(({ forWhat }) => forWhat))].join('; ')}`;
-      return [as('permissions', text, `it takes rules with ${rules.join('; ')}`, fix)];
+      return [as('permissions', text, `it requires rules with ${rules.join('; ')}`, fix)];
     };
     return [
       ...told(

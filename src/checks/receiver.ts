@@ -32,7 +32,7 @@ function lookAt(replica: Replica, about: About): readonly Line[] {
     const { detail } = falcosidekick;
     const fix = `kubectl --namespace ${namespace} edit configmap/${webhookName}   # receiver.falcosidekick`;
     if (!detail.startsWith('ok')) lines.push(error('receiver_falcosidekick', text, detail, fix));
-    else if (detail === 'ok') lines.push(ok('receiver_falcosidekick', `${text} takes events`));
+    else if (detail === 'ok') lines.push(ok('receiver_falcosidekick', `${text} accepts events`));
     else lines.push(warning('receiver_falcosidekick', text, detail.replace(/^ok; /, ''), fix));
   }
   const end = endLine(

@@ -1,4 +1,4 @@
-/** What keeps pods from being created or scheduled, by the API server's words, and the command that mends it or shows more. */
+/** What keeps pods from being created or scheduled, by the API server's words, and the command that fixes it or shows more. */
 import type { View } from './view.ts';
 
 interface Cause {

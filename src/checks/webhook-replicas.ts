@@ -4,7 +4,6 @@ import type { Check } from './check.ts';
 import { error, type Line, ok, warning } from './line.ts';
 import { webhookName } from './names.ts';
 import { programLines } from './programs.ts';
-import type { Replica } from './replica.ts';
 
 export const webhookReplicas: Check = {
   name: 'webhook_replicas',
@@ -39,12 +38,10 @@ export const replicasTell: Check = {
   },
 };
 
-/** Versions of the replicas: as they tell it, else as their images are called. */
-function versionsOf(replicas: readonly Replica[]): readonly string[] {
-  const told = replicas.flatMap(({ metrics }) =>
-    (metrics?.samples('falco_federation_build_info') ?? []).flatMap(({ labels }) => labels.version ?? []),
-  );
-  return [...new Set(told)].sort();
+/** Mirrors have other names; what counts is the tag, and without one the whole. */
+function isOther(image: string, webhooks: readonly string[]): boolean {
+  const tag = imageTag(image);
+  return !webhooks.some((one) => one === image || (tag !== undefined && imageTag(one) === tag));
 }
 
 /** That replicas, injected containers and this program are of one version. */
@@ -52,26 +49,26 @@ export const versions: Check = {
   name: 'versions',
   title: 'one version everywhere',
   look: async (view) => {
-    const pods = await view.podsOf('webhook');
-    if (pods.length === 0) return [];
-    const namespace = await view.place();
-    const told = versionsOf(await view.replicasOf('webhook'));
     const images = await view.webhookImages();
+    const [image] = images;
+    if (image === undefined) return [];
+    const namespace = await view.place();
+    const told = (await view.replicasOf('webhook')).flatMap(({ metrics }) =>
+      (metrics?.samples('falco_federation_build_info') ?? []).flatMap(({ labels }) => labels.version ?? []),
+    );
+    const other = told.find((one) => one !== version);
+    const injected = (await view.goodSettings())?.rules;
     const lines: Line[] = [];
     if (images.length > 1) {
       const why = 'the replicas are of different images, so pods are injected differently';
       const fix = `kubectl --namespace ${namespace} rollout status deployment/${webhookName}`;
       lines.push(warning('versions', `images of the webhook: ${images.join(', ')}`, why, fix));
     }
-    const others = told.filter((one) => one !== version);
-    if (others.length > 0) {
+    if (other !== undefined) {
       const why = `this program is ${version}: what it says of selections and stale pods is of another version`;
-      const fix = `falco-federation --version   # use ${others[0]}`;
-      lines.push(warning('versions', `the webhook is ${others.join(', ')}`, why, fix));
+      lines.push(warning('versions', `the webhook is ${other}`, why, 'falco-federation --version'));
     }
-    const injected = (await view.goodSettings())?.rules;
-    const [image] = images;
-    if (injected?.enabled === true && image !== undefined && isOther(injected.image ?? image, images)) {
+    if (injected?.enabled === true && isOther(injected.image ?? image, images)) {
       const why = `the webhook runs from ${image}; what it writes into pods is made for its own version`;
       const fix = `kubectl --namespace ${namespace} edit configmap/${webhookName}   # rules.image: ${image}`;
       lines.push(error('versions', `rules.image is ${injected.image}`, why, fix));
@@ -81,9 +78,3 @@ export const versions: Check = {
       : [ok('versions', `the webhook is ${told[0] ?? imageTag(image) ?? image}`)];
   },
 };
-
-/** Mirrors have other names; what counts is the tag, and without one the whole. */
-function isOther(image: string, webhooks: readonly string[]): boolean {
-  const tag = imageTag(image);
-  return !webhooks.some((one) => one === image || (tag !== undefined && imageTag(one) === tag));
-}

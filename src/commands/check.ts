@@ -19,7 +19,7 @@ const help = `Usage: falco-federation check [-o text|short|json] [--wait D] [--k
 
 Checks whether this cluster is federated, and if not, why, with the command that fixes it. It changes nothing: a Falco
 pod is created as a dry run only. Where nothing is wrong on a spoke, each forwarder sends a test event to the hub.
-docs/check.md says what each line means, and which permissions it takes.
+docs/check.md says what each line means, and which permissions it requires.
 
   ✓ ok   ‼ warning   ✗ error
 

@@ -46,7 +46,7 @@ describe("a spoke's hub, as its forwarder finds it", () => {
   };
 
   for (const [detail, line] of [
-    ['ok', /^ok .* takes events$/],
+    ['ok', /^ok .* accepts events$/],
     ['ok; 3 events go again in 2 s', /^ok /],
     ['has accepted no events since T: getaddrinfo ENOTFOUND hub.corp.net', /^error .* its name is not found/],
     [
