@@ -232,6 +232,8 @@ static void settle(struct shipping *it, int64_t now)
     case TOO_LARGE:
         if (it->batch.lines > 1)
             it->most_lines = it->batch.lines / 2;
+        else if (is_probe)
+            it->probe = it->batch.end;
         else
             give_up(it, now, "one is too large");
         break;
