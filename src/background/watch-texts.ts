@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { messageOf } from '../reasons/message-of.ts';
 
 /** Texts of the files, in order; or why one of them could not be read. */
@@ -27,12 +28,6 @@ export async function readTexts(files: readonly string[], ifMissing: IfMissing =
   }
 }
 
-function isSame(a: Texts, b: Texts): boolean {
-  return a.ok && b.ok
-    ? a.texts.length === b.texts.length && a.texts.every((text, at) => text === b.texts[at])
-    : !a.ok && !b.ok && a.why === b.why;
-}
-
 /**
  * Tells when small files change, by reading them again: it sees a file that is replaced, rewritten or swapped behind
  * a link (how the kubelet updates a mounted ConfigMap or Secret) alike, which file events do not.
@@ -55,7 +50,7 @@ export function watchTexts(
     reading = true;
     const now = await readTexts(files, ifMissing);
     reading = false;
-    if (isSame(now, last)) return;
+    if (isDeepStrictEqual(now, last)) return;
     last = now;
     onChange(now);
   }, every);

@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import type { ZodType } from 'zod';
+import { messageOf } from '../reasons/message-of.ts';
 import type { Finding } from '../reasons/reasons.ts';
 import {
   type Alerts,
@@ -43,82 +45,68 @@ export interface EffectiveSettings {
 export type Annotations = Readonly<Record<string, string>> | undefined;
 
 interface Overrides {
-  cluster?: string;
-  labels?: Record<string, string>;
-  tags?: string[];
-  falcoVersion?: string;
+  readonly cluster?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly tags?: readonly string[];
+  readonly falcoVersion?: string;
 }
 
-type Parsed<T> = { ok: true; value: T } | { ok: false; why: string };
-
-const clusterSchema = settingsSchema.shape.cluster;
-
-function parseCluster(text: string): Parsed<string> {
-  const result = clusterSchema.safeParse(text);
-  return result.success
-    ? { ok: true, value: result.data }
-    : { ok: false, why: result.error.issues[0]?.message ?? '' };
+/** Why a value is not allowed; undefined where it is. */
+function whyNot(schema: ZodType, value: unknown): string | undefined {
+  return schema.safeParse(value).error?.issues[0]?.message;
 }
 
-function parseTags(text: string): Parsed<string[]> {
-  const tags = text
-    .split(',')
-    .map((part) => part.trim())
-    .filter((part) => part !== '');
-  for (const one of tags) {
-    const result = tag.safeParse(one);
-    if (!result.success) return { ok: false, why: result.error.issues[0]?.message ?? '' };
-  }
-  return { ok: true, value: [...new Set(tags)] };
+/** @throws Error with what is wrong */
+function allowed<T>(value: T, why: string | undefined): T {
+  if (why !== undefined) throw new Error(why);
+  return value;
 }
 
-function parseLabels(text: string, asFields: boolean): Parsed<Record<string, string>> {
-  const labels: Record<string, string> = {};
-  for (const part of text.split(',').map((one) => one.trim())) {
-    if (part === '') continue;
-    const at = part.indexOf('=');
-    if (at < 0) return { ok: false, why: `"${part}" must be key=value` };
-    labels[part.slice(0, at)] = part.slice(at + 1);
-  }
-  const [problem] = labelProblems(labels, { asFields });
-  return problem === undefined ? { ok: true, value: labels } : { ok: false, why: problem.message };
+/** More than anybody has, and few enough for a pod's arguments: an annotation may be as long as a book. */
+const mostParts = 100;
+
+function partsOf(text: string): readonly string[] {
+  const parts = text.split(',').map((part) => part.trim());
+  const why = parts.length > mostParts ? `it must have at most ${mostParts} parts` : undefined;
+  return allowed(
+    parts.filter((part) => part !== ''),
+    why,
+  );
 }
 
-function parseFalcoVersion(text: string): Parsed<string> {
+function labelsOf(text: string, asFields: boolean): Record<string, string> {
+  const labels = Object.fromEntries(
+    partsOf(text).map((part) => {
+      const at = part.indexOf('=');
+      return allowed(
+        [part.slice(0, at), part.slice(at + 1)],
+        at < 0 ? `"${part}" must be key=value` : undefined,
+      );
+    }),
+  );
+  return allowed(labels, labelProblems(labels, { asFields })[0]?.message);
+}
+
+function falcoVersionOf(text: string): string {
   const version = /^v?(\d+\.\d+(?:\.\d+)?(?:-[0-9A-Za-z.-]+)?)$/.exec(text.trim())?.[1];
-  return version === undefined
-    ? { ok: false, why: "it must be Falco's own version, such as 0.44.1" }
-    : { ok: true, value: version };
+  return allowed(
+    version ?? '',
+    version === undefined ? "it must be Falco's own version, such as 0.44.1" : undefined,
+  );
 }
 
-const parsers = {
-  [clusterKey]: (text: string, into: Overrides) => {
-    const parsed = parseCluster(text);
-    if (parsed.ok) into.cluster = parsed.value;
-    return parsed;
-  },
-  [labelsAnnotation]: (text: string, into: Overrides, settings: Settings) => {
-    const parsed = parseLabels(text, carriesFields(settings));
-    if (parsed.ok) into.labels = parsed.value;
-    return parsed;
-  },
-  [tagsAnnotation]: (text: string, into: Overrides) => {
-    const parsed = parseTags(text);
-    if (parsed.ok) into.tags = parsed.value;
-    return parsed;
-  },
-  [falcoVersionAnnotation]: (text: string, into: Overrides) => {
-    const parsed = parseFalcoVersion(text);
-    if (parsed.ok) into.falcoVersion = parsed.value;
-    return parsed;
-  },
-};
+/** What an annotation overrides. Each throws an Error with what is wrong. */
+const parsers = new Map<string, (text: string, settings: Settings) => Overrides>([
+  [clusterKey, (text) => ({ cluster: allowed(text, whyNot(settingsSchema.shape.cluster, text)) })],
+  [labelsAnnotation, (text, settings) => ({ labels: labelsOf(text, carriesFields(settings)) })],
+  [
+    tagsAnnotation,
+    (text) => ({ tags: [...new Set(partsOf(text).map((one) => allowed(one, whyNot(tag, one))))] }),
+  ],
+  [falcoVersionAnnotation, (text) => ({ falcoVersion: falcoVersionOf(text) })],
+]);
 
-function isOverride(key: string): key is keyof typeof parsers {
-  return Object.hasOwn(parsers, key);
-}
-
-/** A value as it is told: an annotation may be as long as a book. */
+/** A value as it is told. */
 function shown(text: string): string {
   return text.length > 100 ? `${text.slice(0, 99)}…` : text;
 }
@@ -130,23 +118,20 @@ function readOverrides(
   settings: Settings,
   findings: Finding[],
 ): Overrides {
-  const overrides: Overrides = {};
+  let overrides: Overrides = {};
   for (const [key, text] of Object.entries(annotations ?? {})) {
     if (!key.startsWith(prefix) || key === statusAnnotation) continue;
-    if (!isOverride(key)) {
-      const hint = key === injectLabel ? 'it is a label, not an annotation' : undefined;
-      findings.push({
-        code: 'annotation_unknown',
-        detail: `${key} on the ${where}${hint === undefined ? '' : `: ${hint}`}`,
-      });
+    const parse = parsers.get(key);
+    if (parse === undefined) {
+      const hint = key === injectLabel ? ': it is a label, not an annotation' : '';
+      findings.push({ code: 'annotation_unknown', detail: `${key} on the ${where}${hint}` });
       continue;
     }
-    const parsed = parsers[key](text, overrides, settings);
-    if (!parsed.ok) {
-      findings.push({
-        code: 'annotation_invalid',
-        detail: `${key}=${shown(text)} on the ${where}: ${parsed.why}`,
-      });
+    try {
+      overrides = { ...overrides, ...parse(text, settings) };
+    } catch (error) {
+      const detail = `${key}=${shown(text)} on the ${where}: ${messageOf(error)}`;
+      findings.push({ code: 'annotation_invalid', detail });
     }
   }
   return overrides;
@@ -159,7 +144,7 @@ function effectiveFrom(settings: Settings, overrides: Overrides): Omit<Effective
     cluster,
     role: settings.role,
     labels: overrides.labels ?? settings.labels ?? { env: cluster },
-    tags: overrides.tags ?? settings.tags ?? (tag.safeParse(cluster).success ? [cluster] : []),
+    tags: overrides.tags ?? settings.tags ?? (whyNot(tag, cluster) === undefined ? [cluster] : []),
     rules: settings.rules,
     alerts: settings.hub && {
       ...(settings.alerts ?? defaultAlerts),
@@ -193,15 +178,13 @@ export function effectiveSettings(
     ...readOverrides(podAnnotations, 'pod', settings, findings),
   };
   const overridden = Object.keys(overrides).length > 0;
-  if (overrides.cluster !== undefined && (overrides.tags ?? settings.tags) === undefined) {
-    const asTag = tag.safeParse(overrides.cluster);
-    if (!asTag.success) {
-      const why = asTag.error.issues[0]?.message ?? '';
-      findings.push({
-        code: 'annotation_invalid',
-        detail: `${clusterKey}=${overrides.cluster} cannot be a tag, so rules get none; set ${tagsAnnotation} too: ${why}`,
-      });
-    }
+  const why =
+    overrides.cluster === undefined || (overrides.tags ?? settings.tags) !== undefined
+      ? undefined
+      : whyNot(tag, overrides.cluster);
+  if (why !== undefined) {
+    const detail = `${clusterKey}=${overrides.cluster} cannot be a tag, so rules get none; set ${tagsAnnotation} too: ${why}`;
+    findings.push({ code: 'annotation_invalid', detail });
   }
   const known = overridden ? undefined : plain.get(settings);
   if (known !== undefined) return { effective: known, findings };

@@ -79,6 +79,19 @@ describe('settings in force', () => {
     });
   }
 
+  test('more tags or labels than anybody has are none', () => {
+    for (const [key, part] of [
+      ['tags', 'a'],
+      ['labels', 'a=b'],
+    ] as const) {
+      const of = (count: number) =>
+        effectiveSettings(settingsFrom('cluster: staging\n'), undefined, {
+          [`falco-federation.io/${key}`]: Array.from({ length: count }, () => part).join(','),
+        }).findings.length;
+      assert.deepEqual([of(100), of(101)], [0, 1], key);
+    }
+  });
+
   test('an annotation that we do not know is told', () => {
     const { findings } = effectiveSettings(
       settingsFrom('cluster: a\n'),
