@@ -7,12 +7,13 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { V1Pod } from '@kubernetes/client-node';
 import { probePod } from '../../../src/checks/dry-run.ts';
+import type { Line } from '../../../src/checks/line.ts';
 import { statusAnnotation } from '../../../src/federation/names.ts';
 import { manifests } from '../../manifests/files.ts';
 import { root } from '../../real/places.ts';
@@ -21,10 +22,11 @@ import { type Egress, startEgress } from '../check/egress.ts';
 import { type Node, startNode } from '../check/node.ts';
 import { forwarder, namespace, waysTo, webhook, webhookPort } from '../check/stage.ts';
 import { type ClientName, clientPath } from '../clients/programs.ts';
+import { programPath } from '../control-plane/programs.ts';
 import { type ControlPlane, startControlPlane } from '../control-plane.ts';
 import { applyAndWait, makeNamespace, optedIn, ownChart, podsIn, workloadsIn } from '../created-pods.ts';
 import { leftOut } from '../needs.ts';
-import { until } from '../replica.ts';
+import { program, until } from '../replica.ts';
 import { chart } from './rendered.ts';
 
 const release = 'falco-federation';
@@ -75,10 +77,36 @@ class Cluster {
     return this.controlPlane.kubectl;
   }
 
+  /** With helm and kubectl at hand. */
+  private get env(): NodeJS.ProcessEnv {
+    const homes = ['CACHE', 'CONFIG', 'DATA'].map((name) => [`HELM_${name}_HOME`, join(this.folder, 'helm')]);
+    const PATH = [clientPath(this.client), programPath('kubectl')].map(dirname).join(':');
+    const KUBECONFIG = this.controlPlane.kubeconfig;
+    return {
+      ...Object.fromEntries(homes),
+      PATH: `${PATH}:${process.env.PATH}`,
+      HOME: this.folder,
+      KUBECONFIG,
+    };
+  }
+
+  /** A line of `check` that is wrong; undefined: it is none. */
+  async wrong(name: string): Promise<Line | undefined> {
+    const asked = promisify(execFile)(process.execPath, [program, 'check', '-o', 'json'], { env: this.env });
+    // What is wrong is an exit status, and all the same an answer.
+    const { stdout } = await asked.catch((failure: { stdout: string }) => failure);
+    // Safe: the command's own JSON.
+    const { groups } = JSON.parse(stdout) as { groups: { lines: Line[] }[] };
+    return groups.flatMap(({ lines }) => lines).find(({ check, mark }) => check === name && mark !== 'ok');
+  }
+
+  async run(command: string): Promise<void> {
+    await promisify(execFile)('bash', ['-c', command], { env: this.env, cwd: root, timeout: patience });
+  }
+
   /** Not in one go: the API server's way to the replicas leads through this process. */
   async helm(...args: readonly string[]): Promise<string> {
-    const homes = ['CACHE', 'CONFIG', 'DATA'].map((name) => [`HELM_${name}_HOME`, join(this.folder, 'helm')]);
-    const env = { ...Object.fromEntries(homes), PATH: process.env.PATH, HOME: this.folder };
+    const { env } = this;
     const where = args.includes('--namespace') ? [] : ['--namespace', namespace];
     const all = [...args, ...where, '--kubeconfig', this.controlPlane.kubeconfig];
     return (await promisify(execFile)(clientPath(this.client), all, { env, timeout: patience })).stdout;
@@ -421,6 +449,21 @@ function testChart(client: ClientName): void {
       'pods are injected',
       async () => (await cluster().whileCreating(() => wait(200))).missed === 0,
     );
+  });
+
+  test('a selection that somebody changed: what check says puts it right', async () => {
+    const changed = [
+      { op: 'replace', path: '/webhooks/0/objectSelector', value: { matchLabels: { team: 'red' } } },
+    ];
+    await cluster().kubectl([
+      ...['patch', 'mutatingwebhookconfiguration', webhook, '--type=json'],
+      `--patch=${JSON.stringify(changed)}`,
+    ]);
+    const line = await cluster().wrong('webhook_selection');
+    assert.match(line?.why ?? '', /objectSelector is different/);
+    await cluster().run(line?.fix ?? '');
+    assert.equal(await cluster().wrong('webhook_selection'), undefined);
+    await until('the caBundle is there again', async () => (await cluster().caBundle()) !== '');
   });
 
   test('helm test runs check, with rights for as long as it runs', async () => {
