@@ -49,7 +49,7 @@ company's number such as \`0.12.0\` for a Falco of that age (\`falco_too_old\`).
 
 Where neither command nor args are written, the image's own command starts Falco, and args would replace it. They are
 written out for upstream's images (\`falcosecurity/falco\` and its kin, behind any mirror that keeps the folder
-\`falcosecurity\`) of the versions 0.38 to 0.44; otherwise Falco is left alone (\`falco_image_command_unknown\`) until you
+\`falcosecurity\`) of the versions 0.40 to 0.44; otherwise Falco is left alone (\`falco_image_command_unknown\`) until you
 write args, beginning with \`/usr/bin/falco\`.
 
 ## What is left alone

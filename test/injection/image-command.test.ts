@@ -3,16 +3,12 @@ import { describe, test } from 'node:test';
 import { commandOfImage } from '../../src/injection/falco/image-command.ts';
 
 const plain = '/usr/bin/falco';
-const iso = '/usr/bin/falco -o time_format_iso_8601=true';
 const digest = `@sha256:${'0'.repeat(64)}`;
 
 const cases: readonly (readonly [image: string, version: string | undefined, command: string | undefined])[] =
   [
-    ['falcosecurity/falco:0.38.0', undefined, plain],
-    ['docker.io/falcosecurity/falco:0.39.2', undefined, plain],
-    ['falcosecurity/falco:0.39.2-slim', undefined, iso],
-    ['falcosecurity/falco-no-driver:0.38.1', undefined, iso],
-    ['public.ecr.aws/falcosecurity/falco-distroless:0.39.0', undefined, iso],
+    ['docker.io/falcosecurity/falco:0.39.2', undefined, undefined],
+    ['docker.io/falcosecurity/falco:0.40.0-slim', undefined, undefined],
     ['falcosecurity/falco-no-driver:0.40.0', undefined, undefined],
     ['falcosecurity/falco:0.40.0', undefined, plain],
     ['registry.example:5000/proxy/falcosecurity/falco:0.44.1-debian', undefined, plain],
@@ -28,10 +24,8 @@ const cases: readonly (readonly [image: string, version: string | undefined, com
     ['falco:0.44.1', undefined, undefined],
     ['falcosecurity:5000/falco:0.44.1', undefined, undefined],
     ['falcosecurity/falco:latest', '0.44.1', plain],
-    ['falcosecurity/falco:latest-slim', '0.39.2', iso],
     [`falcosecurity/falco${digest}`, '0.44', plain],
     [`falcosecurity/falco${digest}`, '0.39.2', undefined],
-    [`falcosecurity/falco-no-driver${digest}`, '0.38.2', iso],
     ['registry.example/security/falco:7', '0.44.1', undefined],
   ];
 
