@@ -53,28 +53,32 @@ function readEnvelope(line: number, text: string): ReadLine | undefined {
 const newline = 0x0a;
 
 /**
- * The lines of a body that are not empty, as events or as what is wrong with them. What is not UTF-8 becomes U+FFFD, as
- * it does for Go's decoder, falcosidekick's.
+ * The lines of a body that are not empty, as events or as what is wrong with them, one after the other: a parsed event
+ * takes several times its text. What is not UTF-8 becomes U+FFFD, as it does for Go's decoder, falcosidekick's.
  *
  * @throws Refusal where there are too many
  */
-export function readLines(body: Buffer): ReadLine[] {
-  const read: ReadLine[] = [];
+export function readLines(body: Buffer): Iterable<ReadLine> {
+  let breaks = 0;
+  for (let at = body.indexOf(newline); at !== -1; at = body.indexOf(newline, at + 1)) breaks++;
+  if (breaks > mostLines || (breaks === mostLines && body.at(-1) !== newline))
+    throw new Refusal(413, 'too_large', `a request may have ${mostLines} lines at most`);
+  return linesOf(body);
+}
+
+function* linesOf(body: Buffer): Generator<ReadLine> {
   let line = 0;
   for (let start = 0; start < body.length; line++) {
     const found = body.indexOf(newline, start);
     const end = found === -1 ? body.length : found;
-    if (line >= mostLines)
-      throw new Refusal(413, 'too_large', `a request may have ${mostLines} lines at most`);
     if (end - start > largestEvent)
-      read.push({ line, reason: 'too_large', message: `an event may have ${largestEvent} bytes at most` });
+      yield { line, reason: 'too_large', message: `an event may have ${largestEvent} bytes at most` };
     else {
       const text = body.toString('utf8', start, end).trim();
-      if (text !== '') read.push(readLine(line, text));
+      if (text !== '') yield readLine(line, text);
     }
     start = end + 1;
   }
-  return read;
 }
 
 /** A body that is one event alone. @throws Refusal where it is none */

@@ -13,7 +13,7 @@ import { testEvent } from './test-event.ts';
 
 /** Lines of one request. */
 export interface SentBatch {
-  readonly lines: readonly ReadLine[];
+  readonly lines: Iterable<ReadLine>;
   readonly request: IncomingMessage;
 }
 
@@ -88,7 +88,7 @@ export function eventServer(options: EventServerOptions): PlainServer {
   const { create, admit, take, isDraining, onRefused, requestTimeout = 30_000 } = options;
   const bodies = new Bodies(mostAtOnce);
 
-  async function answerWith(request: IncomingMessage, read: ReadLine | readonly ReadLine[]): Promise<Answer> {
+  async function answerWith(request: IncomingMessage, read: ReadLine | Iterable<ReadLine>): Promise<Answer> {
     if ('line' in read) return answerToOne(await take({ lines: [read], request }));
     const outcomes = await take({ lines: read, request });
     for (const outcome of outcomes.values()) if (outcome.is === 'refused') onRefused(outcome.reason);

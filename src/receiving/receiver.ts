@@ -211,10 +211,14 @@ export class Receiver {
     if (report !== undefined) this.fleet.reported(spoke.name, report);
     const problem = this.falcosidekick.problemNow();
     // One at a time tries whether it takes events again.
-    if (problem !== undefined && lines.length > 0 && this.passing.size > 0)
-      throw new Refusal(503, 'unsafe', `falcosidekick accepts no events: ${problem}`);
-    const outcomes = await Promise.all(lines.map((line) => this.takeLine(spoke, line)));
-    return new Map(lines.map(({ line }, at) => [line, outcomes[at] ?? { is: 'later', message: '' }]));
+    const isTried = problem !== undefined && this.passing.size > 0;
+    const taken: Promise<readonly [number, LineOutcome]>[] = [];
+    for (const read of lines) {
+      if (isTried) throw new Refusal(503, 'unsafe', `falcosidekick accepts no events: ${problem}`);
+      const [number, outcome] = [read.line, this.takeLine(spoke, read)];
+      taken.push(Promise.resolve(outcome).then((is) => [number, is]));
+    }
+    return new Map(await Promise.all(taken));
   }
 
   private takeLine(spoke: Spoke, read: ReadLine): Promise<LineOutcome> | LineOutcome {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { describe, test } from 'node:test';
@@ -266,6 +267,32 @@ describe('when it is asked to stop', () => {
     assert.deepEqual(answers, [200, 200]);
     assert.deepEqual([...hub.received.keys()].sort(), ['before', 'while']);
     assert.equal((await forwarder.says('stopped')).waiting, 0);
+    await hub.close();
+  });
+
+  test('reports say who it is, what waits, and how many pods the webhook sees', async () => {
+    const hub = await plainHub();
+    const webhook = createHttpServer((_, response) => {
+      const pods = '{namespace="falco",workload_kind="DaemonSet",state="federated"} 3';
+      response.end(`falco_federation_pods_synced 1\nfalco_federation_pods${pods}\n`);
+    }).listen(0, '127.0.0.1');
+    await once(webhook, 'listening');
+    const address = webhook.address();
+    const port = typeof address === 'object' ? address?.port : undefined;
+    const flags = ['--webhook-metrics', `http://127.0.0.1:${port}/metrics`];
+    const forwarder = await startForwarder(makePlace(settingsOf({ address: hub.address })), {
+      ...{ flags, env: { POD_NAME: 'forwarder-7' } },
+    });
+    await send(forwarder.port, eventNamed('a'));
+    await until(async () => {
+      await send(forwarder.port, eventNamed('b'));
+      return hub.reports.at(-1)?.pods !== undefined;
+    });
+    const { version, waiting, ...others } = hub.reports.at(-1) ?? {};
+    assert.deepEqual(others, { replica: 'forwarder-7', pods: { federated: 3 } });
+    assert.match(`${version} ${JSON.stringify(waiting)}`, /^\d+\.\d+\.\d+ \{"events":\d+,"bytes":\d+/);
+    await forwarder.stop('SIGKILL');
+    webhook.close();
     await hub.close();
   });
 
