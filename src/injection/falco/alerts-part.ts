@@ -7,11 +7,11 @@ import {
   shipAlertsContainer,
 } from '../../federation/names.ts';
 import type { Finding } from '../../reasons/reasons.ts';
+import type { FalcoArguments } from '../../rules/configuration/falco-arguments.ts';
 import { amountOf } from '../../settings/values.ts';
 import { readBoolean } from '../../yaml/boolean.ts';
-import type { FalcoInPod, ReadPod } from '../read-pod.ts';
 import { inOurWay } from './in-our-way.ts';
-import { nonRootUser, noToken, ownContainer } from './own-container.ts';
+import { type ContainerInputs, endsByItself, nonRootUser, noToken, ownContainer } from './own-container.ts';
 
 type Alerts = NonNullable<EffectiveSettings['alerts']>;
 
@@ -31,10 +31,6 @@ export function noAlertsPart(findings: readonly Finding[]): AlertsPart {
   return { volumes: [], mounts: [], init: [], side: [], findings };
 }
 
-export function endsByItself({ restartPolicy }: V1PodSpec): boolean {
-  return typeof restartPolicy === 'string' && restartPolicy !== 'Always';
-}
-
 /** What a limit of Falco's must be in volumes for alerts, which may fill with them: Falco itself needs most of it. */
 const leastVolumes = 8;
 
@@ -42,15 +38,10 @@ const leastVolumes = 8;
  * Plans what ships alerts: a volume in memory that Falco writes them into, which takes no more than its size whoever is
  * away (FACTS 1.21, 4.16), and the container that brings them to the forwarder.
  *
- * @param image what our containers run
+ * @param given what Falco's arguments say
  */
-export function planAlertsPart(
-  { template: { spec } }: ReadPod,
-  { container: falco, given }: FalcoInPod,
-  effective: EffectiveSettings,
-  alerts: Alerts,
-  image: string,
-): AlertsPart {
+export function planAlertsPart(inputs: ContainerInputs, given: FalcoArguments, alerts: Alerts): AlertsPart {
+  const { spec, falco, image } = inputs;
   // Options are the user's word, and from 0.41 the last one.
   const decides = given.options.find(
     ({ key, value = '' }) => key === 'file_output' || (key === 'json_output' && readBoolean(value) === false),
@@ -61,18 +52,15 @@ export function planAlertsPart(
   if (taken !== undefined) return noAlertsPart([{ code: 'alerts_volume_in_the_way', detail: taken }]);
   const ends = endsByItself(spec);
   const mount: V1VolumeMount = { name: alertsVolumeName, mountPath: alertsPath };
-  const shipper = ownContainer(
-    { effective, spec, falco, image },
-    {
-      name: shipAlertsContainer,
-      image,
-      args: ['ship-alerts', '--folder', alertsPath, '--to', alerts.to, ...graceOf(spec)],
-      ...(ends ? { restartPolicy: 'Always' } : {}),
-      resources: alerts.resources,
-      user: nonRootUser,
-      volumeMounts: [mount],
-    },
-  );
+  const shipper = ownContainer(inputs, {
+    name: shipAlertsContainer,
+    image,
+    args: ['ship-alerts', '--folder', alertsPath, '--to', alerts.to, ...graceOf(spec)],
+    ...(ends ? { restartPolicy: 'Always' } : {}),
+    resources: alerts.resources,
+    user: nonRootUser,
+    volumeMounts: [mount],
+  });
   return {
     volumes: [
       { name: alertsVolumeName, emptyDir: { medium: 'Memory', sizeLimit: alerts.volumeSize } },

@@ -17,6 +17,13 @@ export interface ContainerInputs {
   readonly falco: V1Container;
   /** Of the webhook: what our containers run. */
   readonly image: string;
+  /** Who may read what falcoctl writes. */
+  readonly user: User;
+}
+
+/** Whether a pod ends by itself, which one with a container of ours that goes on for ever would not. */
+export function endsByItself({ restartPolicy }: V1PodSpec): boolean {
+  return typeof restartPolicy === 'string' && restartPolicy !== 'Always';
 }
 
 export interface User {

@@ -18,6 +18,7 @@ import {
   type OurOptions,
   withOurOptions,
 } from './our-options.ts';
+import { falcoctlUser } from './own-container.ts';
 import { type FalcoArgumentsPlan, planArguments } from './plan-arguments.ts';
 import { noRulesPart, planRulesPart, type RulesPart } from './rules-part.ts';
 
@@ -41,9 +42,9 @@ function planParts(
     const findings: Finding[] = tags.length > 0 || effective.alerts ? [{ code: 'image_unknown' }] : [];
     return { rules: noRulesPart(findings), alerts: noAlertsPart([]), options: {} };
   }
-  const alerts = effective.alerts
-    ? planAlertsPart(pod, falco, effective, effective.alerts, image)
-    : noAlertsPart([]);
+  const { spec } = pod.template;
+  const inputs = { effective, spec, falco: falco.container, image, user: falcoctlUser(spec) };
+  const alerts = effective.alerts ? planAlertsPart(inputs, falco.given, effective.alerts) : noAlertsPart([]);
   const ships = alerts.volumes.length > 0;
   const { configFiles, rulesFilesLast } = plan;
   const falcoArgs = [...falco.args, ...(rulesFilesLast === undefined ? [] : ['-o', rulesFilesLast])];
@@ -51,7 +52,7 @@ function planParts(
   const rules =
     configFiles === undefined || (tags.length === 0 && !ships)
       ? noRulesPart([])
-      : planRulesPart(pod, falco, effective, image, dropIn);
+      : planRulesPart(inputs, falco.given, dropIn);
   const ofRules = rules.volumes.length === 0 ? {} : { configFiles, rulesFilesLast };
   if (!ships || rules.writesAlerts) return { rules, alerts, options: ofRules };
   const ofAlerts = withoutDropIn(falco, effective);

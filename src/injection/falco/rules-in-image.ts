@@ -9,7 +9,7 @@ import {
 } from '../../federation/names.ts';
 import type { Finding } from '../../reasons/reasons.ts';
 import { imageName } from '../image.ts';
-import { type ContainerInputs, falcoctlUser, ownContainer } from './own-container.ts';
+import { type ContainerInputs, ownContainer } from './own-container.ts';
 import { configFolder } from './places.ts';
 import type { RulesMounts } from './rules-mounts.ts';
 
@@ -80,7 +80,7 @@ function placeCopier(inputs: ContainerInputs): V1Container {
     image: inputs.image,
     args: ['place', toolsVolumePath],
     resources: inputs.effective.rules.resources,
-    user: falcoctlUser(inputs.spec),
+    user: inputs.user,
     volumeMounts: [toolsMount],
   });
 }
@@ -95,7 +95,7 @@ function copyRules(inputs: ContainerInputs, falcoImage: string): V1Container {
     // The image's own may be a folder that our user may not enter: the container would not start.
     workingDir: '/',
     resources: inputs.effective.rules.resources,
-    user: falcoctlUser(inputs.spec),
+    user: inputs.user,
     volumeMounts: [
       { ...toolsMount, readOnly: true },
       { name: volumeName, mountPath: volumePath },

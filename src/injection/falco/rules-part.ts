@@ -2,11 +2,10 @@ import type { V1Container, V1PodSpec, V1Volume, V1VolumeMount } from '@kubernete
 import type { EffectiveSettings } from '../../federation/effective-settings.ts';
 import { noTokenVolumeName, volumeName, volumePath } from '../../federation/names.ts';
 import type { Finding } from '../../reasons/reasons.ts';
+import type { FalcoArguments } from '../../rules/configuration/falco-arguments.ts';
 import { watchTurnedOff } from '../../rules/configuration/watch-config-files.ts';
-import type { FalcoInPod, ReadPod } from '../read-pod.ts';
-import { endsByItself } from './alerts-part.ts';
 import { inOurWay } from './in-our-way.ts';
-import { noToken } from './own-container.ts';
+import { type ContainerInputs, endsByItself, noToken } from './own-container.ts';
 import { nothingToCopy, planCopying } from './rules-in-image.ts';
 import { rulesMounts } from './rules-mounts.ts';
 import { followRules, tagRules } from './tagging-containers.ts';
@@ -57,22 +56,21 @@ export interface DropIn {
  * Works out how the drop-in is written: whether there are rules and configuration that a container of ours can see, or a
  * copy of them, and a place to put the tagged ones; and which containers do it, as the settings and the pod ask for.
  *
- * @param image what our containers run
+ * @param given what Falco's arguments say
  */
 export function planRulesPart(
-  { template: { spec } }: ReadPod,
-  { container: falco, given }: FalcoInPod,
-  settings: EffectiveSettings,
-  image: string,
+  { effective: settings, ...pod }: ContainerInputs,
+  given: FalcoArguments,
   { tags, writesAlerts, falcoArgs }: DropIn,
 ): RulesPart {
+  const { spec, falco } = pod;
   const effective = forPod(settings, spec);
   const seen = rulesMounts(spec, falco, given);
   const tells = (...findings: readonly Finding[]) =>
     tags.length === 0 ? [] : [...seen.findings, ...findings];
   const taken = inOurWay(spec, falco, volumePath, volumeName, noTokenVolumeName);
   if (taken !== undefined) return noRulesPart(tells({ code: 'volume_name_taken', detail: taken }));
-  const inputs = { effective, spec, falco, image };
+  const inputs = { ...pod, effective };
   const planned = planCopying(inputs, seen);
   const [copy, findings] = 'code' in planned ? [nothingToCopy, tells(planned)] : [planned, tells()];
   const isCopied = copy !== nothingToCopy;

@@ -8,7 +8,7 @@ import {
   volumePath,
 } from '../../federation/names.ts';
 import { imageTag } from '../image.ts';
-import { type ContainerInputs, falcoctlUser, type OwnPart, ownContainer } from './own-container.ts';
+import { type ContainerInputs, type OwnPart, ownContainer } from './own-container.ts';
 
 /** What both tagging containers are made from. */
 export interface TaggingInputs extends ContainerInputs {
@@ -40,7 +40,7 @@ interface TaggingPart {
 }
 
 function taggingContainer(inputs: TaggingInputs, { name, resources, flags }: TaggingPart): V1Container {
-  const { effective, spec, falco, falcoArgs, mounts, tags, writesAlerts } = inputs;
+  const { effective, falco, falcoArgs, mounts, tags, writesAlerts } = inputs;
   const env = falcosVariables(falco);
   const tag = effective.falcoVersion ?? imageTag(falco.image);
   return ownContainer(inputs, {
@@ -61,7 +61,7 @@ function taggingContainer(inputs: TaggingInputs, { name, resources, flags }: Tag
     ],
     ...(env.length === 0 ? {} : { env }),
     resources,
-    user: falcoctlUser(spec),
+    user: inputs.user,
     volumeMounts: [...mounts, { name: volumeName, mountPath: volumePath }],
   });
 }
