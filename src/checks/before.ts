@@ -1,10 +1,10 @@
 /** `check --pre`: whether a cluster can take an installation. Nothing is created: the pod is a dry run. */
 import { ClusterError, hasStatus, type Permission } from '../cluster/index.ts';
 import { messageOf } from '../reasons/message-of.ts';
+import { remedyFor } from './causes.ts';
 import type { Check } from './check.ts';
 import { probePod } from './dry-run.ts';
 import { error, ok, some, warning } from './line.ts';
-import { remedyFor } from './refused-pod.ts';
 import { isReady } from './replica.ts';
 
 const rbac = 'rbac.authorization.k8s.io';

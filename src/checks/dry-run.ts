@@ -15,10 +15,10 @@ import { randomUUID } from 'node:crypto';
 import { ClusterError, type InspectedPod } from '../cluster/index.ts';
 import { statusAnnotation } from '../federation/names.ts';
 import { messageOf } from '../reasons/message-of.ts';
+import { remedyFor } from './causes.ts';
 import type { Check } from './check.ts';
 import { error, type Line, ok, warning } from './line.ts';
 import { webhookName } from './names.ts';
-import { remedyFor } from './refused-pod.ts';
 import { isReady, portOf } from './replica.ts';
 import type { View } from './view.ts';
 

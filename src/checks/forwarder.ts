@@ -1,3 +1,4 @@
+import { hubCause } from './causes.ts';
 import type { Check } from './check.ts';
 import { counted, error, type Line, ok, warning } from './line.ts';
 import { hubSecretName } from './names.ts';
@@ -127,5 +128,26 @@ export const forwarder: Check = {
       ...(await secretLine(view, about)),
       ...replicas.flatMap((replica) => lookAt(replica, about)),
     ];
+  },
+};
+
+function away(replica: Replica, address: string, namespace: string): readonly Line[] {
+  const hub = condition(replica, 'hub');
+  if (hub === undefined) return [];
+  const text = `${replica.name}: the hub ${address}`;
+  if (hub.detail.startsWith('ok')) return [ok('hub', `${text} accepts events`)];
+  const { what, fix } = hubCause(hub.detail);
+  return [error('hub', text, `${what}: ${hub.detail}`, fix({ hub: new URL(address), namespace }))];
+}
+
+/** A spoke's hub, as its forwarders find it. */
+export const hubOfSpoke: Check = {
+  name: 'hub',
+  title: 'the hub accepts events',
+  look: async (view) => {
+    const address = (await view.goodSettings())?.hub?.address;
+    if (address === undefined) return [];
+    const namespace = await view.place();
+    return (await view.replicasOf('forwarder')).flatMap((replica) => away(replica, address, namespace));
   },
 };

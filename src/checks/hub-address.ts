@@ -1,10 +1,10 @@
 /** The hub's address, tried from here as a forwarder does: with the cluster's own credentials, in the protocol. */
 import { credentialsIn } from '../events/credentials.ts';
 import { type Exchange, httpClient } from '../events/http-client.ts';
+import { hubCause } from './causes.ts';
 import type { Check } from './check.ts';
 import { error, type Line, ok } from './line.ts';
 import { hubSecretName, receiverSecretName } from './names.ts';
-import { obstacleIn } from './obstacles.ts';
 import type { View } from './view.ts';
 
 /** Milliseconds. */
@@ -73,7 +73,7 @@ export const hubAddress: Check = {
     const problem = problemOf(exchange);
     if (problem === undefined)
       return [ok('hub_address', `${text} leads to the receiver, which lets this cluster in`)];
-    const { what, fix } = obstacleIn(problem);
+    const { what, fix } = hubCause(problem);
     return [error('hub_address', text, `${what}: ${problem}`, fix({ hub: new URL(address), namespace }))];
   },
 };

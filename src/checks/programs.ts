@@ -2,10 +2,10 @@
 import type { InspectedPod } from '../cluster/index.ts';
 import { statusOf } from '../coverage/seen-pod.ts';
 import { firstTrouble } from '../coverage/trouble.ts';
+import { podRemedy, refusalOf } from './causes.ts';
 import { installCommand } from './install-command.ts';
 import { counted, error, type Line, ok, some, warning } from './line.ts';
 import { forwarderName, receiverName, webhookName } from './names.ts';
-import { causeOf, refusalOf } from './refused-pod.ts';
 import { isReady, type Replica } from './replica.ts';
 import type { View } from './view.ts';
 
@@ -85,7 +85,7 @@ async function readyLine(view: View, program: Program): Promise<Line> {
   const refusal = pods.length < wanted ? await refusalOf(view, namespace, { kind, name }) : undefined;
   const why = refusal ?? (pods.length === 0 ? 'there are no pods' : whyNotReady(pods, replicas));
   const describe = `kubectl --namespace ${namespace} describe pod --selector app.kubernetes.io/name=${name}`;
-  const fix = causeOf(why)?.fix(namespace) ?? describe;
+  const fix = podRemedy(why, namespace) ?? describe;
   if (ready === 0) return error(check, text, `${why}; ${consequence}`, fix);
   const isStuck = refusal !== undefined || pods.some((pod) => stuckBy(pod) !== undefined);
   return isStuck ? error(check, text, why, fix) : warning(check, text, why, fix);

@@ -5,8 +5,7 @@ import type { Check, CheckGroup } from './check.ts';
 import { dryRun } from './dry-run.ts';
 import { falcoConfiguration } from './falco-configuration.ts';
 import { falcosidekick } from './falcosidekick.ts';
-import { forwarder } from './forwarder.ts';
-import { hubOfSpoke } from './hub.ts';
+import { forwarder, hubOfSpoke } from './forwarder.ts';
 import { hubAddress } from './hub-address.ts';
 import { roleCommand } from './install-command.ts';
 import { apiServer } from './kubernetes.ts';
@@ -14,7 +13,6 @@ import { error, type Group, type Line, warning } from './line.ts';
 import { optingIn } from './opting-in.ts';
 import { permissions } from './permissions.ts';
 import { pods } from './pods.ts';
-import { pullSecrets } from './pull-secrets.ts';
 import { receiver } from './receiver.ts';
 import { servingCertificate } from './serving-certificate.ts';
 import { settings } from './settings.ts';
@@ -44,7 +42,7 @@ const groups: readonly CheckGroup[] = [
   { name: 'admission', checks: [dryRun] },
   {
     name: 'namespaces',
-    checks: [optingIn, wantedPods, pods, falcoConfiguration, pullSecrets],
+    checks: [optingIn, wantedPods, pods, falcoConfiguration],
   },
   { name: 'forwarder', checks: [forwarder] },
   { name: 'hub', checks: [hubOfSpoke, receiver, falcosidekick, hubAddress] },

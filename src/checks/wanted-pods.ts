@@ -1,7 +1,8 @@
 /** Whether the pods that workloads ask for are there: pods that were never created have no state to be told. */
+
+import { refusalOf, remedyFor } from './causes.ts';
 import type { Check } from './check.ts';
 import { error, type Line } from './line.ts';
-import { refusalOf, remedyFor } from './refused-pod.ts';
 import type { NamedWorkload } from './view.ts';
 
 /** How many pods a workload asks for, and how many there are: the same while its controller has not looked yet. */

@@ -1,13 +1,13 @@
 /** Remedies that fit who reads them, and lines that are not too many. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { remedyFor } from '../../src/checks/causes.ts';
 import type { Check } from '../../src/checks/check.ts';
 import { dryRun } from '../../src/checks/dry-run.ts';
 import { configurationCommand, installCommand } from '../../src/checks/install-command.ts';
 import { ok, warning } from '../../src/checks/line.ts';
 import { optingIn } from '../../src/checks/opting-in.ts';
 import { pods } from '../../src/checks/pods.ts';
-import { remedyFor } from '../../src/checks/refused-pod.ts';
 import { groupText } from '../../src/checks/render.ts';
 import { runChecks } from '../../src/checks/run-checks.ts';
 import { webhookConfiguration } from '../../src/checks/webhook-configuration.ts';
