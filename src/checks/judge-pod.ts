@@ -54,23 +54,23 @@ function asFailing(pod: InspectedPod, { container, why }: Trouble): Judged {
 }
 
 /** Why injection leaves a pod alone, with the particulars, which coverage does not keep. */
-function whyLeft(template: PodTemplate, identity: EffectiveSettings, { outcome }: SeenPod): Finding {
+function whyLeft(template: PodTemplate, effective: EffectiveSettings, { outcome }: SeenPod): Finding {
   return outcome === 'opted_out' || outcome === 'internal_error'
     ? { code: outcome }
-    : inject(template, identity).reason;
+    : inject(template, effective).reason;
 }
 
 function judged(
   pod: InspectedPod,
   template: PodTemplate,
   seen: SeenPod,
-  identity: EffectiveSettings,
+  effective: EffectiveSettings,
   now: number,
 ): Judged {
-  const { state } = assess(seen, identity, now);
+  const { state } = assess(seen, effective, now);
   const as = { state, reason: undefined, why: '', container: undefined };
   if (state === 'failing' && seen.trouble !== undefined) return asFailing(pod, seen.trouble);
-  if (state === 'skipped') return { ...as, reason: whyLeft(template, identity, seen) };
+  if (state === 'skipped') return { ...as, reason: whyLeft(template, effective, seen) };
   const own = firstTrouble(statusOf(pod), () => true);
   if (own !== undefined && own.runningSince === undefined) return asFailing(pod, own);
   const told = whyUnscheduled(pod);
@@ -98,9 +98,9 @@ export function judgePod(
 ): JudgedPod | undefined {
   const template = readPodTemplate(pod, []);
   if (template === undefined) return undefined;
-  const identityOf = (own: Annotations): EffectiveSettings =>
+  const effectiveFor = (own: Annotations): EffectiveSettings =>
     effectiveSettings(settings, namespaceAnnotations, own).effective;
-  const seen = seePod(pod, pod.metadata.namespace ?? '', identityOf);
+  const seen = seePod(pod, pod.metadata.namespace ?? '', effectiveFor);
   if (seen === undefined) return undefined;
   return {
     pod,
@@ -108,6 +108,6 @@ export function judgePod(
     name: seen.name,
     workload: kubectlName(seen.workload),
     findings: attentionCodes(readStatus(template)?.findings ?? []),
-    ...judged(pod, template, seen, identityOf(seen.annotations), now),
+    ...judged(pod, template, seen, effectiveFor(seen.annotations), now),
   };
 }

@@ -38,16 +38,16 @@ function failing({ trouble }: SeenPod, now: number): Finding | undefined {
  * | its status has other settings or another version       | stale         |
  * | anything else                                          | federated     |
  *
- * @param identity who the pod is by today's settings
+ * @param effective the settings in force for the pod
  * @param now milliseconds
  */
-export function assess(pod: SeenPod, identity: EffectiveSettings, now: number): Assessment {
+export function assess(pod: SeenPod, effective: EffectiveSettings, now: number): Assessment {
   if (pod.outcome === 'injected') return notFederated;
   if (pod.outcome === 'opted_out' || pod.seal === undefined) {
     return { state: 'skipped', reason: { code: pod.outcome } };
   }
   const reason = failing(pod, now);
   if (reason !== undefined) return { state: 'failing', reason };
-  const isToday = pod.seal.settings === identity.hash && pod.seal.version === version;
+  const isToday = pod.seal.settings === effective.hash && pod.seal.version === version;
   return isToday ? federated : stale;
 }

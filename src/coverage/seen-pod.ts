@@ -39,7 +39,7 @@ export interface SeenPod {
   readonly seal: Seal | undefined;
   /** What injection would come to where it was not injected or asks to be left alone; otherwise `already_injected`. */
   readonly outcome: ReasonCode;
-  /** The hash of the identity with which the outcome was worked out. */
+  /** The hash of the effective settings with which the outcome was worked out. */
   readonly outcomeFor: string;
   /** What was found at its admission and by `tag-rules`, as far as it needs attention. */
   readonly findings: readonly ReasonCode[];
@@ -58,11 +58,11 @@ function ownAnnotations({ metadata }: PodTemplate): Annotations {
 }
 
 /** The very function that the webhook calls says what it would do: there is one recognition. */
-function outcomeOf(template: PodTemplate, isInjected: boolean, identity: EffectiveSettings): ReasonCode {
+function outcomeOf(template: PodTemplate, isInjected: boolean, effective: EffectiveSettings): ReasonCode {
   if (template.metadata?.labels?.[injectLabel] === 'disabled') return 'opted_out';
   if (isInjected) return 'already_injected';
   try {
-    return inject(template, identity).reason.code;
+    return inject(template, effective).reason.code;
   } catch {
     return 'internal_error';
   }
@@ -106,12 +106,12 @@ function isOurs({ spec }: PodTemplate): boolean {
  * ended.
  *
  * @param pod as the API server sends it
- * @param identityOf who a pod with these annotations is by today's settings, in its namespace
+ * @param effectiveFor the settings in force for a pod with these annotations by today's settings, in its namespace
  */
 export function seePod(
   pod: unknown,
   namespace: string,
-  identityOf: (annotations: Annotations) => EffectiveSettings,
+  effectiveFor: (annotations: Annotations) => EffectiveSettings,
 ): SeenPod | undefined {
   const template = readPodTemplate(pod, []);
   if (template === undefined || !isOurs(template)) return undefined;
@@ -119,7 +119,7 @@ export function seePod(
   if (status.phase === 'Succeeded' || status.phase === 'Failed') return undefined;
   const metadata = template.metadata ?? {};
   const annotations = ownAnnotations(template);
-  const identity = identityOf(annotations);
+  const effective = effectiveFor(annotations);
   const injected = readStatus(template);
   const sidekick = sidekickOf(template);
   const codes = [
@@ -136,8 +136,8 @@ export function seePod(
     ending: Boolean(metadata.deletionTimestamp),
     annotations,
     seal: injected && sealOf(injected),
-    outcome: outcomeOf(template, injected !== undefined, identity),
-    outcomeFor: identity.hash,
+    outcome: outcomeOf(template, injected !== undefined, effective),
+    outcomeFor: effective.hash,
     findings: findingLists(findings.join(), () => findings),
     trouble:
       removedFrom(template, injected?.added ?? []) ??

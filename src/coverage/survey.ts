@@ -19,7 +19,7 @@ export interface WorkloadSurvey {
 }
 
 /** Who a pod is by today's settings. */
-export type IdentityOf = (namespace: string, pod: SeenPod) => EffectiveSettings;
+export type EffectiveFor = (namespace: string, pod: SeenPod) => EffectiveSettings;
 
 class Tally implements WorkloadSurvey {
   readonly workload: Workload;
@@ -51,7 +51,7 @@ class Tally implements WorkloadSurvey {
 /** How the workloads with Falco or falcosidekick are, by their keys. */
 export function survey(
   pods: Iterable<SeenPod>,
-  identityOf: IdentityOf,
+  effectiveFor: EffectiveFor,
   now: number,
 ): ReadonlyMap<string, WorkloadSurvey> {
   const workloads = new Map<string, Tally>();
@@ -60,7 +60,7 @@ export function survey(
     const { workload } = pod;
     const tally = workloads.get(workload.key) ?? new Tally(workload);
     workloads.set(workload.key, tally);
-    tally.add(assess(pod, identityOf(workload.namespace, pod), now), pod);
+    tally.add(assess(pod, effectiveFor(workload.namespace, pod), now), pod);
   }
   return workloads;
 }

@@ -9,8 +9,8 @@ import { version } from '../../src/federation/names.ts';
 import {
   before,
   containerStatus,
+  effectiveFor,
   falco,
-  identityOf,
   type PodParts,
   pod,
   seen,
@@ -23,7 +23,7 @@ const minutesAgo = (minutes: number): string => new Date(now - minutes * 60_000)
 
 function assessed(parts: PodParts) {
   const pod = seen(parts);
-  return pod === undefined ? undefined : assess(pod, identityOf('falco', pod), now);
+  return pod === undefined ? undefined : assess(pod, effectiveFor('falco', pod), now);
 }
 
 const statusKey = 'falco-federation.io/status';

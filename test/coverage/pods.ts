@@ -2,7 +2,7 @@ import type { V1Container, V1PodStatus } from '@kubernetes/client-node';
 import jsonPatch from 'fast-json-patch';
 import { injectObject } from '../../src/admission/inject-object.ts';
 import { type SeenPod, seePod } from '../../src/coverage/seen-pod.ts';
-import type { IdentityOf } from '../../src/coverage/survey.ts';
+import type { EffectiveFor } from '../../src/coverage/survey.ts';
 import { effectiveSettings } from '../../src/federation/effective-settings.ts';
 import type { Settings } from '../../src/settings/schema.ts';
 import { settingsFrom } from '../injection/pods.ts';
@@ -56,7 +56,7 @@ export function pod(parts: PodParts = {}): unknown {
   return { ...newDocument, status };
 }
 
-export const identityOf: IdentityOf = (_namespace, { annotations }) =>
+export const effectiveFor: EffectiveFor = (_namespace, { annotations }) =>
   effectiveSettings(today, undefined, annotations).effective;
 
 export function seen(parts: PodParts = {}, settings = today, namespace = 'falco'): SeenPod | undefined {

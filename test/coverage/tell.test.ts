@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { announcementsOf, telling } from '../../src/coverage/announce.ts';
 import { countsOf, mostNamespaces, restOfNamespaces } from '../../src/coverage/counts.ts';
-import { identities } from '../../src/coverage/identities.ts';
+import { rememberedSettings } from '../../src/coverage/remembered-settings.ts';
 import { survey } from '../../src/coverage/survey.ts';
 import { tellCoverage } from '../../src/coverage/tell-coverage.ts';
-import { before, containerStatus, identityOf, type PodParts, seen, sidekick, today } from './pods.ts';
+import { before, containerStatus, effectiveFor, type PodParts, seen, sidekick, today } from './pods.ts';
 
 const daemonSet = { kind: 'DaemonSet', name: 'falco' };
 
@@ -13,7 +13,7 @@ function surveyed(...pods: readonly (PodParts & { readonly in?: string })[]) {
   const kept = pods.map(({ in: namespace, ...parts }) => seen(parts, today, namespace));
   return survey(
     kept.filter((one) => one !== undefined),
-    identityOf,
+    effectiveFor,
     0,
   );
 }
@@ -116,13 +116,13 @@ test('a mistake that strikes every workload is told a few at a time, each in tur
   assert.equal(all.size, 25);
 });
 
-test('identities are worked out once for the same annotations, and anew for other settings', () => {
-  const identify = identities();
+test('rememberedSettings are worked out once for the same annotations, and anew for other settings', () => {
+  const remembered = rememberedSettings();
   const [ofNamespace, ofPod] = [{ 'falco-federation.io/tags': 'a' }, { 'falco-federation.io/cluster': 'b' }];
-  const first = identify(today, ofNamespace, ofPod);
-  assert.equal(identify(today, ofNamespace, ofPod), first);
+  const first = remembered(today, ofNamespace, ofPod);
+  assert.equal(remembered(today, ofNamespace, ofPod), first);
   assert.deepEqual([first.cluster, first.tags], ['b', ['a']]);
-  assert.notEqual(identify(today, undefined, ofPod).hash, first.hash);
-  assert.equal(identify(before, ofNamespace, undefined).cluster, 'before');
-  assert.equal(identify(today, ofNamespace, ofPod).hash, first.hash);
+  assert.notEqual(remembered(today, undefined, ofPod).hash, first.hash);
+  assert.equal(remembered(before, ofNamespace, undefined).cluster, 'before');
+  assert.equal(remembered(today, ofNamespace, ofPod).hash, first.hash);
 });

@@ -10,9 +10,9 @@ import {
 } from '../../cluster/index.ts';
 import { type Announcement, announcementsOf, telling } from '../../coverage/announce.ts';
 import { countsOf } from '../../coverage/counts.ts';
-import { identities } from '../../coverage/identities.ts';
+import { rememberedSettings } from '../../coverage/remembered-settings.ts';
 import { type SeenPod, seePod } from '../../coverage/seen-pod.ts';
-import { type IdentityOf, survey } from '../../coverage/survey.ts';
+import { type EffectiveFor, survey } from '../../coverage/survey.ts';
 import { tellCoverage } from '../../coverage/tell-coverage.ts';
 import type { Annotations } from '../../federation/effective-settings.ts';
 import { messageOf } from '../../reasons/message-of.ts';
@@ -67,14 +67,14 @@ const withoutCluster: KnownCoverage = {
 export function knownCoverage(sources: Sources, instance: string, logger: Logger): KnownCoverage {
   const { connection, settings, namespaces } = sources;
   if (connection === undefined) return withoutCluster;
-  const identify = identities();
-  const identityIn = (namespace: string, annotations: Annotations) =>
-    identify(settings(), namespaces.annotations(namespace), annotations);
-  const identityOf: IdentityOf = (namespace, pod) => identityIn(namespace, pod.annotations);
+  const effectiveOf = rememberedSettings();
+  const effectiveIn = (namespace: string, annotations: Annotations) =>
+    effectiveOf(settings(), namespaces.annotations(namespace), annotations);
+  const effectiveFor: EffectiveFor = (namespace, pod) => effectiveIn(namespace, pod.annotations);
   const pods = watchPods(connection, (pod, namespace) =>
-    seePod(pod, namespace, (annotations) => identityIn(namespace, annotations)),
+    seePod(pod, namespace, (annotations) => effectiveIn(namespace, annotations)),
   );
-  const surveyNow = () => survey(pods.all(), identityOf, Date.now());
+  const surveyNow = () => survey(pods.all(), effectiveFor, Date.now());
   const surveyedAWhile = remembered(surveyedFor, surveyNow);
   // While pods are still being listed, a moment later there are more.
   const surveyed = () => (isListed() ? surveyedAWhile() : surveyNow());

@@ -8,10 +8,10 @@ import type { Settings } from '../settings/schema.ts';
 const none = {};
 
 /**
- * Effective identities, worked out once for the same settings and annotations: thousands of pods ask for theirs at each
+ * Effective settings, worked out once for the same settings and annotations: thousands of pods ask for theirs at each
  * scrape. It relies on the same annotations being the same object.
  */
-export function identities(): (
+export function rememberedSettings(): (
   settings: Settings,
   namespaceAnnotations: Annotations,
   podAnnotations: Annotations,
@@ -26,8 +26,8 @@ export function identities(): (
     known.set(outer, inNamespace);
     const before = inNamespace.get(inner);
     if (before !== undefined) return before;
-    const { effective: identity } = effectiveSettings(settings, namespaceAnnotations, podAnnotations);
-    inNamespace.set(inner, identity);
-    return identity;
+    const { effective } = effectiveSettings(settings, namespaceAnnotations, podAnnotations);
+    inNamespace.set(inner, effective);
+    return effective;
   };
 }
