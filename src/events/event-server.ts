@@ -40,12 +40,6 @@ export interface EventServerOptions {
 /** A sender that uses its connection again must not meet us closing it. */
 const keepAliveTimeout = 90_000;
 
-/**
- * Connections that may stay open. A falcosidekick opens one for each event, and leaves it idle for 90 s: with a hundred
- * events a second there would be thousands.
- */
-const mostKeptOpen = 256;
-
 /** What is answered to a request. */
 interface Answer {
   readonly status: number;
@@ -141,13 +135,12 @@ export function eventServer(options: EventServerOptions): PlainServer {
     response.writeHead(answer.status, {
       'content-length': body.length,
       ...answer.headers,
-      ...(isDraining() || open > mostKeptOpen ? { connection: 'close' } : {}),
+      ...(isDraining() ? { connection: 'close' } : {}),
     });
     response.end(body);
     // Who is too slow holds its connection no longer.
     if (answer.status === 408) response.once('finish', () => request.socket.destroySoon());
   };
-  let open = 0;
 
   const server = create(
     {
@@ -158,9 +151,5 @@ export function eventServer(options: EventServerOptions): PlainServer {
     },
     (request, response) => void listener(request, response),
   );
-  server.on('connection', (socket) => {
-    open++;
-    socket.once('close', () => open--);
-  });
   return plainServer(server);
 }
