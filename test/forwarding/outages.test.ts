@@ -145,7 +145,7 @@ class Hub {
     if (isSlow)
       this.env = {
         WEBHOOK_ADDRESS: await listening(this.output),
-        // Else one after the other.
+        // Else one after the other (FACTS 3.20).
         WEBHOOK_MAXCONCURRENTREQUESTS: '100',
       };
     await this.revive();
