@@ -334,6 +334,20 @@ export function testScenarios(scene: () => Scene): void {
     }
   });
 
+  test('resources of the pod as a whole that its own containers need: ours take part in them', async () => {
+    const namespace = await newNamespace(optedIn);
+    const resources = { requests: { cpu: '100m', memory: '128Mi' }, limits: { cpu: '1', memory: '256Mi' } };
+    const falco = { name: 'falco', image: 'falcosecurity/falco:0.44.1', args: ['/usr/bin/falco'], resources };
+    const { status, body } = await scene().api.call('POST', `/api/v1/namespaces/${namespace}/pods`, {
+      metadata: { name: 'falco' },
+      spec: { resources, containers: [falco] },
+    });
+    assert.equal(status, 201, JSON.stringify(body));
+    // Safe: a pod was created.
+    const pod = body as V1Pod;
+    assert.ok(isInjected(pod) && pod.spec?.resources?.requests?.cpu === '100m');
+  });
+
   test('server-side apply twice: the workload does not change, and kubectl diff is silent', async () => {
     const { controlPlane, api } = scene();
     const namespace = await newNamespace(optedIn);
