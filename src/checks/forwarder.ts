@@ -17,7 +17,8 @@ export async function usesForwarder(view: View): Promise<boolean> {
   return (await view.goodSettings())?.hub !== undefined;
 }
 
-function sum(metrics: Metrics, name: string): number {
+/** Of a forwarder's metric, over all its labels. */
+export function sum(metrics: Metrics, name: string): number {
   return metrics.samples(`falco_federation_forwarder_${name}`).reduce((all, { value }) => all + value, 0);
 }
 
@@ -30,7 +31,7 @@ function spoolLine(name: string, metrics: Metrics, namespace: string): readonly 
   const [dropped, oldest] = [sum(metrics, 'events_dropped_total'), sum(metrics, 'oldest_waiting_seconds')];
   const share = limit === 0 ? 0 : size / limit;
   const text = `${name}: ${counted(waiting, 'event waits', 'events wait')}, spool at ${Math.round(share * 100)} %`;
-  const fix = `kubectl --namespace ${namespace} edit configmap/falco-federation-webhook   # forwarder.spoolSize; see the lines on the hub`;
+  const fix = `kubectl --namespace ${namespace} logs ${name}   # why events wait; a larger forwarder.spoolSize requires a larger volume`;
   // Room is made by whole files, so a small spool that drops events is far from 100 %.
   if (share >= (dropped > 0 ? nearlyFull / 2 : nearlyFull)) {
     const lost =
@@ -109,7 +110,7 @@ async function secretLine(view: View, { cluster, namespace }: About): Promise<re
   const secret = await view.secret(namespace, hubSecretName).catch(() => 'unreadable');
   if (secret !== undefined) return [];
   const why = "there is none: the hub's receiver lets nobody in without a certificate of the federation";
-  const fix = `falco-federation certs spoke ${cluster} && kubectl --namespace ${namespace} apply -f certs/spokes/${cluster}/secret.yaml`;
+  const fix = `falco-federation certs spoke ${cluster} --namespace ${namespace} && kubectl --namespace ${namespace} apply -f certs/spokes/${cluster}/secret.yaml`;
   return [error('forwarder_credentials', `Secret ${namespace}/${hubSecretName}`, why, fix)];
 }
 

@@ -11,7 +11,7 @@
 import type { InspectedPod } from '../cluster/index.ts';
 import { messageOf } from '../reasons/message-of.ts';
 import type { Check } from './check.ts';
-import { usesForwarder } from './forwarder.ts';
+import { sum, usesForwarder } from './forwarder.ts';
 import { error, type Line, ok, warning } from './line.ts';
 import { isReady, type Metrics, portOf, readMetrics } from './replica.ts';
 import type { View } from './view.ts';
@@ -26,13 +26,9 @@ const check = 'test_event';
 const tooSoon = 429;
 const triesAgainAfter = 1_100;
 
-const totals = (metrics: Metrics, ...names: readonly string[]): number =>
-  names
-    .flatMap((name) => metrics.samples(`falco_federation_forwarder_${name}`))
-    .reduce((sum, { value }) => sum + value, 0);
-
-const delivered = (metrics: Metrics): number => totals(metrics, 'events_delivered_total');
-const lost = (metrics: Metrics): number => totals(metrics, 'events_rejected_total', 'events_dropped_total');
+const delivered = (metrics: Metrics): number => sum(metrics, 'events_delivered_total');
+const lost = (metrics: Metrics): number =>
+  sum(metrics, 'events_rejected_total') + sum(metrics, 'events_dropped_total');
 
 interface Way {
   readonly metrics: () => Promise<Metrics>;
@@ -64,14 +60,14 @@ async function goneThrough({ pause }: View, way: Way, name: string): Promise<Lin
   let now = before;
   for (let waited = 0; waited <= patience; waited += lookAgainAfter) {
     now = await way.metrics();
-    const waits = totals(now, 'waiting_events') > 0;
-    const younger = totals(now, 'oldest_waiting_seconds') * 1000 < performance.now() - kept;
+    const waits = sum(now, 'waiting_events') > 0;
+    const younger = sum(now, 'oldest_waiting_seconds') * 1000 < performance.now() - kept;
     if (lost(now) > lost(before))
       return error(check, text, 'it did not: it was refused, or had to make room');
     if ((!waits || younger) && delivered(now) > delivered(before)) return ok(check, text);
     await pause(lookAgainAfter);
   }
-  const others = totals(now, 'waiting_events') - 1;
+  const others = sum(now, 'waiting_events') - 1;
   const behind = others > 0 ? `; ${others} others wait with it` : '';
   return error(check, text, `it did not within ${patience / 1000} s, and waits at the forwarder${behind}`);
 }
