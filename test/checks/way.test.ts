@@ -71,7 +71,10 @@ test('no Secret with the credentials of the forwarder: that, and how to make it'
   const lines = await forwarder.look(pretendCluster({ settings: spoke }));
   const line = lines.find(({ check }) => check === 'forwarder_credentials');
   assert.equal(line?.mark, 'error');
-  assert.match(line?.fix ?? '', /^falco-federation certs spoke staging --namespace falco-federation && kubectl .* apply -f certs/);
+  assert.match(
+    line?.fix ?? '',
+    /^falco-federation certs spoke staging --namespace falco-federation && kubectl .* apply -f certs/,
+  );
   const there = await told(forwarder, { settings: spoke, secrets: { 'falco-federation-hub': {} } });
   assert.ok(there.every((one) => !one.includes('Secret')));
 });
