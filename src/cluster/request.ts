@@ -22,7 +22,7 @@ const agent = new Agent({ keepAlive: true });
 
 let shared: { readonly of: string; readonly context: SecureContext } | undefined;
 
-/** One for all connections until authority or certificate change: each of its own would cost 100 KB. */
+/** One for all connections until authority or certificate change: each of its own would cost some 40 KB. */
 function contextFor({ ca, cert, key }: Access): SecureContext {
   const of = [ca, cert, key].join('\0');
   if (shared?.of !== of) shared = { of, context: createSecureContext({ ca, cert, key }) };
