@@ -141,7 +141,7 @@ const taken: BatchOutcome = { is: 'taken', done: 0, later: [], refused: [] };
 describe('certs hub, certs spoke', () => {
   test('an authority once, then files and a Secret for each; keys and Secrets for their owner only', async () => {
     const dir = folder();
-    const hub = await run('hub', '--dir', dir, '--name', 'falcosidekick.hub.example');
+    const hub = await run('hub', '--dir', dir, '--name', 'falco.hub.example');
     assert.deepEqual([hub.status, hub.stdout], [0, `${path.join(dir, 'hub/secret.yaml')}\n`]);
     assert.match(hub.stderr, /federation-ca\.key is new/);
     assert.match(hub.stderr, /kubectl apply -f .*hub\/secret\.yaml/);

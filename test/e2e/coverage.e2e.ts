@@ -240,7 +240,7 @@ function testCoverage(scene: () => Scene): void {
 
 describe('coverage in a real control plane', { skip: leftOut('control plane') }, () => {
   const folder = join(root, '.cache', 'e2e-coverage');
-  const settings = 'cluster: staging\nhub: {address: "https://falcosidekick.hub.example"}\n';
+  const settings = 'cluster: staging\nhub: {address: "https://falco.hub.example"}\n';
   let scene: Scene | undefined;
   before(async () => {
     rmSync(folder, { recursive: true, force: true });

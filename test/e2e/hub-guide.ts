@@ -35,7 +35,7 @@ export function checkHubGuide(controlPlane: () => ControlPlane): void {
       (await controlPlane().kubectl(['apply', '-f', join(dir, file)])).trim();
 
     test('are accepted; a renewed one too', async () => {
-      await ff('hub', '--name', 'falcosidekick.hub.example');
+      await ff('hub', '--name', 'falco.hub.example');
       await ff('spoke', 'staging');
       assert.equal(await apply('hub/secret.yaml'), 'secret/falco-federation-hub-tls created');
       assert.equal(await apply('spokes/staging/secret.yaml'), 'secret/falco-federation-hub created');

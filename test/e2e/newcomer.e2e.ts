@@ -312,12 +312,12 @@ function testHelm(): void {
   });
 
   test('its way in', async () => {
-    desk.instead.set('--name falcosidekick.hub.example', '--name falcosidekick.hub.example --name localhost');
+    desk.instead.set('--name falco.hub.example', '--name falco.hub.example --name localhost');
     await desk.runBlock(block(itsWayIn));
     await until('the receiver is ready', () => cluster(0).receiverPorts().length === 2, patience);
     // What is between a spoke and the receiver passes TCP through.
     desk.instead.set(
-      'https://falcosidekick.hub.example',
+      'https://falco.hub.example',
       `https://localhost:${cluster(0).receiverPorts()[0]}`,
     );
   });
@@ -388,7 +388,7 @@ function testKustomize(): void {
     mkdirSync(desk.at('staging'));
     for (const one of snippetsIn(quickstart, 'yaml')) {
       const [, name = ''] = /^# (\S+)/.exec(one) ?? [];
-      writeFileSync(desk.at('staging', name), one.replace('https://falcosidekick.hub.example', address));
+      writeFileSync(desk.at('staging', name), one.replace('https://falco.hub.example', address));
     }
     assert.match(await desk.runBlock(block(installation)), /^Healthy/m);
     const found = await clustersOfPods(cluster ?? assert.fail('there is no cluster'));

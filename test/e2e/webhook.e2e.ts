@@ -23,7 +23,7 @@ import { leftOut } from './needs.ts';
 import { testScenarios } from './scenarios.ts';
 
 const folder = join(root, '.cache', 'e2e');
-const settings = 'cluster: staging\nhub: {address: "https://falcosidekick.hub.example"}\n';
+const settings = 'cluster: staging\nhub: {address: "https://falco.hub.example"}\n';
 if (upstreamFolder === undefined) {
   console.log(
     "LEFT OUT: upstream's charts (FEDERATION_UPSTREAM names no folder); only our own workloads are applied",

@@ -6,7 +6,7 @@ import { settingsFrom } from '../injection/pods.ts';
 const keys = (text: string) => placeholders(settingsFrom(text)).map(({ key }) => key);
 
 test('what is still as the manifests bring it is found, and nothing else', () => {
-  assert.deepEqual(keys('cluster: change-me\nhub: {address: "https://falcosidekick.hub.example"}\n'), [
+  assert.deepEqual(keys('cluster: change-me\nhub: {address: "https://falco.hub.example"}\n'), [
     'cluster',
     'hub.address',
   ]);

@@ -18,7 +18,7 @@ import {
   renderKustomization,
 } from './rendered.ts';
 
-const address = 'https://falcosidekick.hub.example';
+const address = 'https://falco.hub.example';
 const spoke = { cluster: 'change-me', role: 'spoke', hub: { address } };
 const hub = { cluster: 'change-me', role: 'hub' };
 const marked = { cluster: 'change-me' };

@@ -389,7 +389,7 @@ function testFaults(stage: () => Stage): void {
       /runs from falco-federation-webhook:0\.1\.0/,
       /rules\.image: falco-federation-webhook:0\.1\.0/,
     );
-    await setSettings('cluster: staging\nhub: {address: "https://falcosidekick.hub.example"}\n');
+    await setSettings('cluster: staging\nhub: {address: "https://falco.hub.example"}\n');
     says(
       told(await lookUntil('settings_placeholder', 'warning'), 'settings_placeholder', 'warning'),
       /placeholder/,
