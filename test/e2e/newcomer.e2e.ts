@@ -316,10 +316,7 @@ function testHelm(): void {
     await desk.runBlock(block(itsWayIn));
     await until('the receiver is ready', () => cluster(0).receiverPorts().length === 2, patience);
     // What is between a spoke and the receiver passes TCP through.
-    desk.instead.set(
-      'https://falco.hub.example',
-      `https://localhost:${cluster(0).receiverPorts()[0]}`,
-    );
+    desk.instead.set('https://falco.hub.example', `https://localhost:${cluster(0).receiverPorts()[0]}`);
   });
 
   test('the hub is well', async () => {
