@@ -67,7 +67,10 @@ describe('ship-alerts on a small volume', { skip: cannotCompile }, () => {
     assert.ok(first <= 50, `a gap behind ${first}`);
     assert.equal(await stopped(child), 0);
     const [, delivered, dropped] = /(\d+) delivered.* (\d+) dropped/.exec(said.err) ?? [];
-    assert.deepEqual([Number(delivered), Number(dropped)], [came.length, 3_000 - came.length]);
+    assert.equal(Number(delivered), came.length);
+    // The batch that hung may have been dropped, and counted as that, before it was delivered after all.
+    const twice = Number(dropped) + came.length - 3_000;
+    assert.ok(twice >= 0 && twice <= first, `${twice} of ${first} counted twice`);
   });
 
   test('full before it starts: what was cut is lost, the oldest are dropped, and the rest arrives', async (t) => {
