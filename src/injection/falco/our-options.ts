@@ -61,8 +61,9 @@ function findOption(isOurs: (option: FalcoOption) => boolean): Finder {
 
 /** Ours in the words of the status annotation: by a hash, too, where a user has one of the same shape. */
 export function fieldsInStatus(option: string, users: readonly string[]): string[] {
+  if (!users.some((one) => ourFields.test(one))) return [fieldsAdded];
   const hash = createHash('sha256').update(option).digest('hex').slice(0, 8);
-  return users.some((one) => ourFields.test(one)) ? [fieldsAdded, `${fieldsAdded}/${hash}`] : [fieldsAdded];
+  return [fieldsAdded, `${fieldsAdded}/${hash}`];
 }
 
 function isOurFields(option: string, status: Status | undefined): boolean {
