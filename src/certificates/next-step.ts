@@ -137,7 +137,8 @@ function mend({ remembered, published, now, names }: Situation, stored: Files | 
   }
   const authorities = withoutDoubles([...mine.authorities, ...kept]);
   return replace(stored === undefined ? 'restored' : 'repaired', `${what}; restored from memory`, {
-    ...{ ...mine, authorities },
+    ...mine,
+    authorities,
   });
 }
 

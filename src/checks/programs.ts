@@ -118,8 +118,8 @@ async function rolloutLines(view: View, program: Program): Promise<readonly Line
 /** Whether its Service leads to anybody. */
 async function endpointLine(view: View, program: Program): Promise<Line> {
   const { name, unreached } = programs[program];
-  const service = (await view.service()) ?? { namespace: await view.place(), name };
-  const at = program === 'webhook' ? service : { namespace: await view.place(), name };
+  const called = program === 'webhook' ? await view.service() : undefined;
+  const at = called ?? { namespace: await view.place(), name };
   const ready = (await view.cluster.readyEndpoints(at.namespace, at.name)) ?? 0;
   const text = `Service ${at.namespace}/${at.name} has ${counted(ready, 'ready endpoint')}`;
   const fix = `kubectl --namespace ${at.namespace} get service,endpointslices,pods`;

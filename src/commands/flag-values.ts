@@ -1,6 +1,7 @@
 /** Values of flags that several commands have; errors name the flag. */
-import { networkInterfaces } from 'node:os';
+import { hostname, networkInterfaces } from 'node:os';
 import { pino } from 'pino';
+import type { CommandIo } from './command.ts';
 
 const units = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
@@ -13,7 +14,7 @@ export function duration(flag: string, text: string): number {
   return Number(count) * units[unit];
 }
 
-export function port(flag: string, text: string): number {
+function port(flag: string, text: string): number {
   const number = Number(text);
   if (!Number.isInteger(number) || number < 0 || number > 65535) {
     throw new Error(`--${flag} must be a port number, not "${text}"`);
@@ -26,11 +27,39 @@ export function httpAddress(flag: string, text: string | undefined): string | un
   throw new Error(`--${flag} must be an http:// or https:// address, not "${text}"`);
 }
 
-export function logLevel(text: string): string {
+function logLevel(text: string): string {
   if (!Object.hasOwn(pino.levels.values, text) && text !== 'silent') {
     throw new Error(`--log-level must be one of ${Object.keys(pino.levels.values).join(', ')}, silent`);
   }
   return text;
+}
+
+/** Flags of every program that serves: its ports, its log, and how it ends. */
+interface ServerFlags {
+  readonly port: string;
+  readonly 'health-port': string;
+  readonly 'metrics-port': string;
+  readonly 'log-level': string;
+  readonly 'drain-delay': string;
+  readonly 'grace-period': string;
+}
+
+export function serverFlags(values: ServerFlags) {
+  return {
+    port: port('port', values.port),
+    healthPort: port('health-port', values['health-port']),
+    metricsPort: port('metrics-port', values['metrics-port']),
+    logLevel: logLevel(values['log-level']),
+    drain: {
+      delay: duration('drain-delay', values['drain-delay']),
+      grace: duration('grace-period', values['grace-period']),
+    },
+  };
+}
+
+/** What a replica is called: its pod, else its host. */
+export function replicaName({ POD_NAME: name }: CommandIo['env']): string {
+  return name === undefined || name === '' ? hostname() : name;
 }
 
 /** Every address of both families, where the machine has both. */

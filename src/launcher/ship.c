@@ -206,9 +206,7 @@ static void give_up(struct shipping *it, int64_t now, const char *why)
  */
 static void is_faulty(struct shipping *it, int64_t now)
 {
-    if (it->batch.lines > 1) {
-        it->most_lines = it->batch.lines / 2;
-    } else if (it->is_proved && it->probe == 0) {
+    if (it->is_proved && it->probe == 0) {
         give_up(it, now, it->outcome.reason);
     } else {
         not_taken(it, now);
@@ -230,15 +228,15 @@ static void settle(struct shipping *it, int64_t now)
             pass_batch(it);
         break;
     case TOO_LARGE:
+    case FAULTY:
         if (it->batch.lines > 1)
             it->most_lines = it->batch.lines / 2;
+        else if (it->outcome.is == FAULTY)
+            is_faulty(it, now);
         else if (is_probe)
             it->probe = it->batch.end;
         else
             give_up(it, now, "one is too large");
-        break;
-    case FAULTY:
-        is_faulty(it, now);
         break;
     case NOT_TAKEN:
         not_taken(it, now);

@@ -48,19 +48,20 @@ export function isSilent({ reported }: SpokeState, now: number): boolean {
 }
 
 export function stateOf({ spoke, certificateUntil, reports }: SpokeReports): SpokeState {
-  const [newest] = [...reports].sort((a, b) => b.at - a.at);
-  const counted = reports.filter(({ at }) => at > (newest?.at ?? 0) - countsFor);
+  const newestFirst = reports.toSorted((a, b) => b.at - a.at);
+  const reported = newestFirst[0]?.at;
+  const counted = newestFirst.filter(({ at }) => at > (reported ?? 0) - countsFor);
   const sum = (of: (waiting: Heard['waiting']) => number): number =>
     counted.reduce((total, { waiting }) => total + of(waiting), 0);
   const oldest = counted.flatMap(({ waiting }) =>
     waiting.oldest === undefined ? [] : [Date.parse(waiting.oldest)],
   );
   return {
-    ...{ spoke, certificateUntil, reported: newest?.at },
+    ...{ spoke, certificateUntil, reported },
     versions: [...new Set(counted.map(({ version }) => version))].sort(),
     waiting: { events: sum(({ events }) => events), bytes: sum(({ bytes }) => bytes) },
     oldest: oldest.length === 0 ? undefined : Math.min(...oldest),
-    pods: counted.sort((a, b) => b.at - a.at).find(({ pods }) => pods !== undefined)?.pods,
+    pods: counted.find(({ pods }) => pods !== undefined)?.pods,
   };
 }
 

@@ -1,4 +1,4 @@
-import { duration, logLevel, port } from '../flag-values.ts';
+import { serverFlags } from '../flag-values.ts';
 
 /** Flags that `forward` and `receive` both have, but for the default of `--port`. */
 export const eventOptions = {
@@ -28,14 +28,7 @@ export function eventFlags(values: Texts) {
     settings: values.settings,
     credentials: values.credentials,
     host: values.host,
-    port: port('port', values.port),
-    healthPort: port('health-port', values['health-port']),
-    metricsPort: port('metrics-port', values['metrics-port']),
-    logLevel: logLevel(values['log-level']),
-    drain: {
-      delay: duration('drain-delay', values['drain-delay']),
-      grace: duration('grace-period', values['grace-period']),
-    },
+    ...serverFlags(values),
   };
 }
 

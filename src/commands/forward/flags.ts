@@ -1,9 +1,8 @@
-import { hostname } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import type { CommandIo } from '../command.ts';
 import { eventFlags, eventOptions } from '../events/flags.ts';
-import { httpAddress } from '../flag-values.ts';
+import { httpAddress, replicaName } from '../flag-values.ts';
 
 export const help = `Usage: falco-federation forward [--settings FILE] [--spool DIR] [--credentials DIR]
        falco-federation forward --list-rejected|--send-rejected [--spool DIR]
@@ -56,7 +55,7 @@ export function readFlags(argv: readonly string[], env: CommandIo['env']) {
     webhookMetrics: httpAddress('webhook-metrics', values['webhook-metrics']),
     listRejected: values['list-rejected'],
     sendRejected: values['send-rejected'],
-    replica: env.POD_NAME === undefined || env.POD_NAME === '' ? hostname() : env.POD_NAME,
+    replica: replicaName(env),
   };
 }
 

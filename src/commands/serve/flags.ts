@@ -1,8 +1,7 @@
-import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
 import type { CertificateFiles } from '../../certificates/files.ts';
 import type { CommandIo } from '../command.ts';
-import { duration, logLevel, port } from '../flag-values.ts';
+import { duration, replicaName, serverFlags } from '../flag-values.ts';
 import type { OwnPod } from './own-image.ts';
 
 export const help = `Usage: falco-federation serve [--settings FILE] --tls-cert FILE --tls-key FILE
@@ -121,10 +120,6 @@ function sharedFlags(values: Values, secret: string, env: CommandIo['env']): Sha
   };
 }
 
-function replicaName({ POD_NAME: name }: CommandIo['env']): string {
-  return name === undefined || name === '' ? hostname() : name;
-}
-
 /** Which pod this is; `undefined` where nobody says that it is one. A pod's host is called as it is. */
 function ownPod(values: Values, env: CommandIo['env']): OwnPod | undefined {
   const namespace = values.namespace ?? env.POD_NAMESPACE ?? '';
@@ -162,19 +157,12 @@ export function readFlags(argv: readonly string[], env: CommandIo['env']) {
     settings: values.settings,
     local: values.local,
     host: values.host,
-    port: port('port', values.port),
-    healthPort: port('health-port', values['health-port']),
-    metricsPort: port('metrics-port', values['metrics-port']),
-    logLevel: logLevel(values['log-level']),
+    ...serverFlags(values),
     certificate: certificateFlags(values, env),
     callers: callerFlags(values),
     kubeconfig: values.kubeconfig,
     replica: replicaName(env),
     pod: ownPod(values, env),
-    drain: {
-      delay: duration('drain-delay', values['drain-delay']),
-      grace: duration('grace-period', values['grace-period']),
-    },
   };
 }
 
