@@ -12,7 +12,7 @@ import { aboutConfigurations } from '../../src/checks/webhook-configuration.ts';
 import { inspectedWebhooks, podObject } from '../../src/cluster/inspected.ts';
 import { settingsFrom } from '../injection/pods.ts';
 import { documentsOf } from '../manifests/files.ts';
-import { pretendCluster } from './pretend-cluster.ts';
+import { podNamed, pretendCluster } from './pretend-cluster.ts';
 
 const spoke = 'cluster: staging\nhub: {address: "https://hub.corp.net"}\n';
 
@@ -28,20 +28,7 @@ function told(lines: readonly Line[], name: string): string | undefined {
 }
 
 describe('the forwarder', () => {
-  const pod = {
-    metadata: { name: 'falco-federation-forwarder-0' },
-    spec: {
-      containers: [
-        {
-          name: 'forwarder',
-          ports: [
-            { name: 'health', containerPort: 8080 },
-            { name: 'metrics', containerPort: 9090 },
-          ],
-        },
-      ],
-    },
-  };
+  const pod = podNamed('falco-federation-forwarder-0');
 
   function linesBy(metrics: Readonly<Record<string, number>>): Promise<readonly Line[]> {
     const samples = Object.entries(metrics).map(

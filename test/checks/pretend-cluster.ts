@@ -40,6 +40,23 @@ export interface Pretended {
   readonly postToPod?: InspectedCluster['postToPod'];
 }
 
+/** A pod that is ready, with named ports. */
+export const podNamed = (
+  name: string,
+  ports: Readonly<Record<string, number>> = { health: 8080, metrics: 9090 },
+) => ({
+  metadata: { name },
+  spec: {
+    containers: [
+      {
+        name: 'program',
+        ports: Object.entries(ports).map(([port, containerPort]) => ({ name: port, containerPort })),
+      },
+    ],
+  },
+  status: { conditions: [{ type: 'Ready', status: 'True' }] },
+});
+
 const configuration = () => inspectedWebhooks.parse(documentsOf('base/webhook-configuration.yaml')[0]);
 
 export function pretendCluster({

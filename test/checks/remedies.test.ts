@@ -13,7 +13,7 @@ import { runChecks } from '../../src/checks/run-checks.ts';
 import { webhookConfiguration } from '../../src/checks/webhook-configuration.ts';
 import { webhookPermissions } from '../../src/checks/webhook-permissions.ts';
 import { ClusterError } from '../../src/cluster/index.ts';
-import { type Pretended, pretendCluster } from './pretend-cluster.ts';
+import { type Pretended, podNamed, pretendCluster } from './pretend-cluster.ts';
 
 const spoke = 'cluster: staging\nhub: {address: "https://hub.corp.net"}\n';
 
@@ -145,21 +145,7 @@ describe('Falco that nobody federates', () => {
 });
 
 describe('before an installation', () => {
-  const dns = {
-    metadata: { name: 'coredns-a' },
-    spec: {
-      containers: [
-        {
-          name: 'coredns',
-          ports: [
-            { name: 'dns', containerPort: 53 },
-            { name: 'metrics', containerPort: 9153 },
-          ],
-        },
-      ],
-    },
-    status: { conditions: [{ type: 'Ready', status: 'True' }] },
-  };
+  const dns = podNamed('coredns-a', { dns: 53, metrics: 9153 });
   const pages = { 'coredns-a 9153/metrics': '' };
   const storageClasses = [{ name: 'fast', isDefault: true }];
   async function found(cluster: Partial<Pretended>): Promise<readonly string[]> {

@@ -11,7 +11,7 @@ import { receiver } from '../../src/checks/receiver.ts';
 import { testEvent } from '../../src/checks/test-event.ts';
 import { Fleet } from '../../src/receiving/fleet.ts';
 import { type TlsHub, tlsHub } from '../forwarding/tls-hub.ts';
-import { type Pretended, pretendCluster } from './pretend-cluster.ts';
+import { type Pretended, podNamed, pretendCluster } from './pretend-cluster.ts';
 
 const spoke = 'cluster: staging\nhub: {address: "https://hub.corp.net"}\n';
 const onHub = 'cluster: obsrv\nrole: hub\nreceiver: {falcosidekick: "http://falcosidekick.falco:2801"}\n';
@@ -20,22 +20,6 @@ async function told(check: Check, cluster: Pretended): Promise<readonly string[]
   const lines = await check.look(pretendCluster(cluster));
   return lines.map(({ mark, text, why }) => [mark, text, why].filter(Boolean).join(' | '));
 }
-
-const podNamed = (name: string) => ({
-  metadata: { name },
-  spec: {
-    containers: [
-      {
-        name: 'program',
-        ports: [
-          { name: 'health', containerPort: 8080 },
-          { name: 'metrics', containerPort: 9090 },
-        ],
-      },
-    ],
-  },
-  status: { conditions: [{ type: 'Ready', status: 'True' }] },
-});
 
 describe("a spoke's hub, as its forwarder finds it", () => {
   const name = 'falco-federation-forwarder-0';

@@ -3,14 +3,14 @@
  * pace whatever the forwarder does, also after its rules have changed, and all of them arrive (FACTS 1.20, 1.21).
  */
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { runCommand } from '../commands/run-command.ts';
 import { cannotCompile, openFolder } from './compiled.ts';
-import { stopped, until } from './running.ts';
+import { run, stopped, until } from './running.ts';
 import { live, ship } from './shipping.ts';
 import { type Behaviour, standIn } from './stand-in.ts';
 
@@ -67,15 +67,7 @@ async function startFalco(t: TestContext, alertsFile: string) {
     assert.equal(status, 0, stderr);
   };
   await tagRules();
-  const child = spawn(binary ?? '', args, { stdio: ['ignore', 'pipe', 'pipe'] });
-  t.after(() => child.kill('SIGKILL'));
-  const said = { out: '', err: '' };
-  child.stdout.on('data', (chunk) => {
-    said.out += chunk;
-  });
-  child.stderr.on('data', (chunk) => {
-    said.err += chunk;
-  });
+  const { child, said } = run(t, binary ?? '', args);
   /** Lines of its standard output: its own last line may be half a one. */
   const alerts = (): string[] =>
     said.out

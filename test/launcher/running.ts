@@ -31,7 +31,12 @@ export function start(
 ) {
   const env = { ...process.env, PROGRAM: 'main.mjs', ...decided };
   const [command = '', ...rest] = [...through, compile(how), ...args];
-  const child = spawn(command, rest, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  return run(t, command, rest, env);
+}
+
+/** Starts a program and keeps what it says; kills it when the test is done. */
+export function run(t: TestContext, command: string, args: readonly string[], env = process.env) {
+  const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
   t.after(() => child.kill('SIGKILL'));
   const said = { out: '', err: '' };
   child.stdout.on('data', (chunk) => {
