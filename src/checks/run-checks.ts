@@ -3,10 +3,8 @@ import { messageOf } from '../reasons/message-of.ts';
 import { before } from './before.ts';
 import type { Check, CheckGroup } from './check.ts';
 import { dryRun } from './dry-run.ts';
-import { falcoConfiguration } from './falco-configuration.ts';
 import { falcosidekick } from './falcosidekick.ts';
 import { forwarder, hubOfSpoke } from './forwarder.ts';
-import { hubAddress } from './hub-address.ts';
 import { roleCommand } from './install-command.ts';
 import { apiServer } from './kubernetes.ts';
 import { error, type Group, type Line, warning } from './line.ts';
@@ -40,12 +38,9 @@ const groups: readonly CheckGroup[] = [
   },
   { name: 'settings', checks: [settings] },
   { name: 'admission', checks: [dryRun] },
-  {
-    name: 'namespaces',
-    checks: [optingIn, wantedPods, pods, falcoConfiguration],
-  },
+  { name: 'namespaces', checks: [optingIn, wantedPods, pods] },
   { name: 'forwarder', checks: [forwarder] },
-  { name: 'hub', checks: [hubOfSpoke, receiver, falcosidekick, hubAddress] },
+  { name: 'hub', checks: [hubOfSpoke, receiver, falcosidekick] },
 ];
 
 /** What could not be checked is not healthy. */

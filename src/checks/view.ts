@@ -24,10 +24,6 @@ export interface ViewOptions {
   readonly cluster: InspectedCluster;
   /** Namespace of the webhook, where it is said. */
   readonly namespace: string | undefined;
-  /** Address of the hub, where it is said. */
-  readonly hubAddress: string | undefined;
-  /** For HTTPS_PROXY, HTTP_PROXY and NO_PROXY. */
-  readonly env: NodeJS.ProcessEnv;
   readonly now: () => number;
   /** Waits for some milliseconds; tests make it short. */
   readonly pause: (milliseconds: number) => Promise<void>;
@@ -60,7 +56,7 @@ export function isOptedIn({ metadata: { name, labels, deletionTimestamp } }: Ins
   return labels?.[injectLabel] === 'enabled' && !neverInjected.includes(name) && !deletionTimestamp;
 }
 
-export function viewOf({ cluster, namespace, hubAddress, env, now, pause }: ViewOptions) {
+export function viewOf({ cluster, namespace, now, pause }: ViewOptions) {
   const memory = new Map<string, Promise<unknown>>();
   function once<T>(key: string, read: () => Promise<T>): Promise<T> {
     const before = memory.get(key);
@@ -133,8 +129,6 @@ export function viewOf({ cluster, namespace, hubAddress, env, now, pause }: View
 
   return {
     cluster,
-    hubAddress,
-    env,
     now,
     pause,
     place,

@@ -10,7 +10,7 @@ import { type ClusterConnection, connectAsKubectl } from '../cluster/index.ts';
 import { inspectCluster } from '../cluster/inspect.ts';
 import { version } from '../federation/names.ts';
 import { type CommandIo, couldNot, done } from './command.ts';
-import { duration, httpAddress } from './flag-values.ts';
+import { duration } from './flag-values.ts';
 import { withFlags } from './with-flags.ts';
 
 const help = `Usage: falco-federation check [-o text|short|json] [--wait D] [--kubeconfig FILE] [--context NAME] [--namespace NS]
@@ -28,7 +28,6 @@ docs/check.md says what each line means, and which permissions it requires.
       --kubeconfig FILE   (default: as kubectl: $KUBECONFIG, ~/.kube/config, the pod's service account)
       --context NAME      of the kubeconfig (default: its current one)
   -n, --namespace NS      of the webhook (default: where its configuration points)
-      --hub-address URL   the hub's address, to be tried from here with the cluster's own credentials
       --wait D            check again until there are no errors and no rollout is in progress, up to this long, as in
                           5m (default: once)
   -o, --output FORM       text; short: what is wrong, one line each; or json (default: text)
@@ -51,7 +50,6 @@ function readFlags(argv: readonly string[]) {
       kubeconfig: { type: 'string' },
       context: { type: 'string' },
       namespace: { type: 'string', short: 'n' },
-      'hub-address': { type: 'string' },
       wait: { type: 'string' },
       output: { type: 'string', short: 'o', default: 'text' },
       help: { type: 'boolean', default: false },
@@ -60,7 +58,7 @@ function readFlags(argv: readonly string[]) {
   const { output, settings } = values;
   if (output !== 'text' && output !== 'short' && output !== 'json')
     throw new Error(`--output must be text, short or json, not "${output}"`);
-  const ofCluster = ['pre', 'kubeconfig', 'context', 'namespace', 'hub-address', 'wait'] as const;
+  const ofCluster = ['pre', 'kubeconfig', 'context', 'namespace', 'wait'] as const;
   const other = ofCluster.find((flag) => values[flag] !== undefined && values[flag] !== false);
   if (settings !== undefined && other !== undefined) {
     throw new Error(`--settings checks a file without a cluster, and --${other} is about a cluster`);
@@ -68,7 +66,6 @@ function readFlags(argv: readonly string[]) {
   return {
     ...values,
     output,
-    hubAddress: httpAddress('hub-address', values['hub-address']),
     wait: values.wait === undefined ? 0 : duration('wait', values.wait),
   };
 }
@@ -118,9 +115,8 @@ async function checkCluster(connection: ClusterConnection, flags: Flags, io: Com
   const tell = teller(flags, io);
   const look = (onGroup?: (group: Group) => void) => {
     const cluster = inspectCluster(connection);
-    const { namespace, hubAddress: address } = flags;
     return runChecks(
-      viewOf({ cluster, namespace, hubAddress: address, env: io.env, now: Date.now, pause: sleep }),
+      viewOf({ cluster, namespace: flags.namespace, now: Date.now, pause: sleep }),
       onGroup,
       flags.pre,
     );

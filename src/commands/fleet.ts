@@ -125,7 +125,7 @@ export function fleet(argv: readonly string[], io: CommandIo): Promise<number> {
     if (connection === undefined) throw new Error('no cluster configured: use --kubeconfig or KUBECONFIG');
     return await showFleet(
       viewOf({
-        ...{ cluster: inspectCluster(connection), namespace, hubAddress: undefined, env: io.env },
+        ...{ cluster: inspectCluster(connection), namespace },
         ...{ now: Date.now, pause: async () => {} },
       }),
       asJson,

@@ -81,12 +81,6 @@ function fromTexts(read: Texts): CredentialsResult {
   return readCredentials(cert, key, ca, headers);
 }
 
-/** The same of a Secret's data. */
-export function credentialsIn(data: ReadonlyMap<string, string>): CredentialsResult {
-  const [cert, key, ca, headers] = names.map((name) => data.get(name) ?? '');
-  return readCredentials(cert ?? '', key ?? '', ca ?? '', headers ?? '');
-}
-
 /**
  * Reads the folder and goes on reading it.
  *

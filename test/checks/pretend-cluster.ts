@@ -29,7 +29,6 @@ export interface Pretended {
   readonly failedCreates?: readonly FailedCreate[];
   /** By name of the Service. */
   readonly endpoints?: Readonly<Record<string, number>>;
-  readonly hubAddress?: string;
   /** Of the webhook configuration, one look after the other. */
   readonly generations?: readonly number[];
   /** Resources that neither who asks nor the webhook's ServiceAccount may touch. */
@@ -70,7 +69,6 @@ export function pretendCluster({
   workloads = {},
   failedCreates = [],
   endpoints = {},
-  hubAddress,
   secrets = {},
   postToPod,
   version = async () => {},
@@ -131,7 +129,7 @@ export function pretendCluster({
     dryRun: dryRun ?? (async (_, pod) => podObject.parse({ ...pod, metadata: { name: 'made' } })),
   };
   return viewOf({
-    ...{ cluster, namespace: undefined, hubAddress, env: {}, now: Date.now },
+    ...{ cluster, namespace: undefined, now: Date.now },
     pause: async () => {},
   });
 }

@@ -1,33 +1,8 @@
-/** What is read out of texts: configurations, metrics, readiness, fields. */
+/** What is read out of texts: metrics, readiness, fields. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { noLists } from '../../src/checks/falco-configuration.ts';
 import { readConditions, readMetrics } from '../../src/checks/replica.ts';
 import { doubledLabels, panickingFields } from '../../src/injection/falcosidekick/prometheus-labels.ts';
-
-describe('keys of falco.yaml that our arguments add to', () => {
-  const cases: readonly (readonly [string, readonly string[]])[] = [
-    ['config_files: [/etc/falco/config.d]\nappend_output:\n- suggested_output: true\n', []],
-    ['rules_files: [a]\n', []],
-    ['config_files: []\n', []],
-    ['config_files:\n', ['config_files is empty (null)']],
-    ['config_files: ~\nappend_output: text\n', ['config_files is empty (null)', 'append_output is a scalar']],
-    ['append_output: {extra_output: x}\n', ['append_output is a mapping']],
-    ['config_files: &list [a]\nappend_output: *list\n', []],
-    ['config_files: [a]\nconfig_files: null\n', []],
-    ['\uFEFFconfig_files: a\n', ['config_files is a scalar']],
-    ['config_files: [a\n', []],
-    ['', []],
-  ];
-  for (const [text, expected] of cases) {
-    test(JSON.stringify(text), () => {
-      assert.deepEqual(
-        noLists(text).map(({ key, is }) => `${key} is ${is}`),
-        expected,
-      );
-    });
-  }
-});
 
 describe('labels on which falcosidekick stops', () => {
   const keys = { custom: [], templated: [], extra: [] };

@@ -1,16 +1,11 @@
-/** The way of an alert from a forwarder on: the hub's address, its receiver, and a test event that goes through. */
+/** The way of an alert from a forwarder on: the hub, its receiver, and a test event that goes through. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
-import { after, before, describe, test } from 'node:test';
-import { createServer } from 'node:tls';
+import { describe, test } from 'node:test';
 import type { Check } from '../../src/checks/check.ts';
 import { forwarder, hubOfSpoke } from '../../src/checks/forwarder.ts';
-import { hubAddress } from '../../src/checks/hub-address.ts';
 import { receiver } from '../../src/checks/receiver.ts';
 import { testEvent } from '../../src/checks/test-event.ts';
 import { Fleet } from '../../src/receiving/fleet.ts';
-import { type TlsHub, tlsHub } from '../forwarding/tls-hub.ts';
 import { type Pretended, podNamed, pretendCluster } from './pretend-cluster.ts';
 
 const spoke = 'cluster: staging\nhub: {address: "https://hub.corp.net"}\n';
@@ -221,67 +216,5 @@ describe("a hub's receiver", () => {
     const without = 'cluster: obsrv\nrole: hub\n';
     assert.match((await told(receiver, { settings: without }))[0] ?? '', /^warning .* have no receiver/);
     assert.deepEqual(await told(receiver, { settings: spoke }), []);
-  });
-});
-
-describe("the hub's address", () => {
-  let hub: TlsHub;
-  before(async () => {
-    hub = await tlsHub({ asksForClients: true });
-  });
-  after(() => hub.close());
-
-  async function lineWith(settings: string, secret: Readonly<Record<string, string>> | undefined) {
-    const secretName = settings === onHub ? 'falco-federation-hub-tls' : 'falco-federation-hub';
-    const secrets = secret === undefined ? {} : { [secretName]: secret };
-    return (await told(hubAddress, { settings, secrets, hubAddress: hub.address }))[0] ?? '';
-  }
-  const answers = (status: number, text: string): void =>
-    hub.answers((response) => {
-      response.statusCode = status;
-      response.end(text);
-    });
-  const spokes = async () => {
-    const { certificate, key } = await hub.clientFor('staging');
-    return { 'ca.crt': hub.authority.certificate, 'tls.crt': certificate, 'tls.key': key };
-  };
-
-  test("is tried with the forwarder's credentials, by an empty batch", async () => {
-    answers(200, '{"accepted":0,"duplicates":0,"refused":0,"later":0,"lines":[]}');
-    const secret = await spokes();
-    assert.match(await lineWith(spoke, secret), /^ok .* leads to the receiver, which lets this cluster in$/);
-    const { body, client, headers } = hub.received.at(-1) ?? assert.fail();
-    assert.deepEqual([body, client, headers['content-type']], ['', 'staging', 'application/x-ndjson']);
-    answers(200, '<html>Sign in</html>');
-    assert.match(await lineWith(spoke, secret), /^error .* is not a receiver: it answers 200, and not as/);
-    answers(403, 'staging is not among receiver.spokes');
-    assert.match(
-      await lineWith(spoke, secret),
-      /^error .* it does not let this cluster in: .* receiver\.spokes$/,
-    );
-  });
-
-  test('an alert of TLS is an error: without a certificate, with that of another authority', async () => {
-    const { 'ca.crt': ca, ...others } = await spokes();
-    assert.match(await lineWith(spoke, { 'ca.crt': ca }), /^error .*\(TLS\)/);
-    assert.match(await lineWith(spoke, others), /^error .*\(TLS\)/);
-    assert.match(await lineWith(spoke, undefined), /^error .* no Secret falco-federation-hub /);
-  });
-
-  test('from the hub itself, which has the authority alone', async () => {
-    const authority = hub.authority.certificate;
-    assert.match(await lineWith(onHub, { 'ca.crt': authority }), /^ok .* and asks for one$/);
-    const other = await tlsHub();
-    await other.close();
-    assert.match(await lineWith(onHub, { 'ca.crt': other.authority.certificate }), /^error .*\(TLS\)/);
-    // It has no certificate to show, and answers with an alert of that.
-    const server = createServer().listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const { port } = server.address() as AddressInfo;
-    const bare = { settings: onHub, hubAddress: `https://127.0.0.1:${port}` };
-    const secrets = { 'falco-federation-hub-tls': { 'ca.crt': authority } };
-    const [line = ''] = await told(hubAddress, { ...bare, secrets });
-    server.close();
-    assert.match(line, /^error .*alert handshake failure/);
   });
 });

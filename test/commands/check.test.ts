@@ -107,7 +107,6 @@ describe('check', () => {
       [['--wait', 'soon'], '--wait'],
       [['--settings', 'a', '--context', 'b'], '--context'],
       [['--settings', 'a', '--pre'], '--pre'],
-      [['--hub-address', 'hub'], '--hub-address'],
       [['--what'], '--what'],
     ] as const) {
       const { status, errors, out } = await run(argv);

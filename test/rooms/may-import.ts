@@ -36,7 +36,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   receiving: ['reasons', 'background', 'settings', 'federation', 'certificates', 'server', 'events'],
   checks: [
     ...['reasons', 'settings', 'federation', 'injection', 'injection/falco', 'injection/falcosidekick'],
-    ...['yaml', 'certificates', 'coverage', 'cluster', 'events', 'receiving'],
+    ...['certificates', 'coverage', 'cluster', 'receiving'],
   ],
   commands: ['every room'],
   'commands/certs': ['reasons', 'certificates', 'commands'],
