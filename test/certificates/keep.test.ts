@@ -10,6 +10,7 @@ import type { KeyPair } from '../../src/certificates/files.ts';
 import { makeAuthority, makeServing } from '../../src/certificates/issue.ts';
 import { type CertificateEvent, keepCertificates } from '../../src/certificates/keep.ts';
 import type { StoredCertificates } from '../../src/certificates/store.ts';
+import { untilSo } from '../until.ts';
 
 const day = 86_400_000;
 
@@ -65,11 +66,6 @@ function memory() {
   return { api, dependencies, delete: remove };
 }
 
-async function until(what: () => boolean, message: string): Promise<void> {
-  for (let at = 0; at < 1_000 && !what(); at++) await wait(10);
-  assert.ok(what(), message);
-}
-
 function keep(memoryOf: ReturnType<typeof memory>, leaf = 10_000) {
   const [pairs, events]: [KeyPair[], CertificateEvent[]] = [[], []];
   const kept = keepCertificates({
@@ -93,7 +89,7 @@ describe('keepCertificates', () => {
     assert.match(kept.state().problem ?? '', /connection refused/);
     assert.equal(kept.kinds(), 'problem');
     cluster.api.failing = undefined;
-    await until(() => kept.state().published, 'published by itself');
+    await untilSo(() => kept.state().published);
     assert.equal(kept.kinds(), 'problem made serving published recovered');
     assert.equal(kept.state().problem, undefined);
     assert.equal(cluster.api.bundle, cluster.api.stored?.files['ca.crt']);
@@ -102,18 +98,18 @@ describe('keepCertificates', () => {
   test('goes on serving while the API server is away', async () => {
     const cluster = memory();
     const kept = keep(cluster);
-    await until(() => kept.state().published, 'published');
+    await untilSo(() => kept.state().published);
     const { pair } = kept.state();
     cluster.api.failing = 'away';
     kept.look();
-    await until(() => kept.state().problem !== undefined, 'a problem');
+    await untilSo(() => kept.state().problem !== undefined);
     assert.deepEqual([kept.state().pair, kept.state().published], [pair, true]);
   });
 
   test('a burst of calls is a look or two', async () => {
     const cluster = memory();
     const kept = keep(cluster);
-    await until(() => kept.state().published, 'published');
+    await untilSo(() => kept.state().published);
     const { reads } = cluster.api;
     for (let at = 0; at < 100; at++) kept.look();
     await wait(300);
@@ -124,18 +120,18 @@ describe('keepCertificates', () => {
     const cluster = memory();
     cluster.api.bundle = undefined;
     const kept = keep(cluster);
-    await until(() => kept.state().problem !== undefined, 'a problem');
+    await untilSo(() => kept.state().problem !== undefined);
     assert.match(kept.state().problem ?? '', /no MutatingWebhookConfiguration with our webhooks/);
     assert.ok(kept.state().pair !== undefined && !kept.state().published);
     cluster.api.bundle = '';
     kept.look();
-    await until(() => kept.state().published, 'published');
+    await untilSo(() => kept.state().published);
   });
 
   test('two that start at once share one certificate', async () => {
     const cluster = memory();
     const both = [keep(cluster), keep(cluster)];
-    await until(() => both.every((one) => one.state().published), 'published');
+    await untilSo(() => both.every((one) => one.state().published));
     assert.equal(both[0]?.state().pair?.cert, both[1]?.state().pair?.cert);
     assert.equal(both.flatMap(({ events }) => events).filter(({ kind }) => kind === 'made').length, 1);
   });
@@ -143,12 +139,12 @@ describe('keepCertificates', () => {
   test('Secret deleted: put back within a second, and nobody’s certificate changes', async () => {
     const cluster = memory();
     const kept = keep(cluster);
-    await until(() => kept.state().published, 'published');
+    await untilSo(() => kept.state().published);
     const { api } = cluster;
     const before = api.stored?.files;
     cluster.delete();
     kept.look();
-    await until(() => api.stored !== undefined, 'put back');
+    await untilSo(() => api.stored !== undefined);
     await wait(300);
     assert.deepEqual(api.stored?.files, before);
     assert.equal(kept.pairs.length, 1);
@@ -157,7 +153,7 @@ describe('keepCertificates', () => {
   test('events and problems hold no key', async () => {
     const cluster = memory();
     const kept = keep(cluster);
-    await until(() => kept.state().published, 'published');
+    await untilSo(() => kept.state().published);
     assert.ok(!/PRIVATE|BEGIN/.test(JSON.stringify(kept.events)));
   });
 });
@@ -228,7 +224,7 @@ describe('over real TLS', () => {
       }),
     );
     running.push(...kept.map(({ stop }) => stop));
-    await until(() => kept.every((one) => one.state().published), 'published');
+    await untilSo(() => kept.every((one) => one.state().published));
     const alive = new Agent({ keepAlive: true });
     const shown = new Set<string>();
     // One on a connection that stays, one that has to verify what is served now.

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
 import { test } from 'node:test';
 import { onChange } from '../../src/cluster/changes.ts';
+import { untilSo } from '../until.ts';
 import { apiServer } from './api-server.ts';
-import { until } from './until.ts';
 
 const objects = { namespace: 'ns', secret: 'certs', webhookConfiguration: 'ours' };
 
@@ -21,7 +21,7 @@ test('calls for each change of the Secret and of the configuration, until it is 
     calls += 1;
   });
   t.after(stop);
-  await until(() => open.size === 2);
+  await untilSo(() => open.size === 2);
   assert.equal(calls, 2, 'once for each at the start');
   let version = 1;
   for (const type of ['ADDED', 'MODIFIED', 'DELETED']) {
@@ -30,7 +30,7 @@ test('calls for each change of the Secret and of the configuration, until it is 
       const before = calls;
       const metadata = { name: 'x', resourceVersion: String(version) };
       response.write(`${JSON.stringify({ type, object: { metadata } })}\n`);
-      await until(() => calls === before + 1);
+      await untilSo(() => calls === before + 1);
       assert.ok(received.some((request) => request.path === path));
     }
   }
@@ -51,7 +51,7 @@ test('keys of the Secret are not asked for', async (t) => {
     () => {},
     ({ plural }, problem) => problems.push(`${plural}: ${problem}`),
   );
-  await until(() => problems.length === 2);
+  await untilSo(() => problems.length === 2);
   stop();
   assert.ok(received.every(({ headers }) => headers.accept?.includes('as=PartialObjectMetadata')));
   assert.match(problems.sort().join('\n'), /^mutatingwebhookconfigurations: list .*\nsecrets: list .*/);

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
 import { test } from 'node:test';
 import { watchNamespaces } from '../../src/cluster/namespaces.ts';
+import { untilSo } from '../until.ts';
 import { type Answer, apiServer, refused } from './api-server.ts';
-import { until } from './until.ts';
 
 const namespace = (name: string, resourceVersion: string, annotations: object = {}) => ({
   metadata: { name, resourceVersion, annotations },
@@ -28,7 +28,7 @@ test('own annotations of opted-in namespaces, from memory, the same object while
   assert.equal(watched.synced(), false);
   assert.equal(watched.annotations('a'), undefined);
 
-  await until(() => watched.problem() !== undefined);
+  await untilSo(() => watched.problem() !== undefined);
   assert.match(watched.problem() ?? '', /list namespaces .* 503 ServiceUnavailable starting/);
 
   answer = () => ({
@@ -41,7 +41,7 @@ test('own annotations of opted-in namespaces, from memory, the same object while
       ],
     },
   });
-  await until(() => open !== undefined && watched.problem() === undefined);
+  await untilSo(() => open !== undefined && watched.problem() === undefined);
   assert.equal(watched.synced(), true);
   assert.equal(watched.known(), 3);
   const a = watched.annotations('a');
@@ -51,17 +51,17 @@ test('own annotations of opted-in namespaces, from memory, the same object while
 
   event('MODIFIED', namespace('a', '6', { other: 'z', 'falco-federation.io/cluster': 'x' }));
   event('DELETED', namespace('b', '7'));
-  await until(() => watched.annotations('b') === undefined);
+  await untilSo(() => watched.annotations('b') === undefined);
   assert.equal(watched.annotations('a'), a);
 
   event('MODIFIED', namespace('a', '8', { 'falco-federation.io/cluster': 'y' }));
-  await until(() => watched.annotations('a') !== a);
+  await untilSo(() => watched.annotations('a') !== a);
   assert.deepEqual(watched.annotations('a'), { 'falco-federation.io/cluster': 'y' });
 
   const last = watched.annotations('a');
   answer = () => refused(500, 'InternalError', 'etcd is away');
   open?.destroy();
-  await until(() => watched.problem() !== undefined);
+  await untilSo(() => watched.problem() !== undefined);
   assert.equal(watched.annotations('a'), last, 'the last known stays');
   assert.equal(watched.synced(), true);
   assert.equal(problems.length >= 3, true);
@@ -79,9 +79,9 @@ test('a list after a gap knows what was deleted, and keeps the objects of what w
   });
   const watched = watchNamespaces(connection);
   t.after(watched.stop);
-  await until(() => watched.known() === 2);
+  await untilSo(() => watched.known() === 2);
   const a = watched.annotations('a');
-  await until(() => watched.known() === 1);
+  await untilSo(() => watched.known() === 1);
   assert.equal(watched.annotations('a'), a);
   assert.equal(watched.annotations('b'), undefined);
 });

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
 import { test } from 'node:test';
 import { watchPods } from '../../src/cluster/pods.ts';
+import { untilSo } from '../until.ts';
 import { type Answer, apiServer, refused } from './api-server.ts';
-import { until } from './until.ts';
 
 const pod = (name: string, resourceVersion: string, ours = true) => ({
   metadata: { name, resourceVersion, labels: { ours: String(ours) } },
@@ -36,7 +36,7 @@ test('pods of the namespaces that are followed, as far as they concern anyone', 
   const names = () => [...watched.all()].map(({ name }) => name).sort();
   watched.follow(new Set(['a', 'b']));
   assert.equal(watched.synced(), false);
-  await until(() => open.size === 2 && watched.synced());
+  await untilSo(() => open.size === 2 && watched.synced());
   assert.deepEqual(names(), ['a-1', 'b-1']);
   assert.equal(watched.followed(), 2);
 
@@ -45,16 +45,16 @@ test('pods of the namespaces that are followed, as far as they concern anyone', 
   event('a', 'ADDED', pod('a-3', '6'));
   event('a', 'MODIFIED', pod('a-1', '7', false));
   event('a', 'ADDED', pod('a-4', '8', false));
-  await until(() => names().includes('a-3') && !names().includes('a-1'));
+  await untilSo(() => names().includes('a-3') && !names().includes('a-1'));
   assert.deepEqual(names(), ['a-3', 'b-1'], 'what concerns nobody any more is as if it were gone');
   event('a', 'DELETED', pod('a-3', '9'));
-  await until(() => names().join() === 'b-1');
+  await untilSo(() => names().join() === 'b-1');
 
   const lists = () => received.filter(({ query }) => !query.watch).length;
   const before = lists();
   watched.again('b');
   assert.deepEqual(names(), ['b-1'], 'what is known stays until it is listed anew');
-  await until(() => lists() === before + 1);
+  await untilSo(() => lists() === before + 1);
   watched.follow(new Set(['b']));
   assert.deepEqual(names(), ['b-1']);
 });
@@ -68,7 +68,7 @@ test('a namespace whose pods may not be seen is told apart, and holds up no othe
   const watched = watchPods(connection, keep);
   t.after(watched.stop);
   watched.follow(new Set(['secret', 'open']));
-  await until(() => watched.synced() && watched.denied().size === 1);
+  await untilSo(() => watched.synced() && watched.denied().size === 1);
   assert.match(
     watched.denied().get('secret') ?? '',
     /403 Forbidden cannot list pods; this requires .*resources \["pods"\]/,
@@ -77,5 +77,5 @@ test('a namespace whose pods may not be seen is told apart, and holds up no othe
   assert.equal([...watched.all()].length, 1);
   // An API server that starts refuses for a moment what it allows.
   isSecret = false;
-  await until(() => watched.denied().size === 0 && [...watched.all()].length === 2);
+  await untilSo(() => watched.denied().size === 0 && [...watched.all()].length === 2);
 });

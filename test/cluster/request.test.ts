@@ -9,8 +9,8 @@ import {
   namespaces,
   secret,
 } from '../../src/cluster/resource.ts';
+import { untilSo } from '../until.ts';
 import { apiServer, refused } from './api-server.ts';
-import { until } from './until.ts';
 
 test('a refusal says what was asked for, of whom, and which permission is missing', async (t) => {
   const { connection } = await apiServer(t, () => refused(403, 'Forbidden', 'no'));
@@ -93,7 +93,7 @@ test('who goes away does not wait for an API server that hangs', async (t) => {
   const closed = { ...connection, closed: closing.signal };
   const waiting = requestJson(closed, { verb: 'list', resource: namespaces });
   waiting.catch(() => {});
-  await until(() => received.length === 1);
+  await untilSo(() => received.length === 1);
   closing.abort(new Error('stopping'));
   await assert.rejects(waiting, /: stopping$/);
   await assert.rejects(requestJson(closed, { verb: 'list', resource: namespaces }), /: stopping$/);

@@ -12,6 +12,7 @@ import { describe, test } from 'node:test';
 import { parse } from 'yaml';
 import { makeServingCertificate } from '../../src/certificates/self-signed.ts';
 import { post } from '../server/https.ts';
+import { until } from '../until.ts';
 import { runCommand } from './run-command.ts';
 
 const root = path.join(import.meta.dirname, '../..');
@@ -348,11 +349,7 @@ users: [{name: a, user: {token: x}}]
     const metrics = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
     assert.match(metrics, /^falco_federation_namespaces_synced 0$/m);
     assert.match(metrics, /^falco_federation_admission_decisions_total\{reason="injected"\} 1$/m);
-    const until = performance.now() + 20_000;
-    while ((await readiness()).status !== 200) {
-      assert.ok(performance.now() < until, 'ready without an API server');
-      await new Promise((resolve) => setTimeout(resolve, 200));
-    }
+    await until('it is ready without an API server', async () => (await readiness()).status === 200);
     child.kill('SIGINT');
     assert.equal((await once(child, 'exit'))[0], 0);
   });

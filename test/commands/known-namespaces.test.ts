@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { pino } from 'pino';
 import { knownNamespaces } from '../../src/commands/serve/namespaces.ts';
 import { apiServer, refused } from '../cluster/api-server.ts';
-import { until } from '../cluster/until.ts';
+import { untilSo } from '../until.ts';
 
 test('the gauge turns 0 while namespaces are refused, and what is known of them stays', async (t) => {
   let isRefused = false;
@@ -25,12 +25,12 @@ test('the gauge turns 0 while namespaces are refused, and what is known of them 
   });
   const namespaces = knownNamespaces(connection, pino({ level: 'silent' }));
   t.after(namespaces.stop);
-  await until(() => namespaces.state()?.synced === true);
+  await untilSo(() => namespaces.state()?.synced === true);
   isRefused = true;
   open?.destroy();
-  await until(() => namespaces.state()?.synced === false);
+  await untilSo(() => namespaces.state()?.synced === false);
   assert.deepEqual([...namespaces.names()], ['a']);
   assert.equal(namespaces.isListed(), true);
   isRefused = false;
-  await until(() => namespaces.state()?.synced === true);
+  await untilSo(() => namespaces.state()?.synced === true);
 });

@@ -4,7 +4,7 @@ import { pino } from 'pino';
 import { ownImage } from '../../src/commands/serve/own-image.ts';
 import { defaultImage } from '../../src/settings/schema.ts';
 import { apiServer, refused } from '../cluster/api-server.ts';
-import { until } from '../cluster/until.ts';
+import { untilSo } from '../until.ts';
 
 const logger = pino({ level: 'silent' });
 const pod = { namespace: 'falco-federation', name: 'webhook-1' };
@@ -17,7 +17,7 @@ test('the image is the one that the pod names, whatever stands around the webhoo
   );
   const own = ownImage(connection, pod, logger);
   t.after(own.stop);
-  await until(() => own.current() !== undefined);
+  await untilSo(() => own.current() !== undefined);
   assert.equal(own.current(), image);
   assert.deepEqual(own.check(false), { ready: true, detail: `ok, ${image}` });
   assert.equal(received[0]?.path, '/api/v1/namespaces/falco-federation/pods/webhook-1');
@@ -34,8 +34,8 @@ test('it may not be read at first: not ready for a while, told with the remedy, 
   assert.equal(own.current(), undefined);
   assert.equal(own.check(false).ready, false);
   assert.deepEqual(own.check(true), { ready: true, detail: 'ok, as rules.image says' });
-  await until(() => /no get on pods/.test(own.check(false).detail) || own.current() !== undefined);
-  await until(() => own.current() === 'a:1');
+  await untilSo(() => /no get on pods/.test(own.check(false).detail) || own.current() !== undefined);
+  await untilSo(() => own.current() === 'a:1');
   answers = [];
 });
 

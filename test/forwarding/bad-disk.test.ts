@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { zstdDecompressSync } from 'node:zlib';
 import { Keeper, type KeptAll } from '../../src/forwarding/keeper.ts';
 import { type NewEvent, smallestSpool } from '../../src/forwarding/spool.ts';
+import { untilSo } from '../until.ts';
 import { eventNamed, makePlace, plainHub, send, startForwarder } from './forwarder-process.ts';
 
 /** A folder on a small disk of its own; undefined where mounting is not allowed. */
@@ -54,14 +55,6 @@ function keeperIn(t: TestContext, folder: string, limit = smallestSpool) {
   t.after(() => keeper.close());
   const keep = (...events: NewEvent[]): Promise<KeptAll> => keeper.keep(events);
   return { keeper, told, keep };
-}
-
-async function until(what: () => boolean): Promise<void> {
-  for (let tries = 0; tries < 500; tries++) {
-    if (what()) return;
-    await sleep(20);
-  }
-  assert.fail('it never came to that');
 }
 
 const event = (at: number): NewEvent => ({
@@ -115,7 +108,7 @@ test('a disk that others fill: what is on it is delivered, and it heals when the
   await sleep(300);
   assert.equal(told.length, 1);
   rmSync(path.join(folder, 'filler'));
-  await until(() => told.at(-1) === 'works');
+  await untilSo(() => told.at(-1) === 'works');
   assert.deepEqual(await keep(event(9_999)), ['accepted']);
   assert.deepEqual(deliverAll(keeper), [9_999]);
 });
@@ -132,7 +125,7 @@ test('a disk that becomes read-only: delivered from, and healed when it can be w
   assert.equal(await again.keep(event(20)), 'unsafe');
   await sleep(200);
   assert.ok(remount('rw'));
-  await until(() => again.keeper.status().problem === undefined);
+  await untilSo(() => again.keeper.status().problem === undefined);
   assert.equal(deliverAll(again.keeper).length, 20);
 });
 

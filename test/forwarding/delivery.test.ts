@@ -7,8 +7,8 @@ import fc from 'fast-check';
 import type { Exchange, HttpClient } from '../../src/events/http-client.ts';
 import { Delivery, type DeliveryOptions } from '../../src/forwarding/delivery.ts';
 import type { Batch, Settled } from '../../src/forwarding/keeper.ts';
-import { until } from '../cluster/until.ts';
 import { rounds } from '../rounds.ts';
+import { untilSo } from '../until.ts';
 
 type Answer = (lines: readonly string[]) => Exchange | Promise<Exchange>;
 
@@ -124,10 +124,10 @@ test('what is urgent waits for nobody: not for a backlog, nor for batches that t
   });
   waiting.add(...names(5_000));
   delivery.pump();
-  await until(() => posted.length > 0);
+  await untilSo(() => posted.length > 0);
   waiting.add('0-urgent');
   delivery.pump();
-  await until(() => waiting.gone.get('0-urgent') === 'delivered');
+  await untilSo(() => waiting.gone.get('0-urgent') === 'delivered');
   assert.ok(posted.some((lines) => lines.join() === '0-urgent'));
   free.resolve();
   await emptied(5_001);
@@ -143,7 +143,7 @@ test('a hub that is away: one batch tries it, in pauses; all arrives when it is 
   for (let tries = 0; posted.length < 4 && tries < 300; tries++) await sleep(10);
   assert.ok(posted.every((lines) => lines.join() === posted[0]?.join()));
   assert.deepEqual(told, ['connection refused']);
-  await until(() => delivery.pausing().events > 0);
+  await untilSo(() => delivery.pausing().events > 0);
   isAway = false;
   await emptied(2_000);
   assert.deepEqual(told, ['connection refused', 'there']);
@@ -180,7 +180,7 @@ for (const [name, exchange] of [
     const { waiting, delivery, emptied } = plant((lines) => (isWrong ? exchange : takesAll(lines)));
     waiting.add(...names(5));
     delivery.pump();
-    await until(() => delivery.problem() !== undefined);
+    await untilSo(() => delivery.problem() !== undefined);
     assert.equal(waiting.gone.size, 0);
     isWrong = false;
     await emptied(5);
@@ -210,7 +210,7 @@ describe('Retry-After', () => {
     );
     waiting.add(...names(1));
     delivery.pump();
-    await until(() => delivery.pausing().events > 0);
+    await untilSo(() => delivery.pausing().events > 0);
     const { events, wait } = delivery.pausing();
     assert.ok(events === 1 && wait > 290_000 && wait <= 300_000, String(wait));
     // Any success ends every pause.
@@ -224,7 +224,7 @@ test('another client is tried at once, whatever pause the hub has earned', async
   const { waiting, delivery, clientOf, emptied } = plant(() => away, { pause: () => 60_000 });
   waiting.add(...names(3));
   delivery.pump();
-  await until(() => delivery.pausing().events > 0 || delivery.problem() !== undefined);
+  await untilSo(() => delivery.pausing().events > 0 || delivery.problem() !== undefined);
   delivery.use(clientOf(takesAll));
   await emptied(3);
 });
@@ -235,9 +235,9 @@ test('reports go by themselves where nothing waits, and tell whether the hub is 
   await sleep(40);
   assert.equal(delivery.problem(), undefined);
   isAway = true;
-  await until(() => delivery.problem() === 'connection refused');
+  await untilSo(() => delivery.problem() === 'connection refused');
   isAway = false;
-  await until(() => delivery.problem() === undefined);
+  await untilSo(() => delivery.problem() === undefined);
   assert.deepEqual(told, ['connection refused', 'there']);
   await delivery.stop(performance.now() + 100);
 });
@@ -246,7 +246,7 @@ test('stopping gives back what has no answer', async () => {
   const { waiting, delivery } = plant(() => new Promise(() => {}));
   waiting.add(...names(3));
   delivery.pump();
-  await until(() => waiting.waiting.length === 0);
+  await untilSo(() => waiting.waiting.length === 0);
   await delivery.stop(performance.now() + 30);
   assert.deepEqual(waiting.waiting, names(3));
 });

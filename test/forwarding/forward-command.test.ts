@@ -8,6 +8,7 @@ import { createServer } from 'node:net';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { untilSo } from '../until.ts';
 import {
   eventNamed,
   type ForwarderProcess,
@@ -31,14 +32,6 @@ interface Settings {
 
 const settingsOf = ({ address, more = '', size = '64Mi', peer = 'http://127.0.0.1:1' }: Settings): string =>
   `cluster: staging\nhub: { address: "${address}" ${more} }\nforwarder: { spoolSize: ${size}, address: "${peer}" }\n`;
-
-async function until(what: () => boolean | Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 1_000; tries++) {
-    if (await what()) return;
-    await sleep(20);
-  }
-  assert.fail('it never came to that');
-}
 
 /** A forwarder with a hub; both go when the work is done. */
 async function withForwarder(
@@ -71,7 +64,7 @@ test('an event arrives completed, and pages and metrics tell of it', async () =>
     await hub.has(1);
     assert.deepEqual(hub.events[0]?.tags, ['staging']);
     assert.deepEqual(hub.events[0]?.output_fields, { name: 'a', env: 'staging' });
-    await until(async () => (await forwarder.metric('waiting_events')) === 0);
+    await untilSo(async () => (await forwarder.metric('waiting_events')) === 0);
     const samples = {
       events_received_total: 1,
       'requests_refused_total{reason="not_one_event"}': 1,
@@ -194,7 +187,7 @@ test('credentials: none, then bad ones, then good ones, without a restart; event
     put('tls.key', key);
     put('tls.crt', certificate);
     await forwarder.says('the hub takes events');
-    await until(() => hub.received.some(({ body }) => body.includes('"name":"a"')));
+    await untilSo(() => hub.received.some(({ body }) => body.includes('"name":"a"')));
     assert.deepEqual(
       [...new Set(hub.received.map(({ client, headers }) => `${client} ${headers['x-token']}`))],
       ['staging secret-of-ours'],
@@ -229,7 +222,7 @@ test('what the hub refuses for good is printed to the byte while it runs, and se
       spawnSync(process.execPath, [program, 'forward', ...flags, '--spool', place.spool], {
         encoding: 'utf8',
       });
-    await until(async () => (await forwarder.metric('waiting_events')) === 0);
+    await untilSo(async () => (await forwarder.metric('waiting_events')) === 0);
     const listed = run('--list-rejected').stdout;
     assert.ok(listed.includes(`"n":${digits},`), listed);
     const rejected = JSON.parse(listed);
@@ -284,7 +277,7 @@ describe('when it is asked to stop', () => {
       ...{ flags, env: { POD_NAME: 'forwarder-7' } },
     });
     await send(forwarder.port, eventNamed('a'));
-    await until(async () => {
+    await untilSo(async () => {
       await send(forwarder.port, eventNamed('b'));
       return hub.reports.at(-1)?.pods !== undefined;
     });
@@ -328,7 +321,7 @@ describe('when it is asked to stop', () => {
     hub.answers(undefined);
     const second = await startForwarder(place);
     await hub.has(5);
-    await until(async () => (await second.metric('waiting_events')) === 0);
+    await untilSo(async () => (await second.metric('waiting_events')) === 0);
     assert.equal(await second.stop('SIGINT'), 0);
     assert.deepEqual([...new Set(hub.received.values())], [1]);
     await hub.close();

@@ -4,11 +4,11 @@ import { mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { zstdDecompressSync } from 'node:zlib';
 import { Keeper, type KeptAll, priorityCount } from '../../src/forwarding/keeper.ts';
 import { type NewEvent, smallestSpool } from '../../src/forwarding/spool.ts';
 import { priorities } from '../../src/settings/schema.ts';
+import { untilSo } from '../until.ts';
 
 const event = (text: string, priority = 5, key?: string): NewEvent => ({
   ...{ text, priority, key, received: 1_000, sender: '10.0.0.1' },
@@ -42,14 +42,6 @@ function linesOf(keeper: Keeper, most = 5_000) {
 }
 const textsOf = (keeper: Keeper): unknown[] => linesOf(keeper).lines.map((line) => line.event);
 
-async function until(what: () => boolean): Promise<void> {
-  for (let tries = 0; tries < 200; tries++) {
-    if (what()) return;
-    await sleep(20);
-  }
-  assert.fail('it never came to that');
-}
-
 test('requests of a moment share a transaction, and each is answered when it is on disk, with what is there already', async (t) => {
   const { folder, open } = plant(t);
   const keeper = open();
@@ -80,7 +72,7 @@ test('highest priority first, oldest first; what comes again is older than what 
   keeper.settle(first.number, { later: [1, 3], refused: [{ line: 2, reason: 'no' }] });
   await keep(keeper, event('5'), event('6', 0));
   assert.deepEqual(textsOf(keeper), [6, 2, 3, 5]);
-  await until(() => keeper.status().events === 4);
+  await untilSo(() => keeper.status().events === 4);
   keeper.settle(first.number, 'back');
   assert.deepEqual(textsOf(keeper), []);
 });
@@ -93,7 +85,7 @@ test('while the spool cannot be written nothing is safe; it heals by itself, and
   assert.equal(await keep(keeper, event('1')), 'unsafe');
   assert.match(String(keeper.status().problem), /spool: /);
   rmSync(folder);
-  await until(() => keeper.status().problem === undefined);
+  await untilSo(() => keeper.status().problem === undefined);
   assert.deepEqual(await keep(keeper, event('1')), ['accepted']);
   assert.deepEqual(textsOf(keeper), [1]);
 });
@@ -105,7 +97,7 @@ test('one process at a time', async (t) => {
   assert.match(String(second.status().problem), /another forwarder uses this spool/);
   assert.equal(await keep(second, event('1')), 'unsafe');
   keeper.close();
-  await until(() => second.status().problem === undefined);
+  await untilSo(() => second.status().problem === undefined);
 });
 
 test('a database that is damaged while it is open gives way to a new one: a page costs what is on it', async (t) => {
@@ -122,7 +114,7 @@ test('a database that is damaged while it is open gives way to a new one: a page
   renameSync(`${file}.new`, file);
   const again = open();
   const read = textsOf(again).length;
-  await until(() => told.some((one) => one.startsWith('damaged')) && again.status().problem === undefined);
+  await untilSo(() => told.some((one) => one.startsWith('damaged')) && again.status().problem === undefined);
   const saved = Number(/(\d+) saved/.exec(told.join())?.[1]);
   assert.ok(saved > 1_900 && saved < 2_000, `${saved}, ${read}`);
   assert.deepEqual(await keep(again, event('"new"')), ['accepted']);

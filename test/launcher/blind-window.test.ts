@@ -10,8 +10,9 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { fakeFalco } from '../rules/fake-falco-program.ts';
 import { realFalco } from '../rules/falco-under-test.ts';
 import { rule } from '../rules/temporary-tree.ts';
+import { until } from '../until.ts';
 import { cannotCompile, openFolder } from './compiled.ts';
-import { type Decided, start, stopped, until } from './running.ts';
+import { type Decided, start, stopped } from './running.ts';
 
 const main = new URL('../../src/main.ts', import.meta.url).pathname;
 

@@ -9,8 +9,9 @@ import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { runCommand } from '../commands/run-command.ts';
+import { until } from '../until.ts';
 import { cannotCompile, openFolder } from './compiled.ts';
-import { run, stopped, until } from './running.ts';
+import { run, stopped } from './running.ts';
 import { live, ship } from './shipping.ts';
 import { type Behaviour, standIn } from './stand-in.ts';
 

@@ -15,8 +15,9 @@ import { describe, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { signatureOf } from '../../src/rules/configuration/file-system.ts';
 import { rule } from '../rules/temporary-tree.ts';
+import { until } from '../until.ts';
 import { cannotCompile, compile, openFolder, script } from './compiled.ts';
-import { follow, recordingNode, start, stopped, until } from './running.ts';
+import { follow, recordingNode, start, stopped } from './running.ts';
 
 const main = new URL('../../src/main.ts', import.meta.url).pathname;
 const status = (pid: number | undefined, key: string): number =>

@@ -14,8 +14,9 @@ import { basename, join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { signatureOf } from '../../src/rules/configuration/file-system.ts';
+import { until } from '../until.ts';
 import { cannotCompile } from './compiled.ts';
-import { type Decided, recordingNode, start, stopped, until } from './running.ts';
+import { type Decided, recordingNode, start, stopped } from './running.ts';
 
 const list = 'rules_files:\n  - "/rules/00-one"\n';
 const waiting = 'waiting for Falco to read it';

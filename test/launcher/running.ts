@@ -1,11 +1,9 @@
 /** A launcher that runs in a test, and what stands for Node there. */
-import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { setTimeout as wait } from 'node:timers/promises';
 import { compile, openFolder, script } from './compiled.ts';
 
 /** Arguments of a follower. */
@@ -46,16 +44,6 @@ export function run(t: TestContext, command: string, args: readonly string[], en
     said.err += chunk;
   });
   return { child, said };
-}
-
-/** Waits, and says in vain for what. */
-export async function until(what: string, isSo: () => boolean, patience = 20_000): Promise<number> {
-  const from = performance.now();
-  while (!isSo()) {
-    assert.ok(performance.now() - from < patience, `waited in vain until ${what}`);
-    await wait(20);
-  }
-  return performance.now() - from;
 }
 
 /** Asks it to stop and gives its exit status. */

@@ -5,8 +5,9 @@ import { statSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { isLong } from '../rounds.ts';
+import { until } from '../until.ts';
 import { cannotCompile, openFolder } from './compiled.ts';
-import { stopped, until } from './running.ts';
+import { stopped } from './running.ts';
 import { alert, live, ship, write } from './shipping.ts';
 import { standIn } from './stand-in.ts';
 

@@ -4,8 +4,9 @@ import { spawnSync } from 'node:child_process';
 import { statfsSync } from 'node:fs';
 import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
+import { until } from '../until.ts';
 import { cannotCompile, openFolder } from './compiled.ts';
-import { stopped, until } from './running.ts';
+import { stopped } from './running.ts';
 import { alert, ship, write } from './shipping.ts';
 import { standIn } from './stand-in.ts';
 

@@ -19,8 +19,9 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
+import { until } from '../until.ts';
 import { cannotCompile, compile, openFolder } from './compiled.ts';
-import { stopped, until } from './running.ts';
+import { stopped } from './running.ts';
 import { alert, live, ship, startShipping, write } from './shipping.ts';
 import { answerTo, type Behaviour, standIn } from './stand-in.ts';
 

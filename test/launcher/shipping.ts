@@ -2,8 +2,9 @@
 import { appendFileSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { until } from '../until.ts';
 import { openFolder } from './compiled.ts';
-import { type Decided, start, until } from './running.ts';
+import { type Decided, start } from './running.ts';
 
 /** An alert as Falco writes it, but for its length. */
 export const alert = (output: string, more = ''): string =>
