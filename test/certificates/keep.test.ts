@@ -233,8 +233,13 @@ describe('over real TLS', () => {
         shown.add((await get(port, cluster.api.bundle ?? '', agent)).fingerprint);
       }
     };
-    for (const end = Date.now() + 60_000; !seen.includes('pruned') && Date.now() < end; await wait(20)) {
-      await Promise.all(servers.map(({ port }) => ask(port)));
+    let last = Date.now();
+    for (const end = last + 60_000; !seen.includes('pruned') && last < end; await wait(20)) {
+      await Promise.all(servers.map(({ port }) => ask(port))).catch((error) => {
+        // A certificate of seconds ends while a machine keeps this process waiting for one of them.
+        if (Date.now() - last < 1_000) throw error;
+      });
+      last = Date.now();
     }
     for (const kind of ['authority_introduced', 'switched', 'pruned']) assert.ok(seen.includes(kind), kind);
     assert.ok(shown.size >= 2, 'certificates were swapped under load');

@@ -8,7 +8,7 @@ import type { Exchange, HttpClient } from '../../src/events/http-client.ts';
 import { Delivery, type DeliveryOptions } from '../../src/forwarding/delivery.ts';
 import type { Batch, Settled } from '../../src/forwarding/keeper.ts';
 import { rounds } from '../rounds.ts';
-import { untilSo } from '../until.ts';
+import { until, untilSo } from '../until.ts';
 
 type Answer = (lines: readonly string[]) => Exchange | Promise<Exchange>;
 
@@ -95,10 +95,7 @@ function plant(answer: Answer, more: Partial<DeliveryOptions> = {}) {
   });
   planted.push(delivery);
   const emptied = async (count: number): Promise<void> => {
-    for (let tries = 0; waiting.gone.size < count; tries++) {
-      assert.ok(tries < 1_000, `${waiting.gone.size} of ${count}`);
-      await sleep(10);
-    }
+    await until(`${count} are done with`, () => waiting.gone.size >= count);
     await delivery.stop(performance.now() + 1_000);
   };
   return { waiting, delivery, posted, told, emptied, clientOf, mostAtOnce: () => mostAtOnce };
@@ -140,7 +137,7 @@ test('a hub that is away: one batch tries it, in pauses; all arrives when it is 
   });
   waiting.add(...names(2_000));
   delivery.pump();
-  for (let tries = 0; posted.length < 4 && tries < 300; tries++) await sleep(10);
+  await untilSo(() => posted.length >= 4);
   assert.ok(posted.every((lines) => lines.join() === posted[0]?.join()));
   assert.deepEqual(told, ['connection refused']);
   await untilSo(() => delivery.pausing().events > 0);
@@ -158,7 +155,7 @@ test('a refused line is done with, a line for later comes again, and both hold n
   );
   waiting.add(...names(10));
   delivery.pump();
-  for (let tries = 0; waiting.gone.size < 9 && tries < 200; tries++) await sleep(10);
+  await untilSo(() => waiting.gone.size >= 9 && told.length > 0);
   assert.deepEqual([waiting.gone.size, told[0]], [9, 'because']);
   busy = false;
   await emptied(10);
