@@ -91,10 +91,11 @@ async function rawTo(where: number, parts: readonly (string | number)[]): Promis
     came += chunk.toString();
   });
   socket.on('error', () => {});
-  const closed = once(socket, 'close');
+  // Not `once`, which fails where the server has closed while this one writes.
+  const closed = new Promise((resolve) => socket.on('close', resolve));
   for (const part of parts) {
     if (typeof part === 'number') await sleep(part);
-    else if (!socket.destroyed) socket.write(part);
+    else if (!socket.destroyed && !/ [45]\d\d /.test(came)) socket.write(part);
   }
   await closed;
   return came;
