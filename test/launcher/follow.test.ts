@@ -56,11 +56,10 @@ describe('the launcher', { skip: cannotCompile }, () => {
     assert.match(calls()[1] ?? '', /^changed /);
     // A change between reading and waiting: the signature tells.
     watch(700, [file, signatureOf(file)]);
-    await until('a third run', () => calls().length === 3);
+    await until('a third run', () => calls().length >= 3);
     assert.match(calls()[2] ?? '', /^changed /);
-    watch(0);
-    await until('a fourth run', () => calls().length === 4);
-    assert.match(calls()[3] ?? '', /^still /);
+    watch(700);
+    await until('a run without a change', () => /^still /.test(calls().at(-1) ?? ''));
     assert.equal(await stopped(child), 0);
     assert.deepEqual(said, { out: '', err: '' });
   });
@@ -72,15 +71,20 @@ describe('the launcher', { skip: cannotCompile }, () => {
     watch(0, [file, signatureOf(file)]);
     const { child } = start(t, { NODE: node });
     await until('the first run', () => calls().length === 1);
+    let [last, longest] = [performance.now(), 0];
     for (let times = 0; times < 30; times++) {
       appendFileSync(file, 'more');
       await wait(10);
+      longest = Math.max(longest, performance.now() - last);
+      last = performance.now();
     }
-    assert.equal(calls().length, 1);
+    // Where this process had to wait as long, the file was at rest.
+    if (longest < 100) assert.equal(calls().length, 1);
     watch(0, [file, signatureOf(file)]);
-    assert.ok((await until('a second run', () => calls().length === 2)) < 5_000);
+    await until('another run', () => calls().length >= 2);
+    const runs = calls().length;
     await wait(300);
-    assert.equal(calls().length, 2);
+    assert.equal(calls().length, runs);
     assert.equal(await stopped(child), 0);
   });
 
@@ -189,7 +193,7 @@ describe('the launcher with the real program', { skip: cannotCompile }, () => {
     // In place, in two writes, as falcoctl does.
     writeFileSync(at('falco_rules.yaml'), rule('One').slice(0, 20));
     writeFileSync(at('falco_rules.yaml'), rule('One') + rule('Two'));
-    assert.ok((await until('Two is tagged', sees('Two'))) < 10_000);
+    await until('Two is tagged', sees('Two'));
 
     // As kubelet swaps a ConfigMap.
     mkdirSync(at('rules.d/..2'));
@@ -206,6 +210,7 @@ describe('the launcher with the real program', { skip: cannotCompile }, () => {
     );
 
     assert.ok(status(child.pid, 'VmRSS') < 2_048, `${status(child.pid, 'VmRSS')} kB`);
+    await until('all is read', () => said.err.split('Falco read it').length === 5);
     await wait(500);
     const wakeUps = status(child.pid, 'voluntary_ctxt_switches');
     await wait(1_000);
