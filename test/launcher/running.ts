@@ -16,6 +16,9 @@ export interface Decided {
   readonly FIRST_PAUSE?: string;
   readonly MOST_TIMES?: string;
   readonly FIRST_RETRY?: string;
+  readonly CONNECT_TIME?: string;
+  readonly POST_TIME?: string;
+  readonly QUIET?: string;
   readonly NO_INOTIFY?: string;
 }
 

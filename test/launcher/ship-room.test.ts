@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { statfsSync } from 'node:fs';
 import { describe, type TestContext, test } from 'node:test';
-import { setTimeout as wait } from 'node:timers/promises';
 import { until } from '../until.ts';
 import { cannotCompile, openFolder } from './compiled.ts';
 import { stopped } from './running.ts';
@@ -50,12 +49,12 @@ describe('ship-alerts on a small volume', { skip: cannotCompile }, () => {
     if (folder === undefined) return;
     const forwarder = await standIn(t);
     forwarder.behave(() => undefined);
-    const { child, said, says } = await ship(t, forwarder.url, { folder });
+    const { child, said, says } = await ship(t, forwarder.url, { folder, decided: { POST_TIME: '1500' } });
     let most = 0;
     for (let number = 0; number < 3_000; number++) {
       assert.ok(writes(folder, kibibyte(number)), `no room for ${number}`);
       most = Math.max(most, taken(folder));
-      if (number % 50 === 0) await wait(110);
+      if (number % 50 === 0) await until('room is made', () => taken(folder) < 0.85 * mebibyte);
     }
     assert.ok(most < 0.95 * mebibyte, `${most} bytes`);
     await says('three quarters full: dropped the oldest alerts');
