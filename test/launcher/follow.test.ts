@@ -211,10 +211,11 @@ describe('the launcher with the real program', { skip: cannotCompile }, () => {
 
     assert.ok(status(child.pid, 'VmRSS') < 2_048, `${status(child.pid, 'VmRSS')} kB`);
     await until('all is read', () => said.err.split('Falco read it').length === 5);
-    await wait(500);
-    const wakeUps = status(child.pid, 'voluntary_ctxt_switches');
-    await wait(1_000);
-    assert.equal(status(child.pid, 'voluntary_ctxt_switches'), wakeUps, 'it sleeps');
+    await until('it sleeps for a second', async () => {
+      const wakeUps = status(child.pid, 'voluntary_ctxt_switches');
+      await wait(1_000);
+      return status(child.pid, 'voluntary_ctxt_switches') === wakeUps;
+    });
     assert.equal(said.out.trim().split('\n').length, 4, 'one line of summary for each change');
     assert.equal(await stopped(child), 0);
     // This test reads what is published, as Falco does.
