@@ -26,14 +26,17 @@ interface Api {
   /** What the API server answers instead. */
   failing: string | undefined;
   reads: number;
+  /** Reads and writes of both, failed ones too. */
+  calls: number;
 }
 
 /** A Secret and a caBundle in memory. */
 function memory() {
   let version = 0;
-  const api: Api = { stored: undefined, bundle: '', failing: undefined, reads: 0 };
+  const api: Api = { stored: undefined, bundle: '', failing: undefined, reads: 0, calls: 0 };
   const answer = async <T>(act: () => T): Promise<T> => {
     await wait(1);
+    api.calls++;
     if (api.failing !== undefined) throw new Error(api.failing);
     return act();
   };
@@ -83,7 +86,7 @@ describe('keepCertificates', () => {
     const cluster = memory();
     cluster.api.failing = 'connection refused';
     const kept = keep(cluster);
-    await wait(900);
+    await untilSo(() => cluster.api.calls > 2);
     assert.equal(kept.state().pair, undefined);
     assert.equal(kept.state().published, false);
     assert.match(kept.state().problem ?? '', /connection refused/);
