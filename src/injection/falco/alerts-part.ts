@@ -89,9 +89,7 @@ function smallMemory({ resources }: V1Container, { volumeSize }: Alerts): Findin
  * then the forwarder's name leads nowhere. An address without letters needs no resolver.
  */
 function unresolvable(spec: V1PodSpec, { to }: Alerts): Finding[] {
-  if (!/[a-z]/i.test(new URL(to).hostname)) return [];
-  if (spec.hostNetwork !== true || spec.dnsPolicy === 'ClusterFirstWithHostNet') return [];
   // `None` comes with a resolver of the user's own.
-  if (spec.dnsPolicy === 'None') return [];
-  return [{ code: 'forwarder_not_resolvable', detail: to }];
+  if (spec.hostNetwork !== true || /^(ClusterFirstWithHostNet|None)$/.test(spec.dnsPolicy ?? '')) return [];
+  return /[a-z]/i.test(new URL(to).hostname) ? [{ code: 'forwarder_not_resolvable', detail: to }] : [];
 }

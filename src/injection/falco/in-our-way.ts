@@ -15,14 +15,12 @@ export function inOurWay(
   const volumes = new Map((spec.volumes ?? []).map((one) => [one.name, one]));
   const taken = names.find((name) => volumes.has(name) && !volumes.get(name)?.emptyDir);
   if (taken !== undefined) return `volume ${taken}`;
-  const mounts = falco.volumeMounts ?? [];
+  const mounts = (falco.volumeMounts ?? []).filter((mount) => isAtOrBelow(path, placeOf(mount)));
   if (mounts.some((mount) => placeOf(mount) === path && mount.name !== names[0])) return path;
   // The runtime could not make our mount point in it, and Falco would never be created (FACTS 4.8).
   const above = mounts.find(
     (mount) =>
-      placeOf(mount) !== path &&
-      isAtOrBelow(path, placeOf(mount)) &&
-      (mount.readOnly === true || kindOf(volumes.get(mount.name)).readOnly),
+      placeOf(mount) !== path && (mount.readOnly === true || kindOf(volumes.get(mount.name)).readOnly),
   );
   return above && `${above.mountPath}, which is read-only`;
 }
