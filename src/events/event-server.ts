@@ -131,13 +131,13 @@ export function eventServer(options: EventServerOptions): PlainServer {
     // The sender has gone.
     if (answer === undefined) return;
     request.resume();
-    const body = Buffer.from(answer.text);
     response.writeHead(answer.status, {
-      'content-length': body.length,
+      'content-length': Buffer.byteLength(answer.text),
       ...answer.headers,
       ...(isDraining() ? { connection: 'close' } : {}),
     });
-    response.end(body);
+    // A text goes out in one piece with the head.
+    response.end(answer.text);
     // Who is too slow holds its connection no longer.
     if (answer.status === 408) response.once('finish', () => request.socket.destroySoon());
   };

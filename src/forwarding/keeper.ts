@@ -1,6 +1,6 @@
 /**
  * Keeps events on disk until the hub has them, and says which are next. It runs in a thread of its own: a slow disk holds up
- * no connection. Those of a moment share one transaction. A spool that fails is tried again from time to time, and a damaged
+ * no connection. A spool that fails is tried again from time to time, and a damaged
  * one gives way to a new one (spool.ts); meanwhile nothing is safe, and the sender keeps what it has. While a disk is only
  * full or read-only, what is on it is delivered all the same.
  */
@@ -55,8 +55,6 @@ export interface Status {
   readonly size: number;
   /** Why the spool fails. */
   readonly problem: string | undefined;
-  /** Of this spool, for ever: keys are made of it. */
-  readonly id: string;
 }
 
 /** Of each event, in order; `unsafe`: none is on disk. */
@@ -80,13 +78,8 @@ const longestHealFactor = 12;
 /** Milliseconds for which deliveries are gathered: to have delivered one twice after a crash is no harm. */
 const gatherDeliveries = 50;
 
-/** Characters of a batch, beyond which it gets no more events. */
+/** Bytes of a batch, beyond which it gets no more events. */
 const largestBatch = 1024 * 1024;
-
-interface Pending {
-  readonly events: readonly NewEvent[];
-  readonly answer: (kept: KeptAll) => void;
-}
 
 export class Keeper {
   private readonly options: StoreOptions;
@@ -98,10 +91,8 @@ export class Keeper {
   private lastError: unknown;
   /** How often it has failed since it last worked for long enough. */
   private failures = 0;
-  private pending: Pending[] = [];
   private delivered: number[] = [];
   private rejected: { readonly id: number; readonly reason: string }[] = [];
-  private scheduled: NodeJS.Immediate | undefined;
   private gathering: NodeJS.Timeout | undefined;
   private healing: NodeJS.Timeout | undefined;
   private settling: NodeJS.Timeout | undefined;
@@ -128,12 +119,15 @@ export class Keeper {
     this.spool?.resize(limit);
   }
 
-  /** Keeps events; the promise is done when they are safe, or are not going to be. */
-  keep(events: readonly NewEvent[]): Promise<KeptAll> {
-    return new Promise((answer) => {
-      this.pending.push({ events, answer });
-      this.scheduled ??= setImmediate(() => this.flush());
-    });
+  /** Keeps events, in transactions that are not too large. */
+  keep(events: readonly NewEvent[]): KeptAll {
+    const kept: ('accepted' | 'duplicate')[] = [];
+    for (const part of partsOf(events)) {
+      const ids = this.failure === undefined ? this.commitWith(part) : undefined;
+      if (ids === undefined) return 'unsafe';
+      for (const id of ids) kept.push(id === 'duplicate' ? id : 'accepted');
+    }
+    return kept;
   }
 
   /**
@@ -143,26 +137,24 @@ export class Keeper {
    */
   next(mostEvents: number, lowest: number): Batch | undefined {
     const events: WaitingEvent[] = [];
-    let characters = 0;
+    let bytes = 0;
     for (let priority = 0; priority <= lowest && priority < priorityCount; priority++) {
-      while (events.length < mostEvents && characters < largestBatch) {
+      while (events.length < mostEvents && bytes < largestBatch) {
         const more = this.some(priority, Math.min(64, mostEvents - events.length));
         if (more.length === 0) break;
         events.push(...more);
-        characters += more.reduce((sum, { text }) => sum + text.length, 0);
+        bytes += more.reduce((sum, { size }) => sum + size, 0);
       }
     }
     const [first] = events;
     if (first === undefined) return undefined;
     const number = ++this.lastBatch;
     this.onTheWay.set(number, events);
-    const lines = events.map(
-      ({ id, key = `${this.id}/${id}`, text }) => `{"key":"${key}","event":${text}}\n`,
-    );
-    return {
-      ...{ number, events: events.length, priority: first.priority },
-      body: zstdCompressSync(lines.join('')),
-    };
+    const lines = this.guarded((spool) => spool.lines(events.map(({ id }) => id)));
+    if (lines !== undefined)
+      return { number, events: events.length, priority: first.priority, body: zstdCompressSync(lines) };
+    this.settle(number, 'back');
+    return undefined;
   }
 
   settle(number: number, settled: Settled): void {
@@ -186,7 +178,7 @@ export class Keeper {
     if (this.left !== undefined) return this.left;
     const { events = 0, bytes = 0 } = this.spool?.waiting() ?? {};
     return {
-      ...{ events, bytes, id: this.id, problem: this.failure },
+      ...{ events, bytes, problem: this.failure },
       oldest: this.guarded((spool) => spool.oldest()),
       size: this.spool?.size() ?? 0,
     };
@@ -234,30 +226,15 @@ export class Keeper {
     }
   }
 
+  /** Writes what has become of events. */
   private flush(): void {
-    clearImmediate(this.scheduled);
     clearTimeout(this.gathering);
-    this.scheduled = undefined;
     this.gathering = undefined;
-    if (this.closed) return;
-    const before = this.delivered.length + this.rejected.length;
-    do this.flushOnce();
-    while (this.pending.length > 0 || (this.rejected.length > 0 && this.failure === undefined));
-    if (before > 0) this.tell.onChange();
-  }
-
-  /** The requests of a moment, in transactions that are not too large. */
-  private flushOnce(): void {
-    const pending = this.pending.splice(0, 64);
-    const parts = partsOf(pending.flatMap(({ events }) => events));
-    const kept: ('accepted' | 'duplicate')[] = [];
-    let isSafe = this.failure === undefined;
-    for (const part of isSafe ? parts : []) {
-      const ids = this.commitWith(part);
-      isSafe &&= ids !== undefined;
-      if (ids !== undefined) for (const id of ids) kept.push(id === 'duplicate' ? id : 'accepted');
-    }
-    for (const { events, answer } of pending) answer(isSafe ? kept.splice(0, events.length) : 'unsafe');
+    if (this.closed || this.failure !== undefined || this.delivered.length + this.rejected.length === 0)
+      return;
+    do if (this.commitWith([]) === undefined) return;
+    while (this.rejected.length > 0);
+    this.tell.onChange();
   }
 
   /** Writes new events and what has become of others. */

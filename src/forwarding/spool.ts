@@ -37,9 +37,9 @@ export interface NewEvent {
 export interface WaitingEvent {
   /** Grows from event to event, and is never given twice. */
   readonly id: number;
-  readonly key: string | undefined;
   readonly priority: number;
-  readonly text: string;
+  /** Bytes of its text. */
+  readonly size: number;
 }
 
 /** What one transaction does. */
@@ -173,6 +173,7 @@ interface Statements {
   readonly lowestOf: StatementSync;
   readonly oldest: StatementSync;
   readonly byId: StatementSync;
+  readonly lines: StatementSync;
   readonly pages: StatementSync;
   readonly freePages: StatementSync;
   readonly hasKey: StatementSync;
@@ -244,7 +245,7 @@ export class Spool {
         'INSERT INTO events (received, priority, size, sender, key, text) VALUES (?, ?, ?, ?, ?, ?)',
       ),
       next: database.prepare(
-        'SELECT id, priority, key, text FROM events WHERE priority = ? AND id > ? ORDER BY id LIMIT ?',
+        'SELECT id, priority, size FROM events WHERE priority = ? AND id > ? ORDER BY id LIMIT ?',
       ),
       remove: database.prepare('DELETE FROM events WHERE id = ? RETURNING size, priority, sender'),
       reject: database.prepare(
@@ -261,7 +262,11 @@ export class Spool {
         'SELECT id FROM events WHERE sender = ?1 AND priority = (SELECT max(priority) FROM events WHERE sender = ?1) ORDER BY id LIMIT 64',
       ),
       oldest: database.prepare('SELECT received FROM events ORDER BY id LIMIT 1'),
-      byId: database.prepare('SELECT id, priority, key, text FROM events WHERE id = ?'),
+      byId: database.prepare('SELECT id, priority, size FROM events WHERE id = ?'),
+      lines: database.prepare(
+        `SELECT CAST(group_concat(format('{"key":"%s","event":%s}%s', coalesce(events.key, spool.id || '/' || events.id), text, char(10)), '' ORDER BY ids.key) AS BLOB) AS lines
+         FROM json_each(?) AS ids CROSS JOIN events ON events.id = ids.value CROSS JOIN spool`,
+      ),
       pages: database.prepare('PRAGMA page_count'),
       freePages: database.prepare('PRAGMA freelist_count'),
       hasKey: database.prepare(
@@ -440,6 +445,12 @@ export class Spool {
     return row === undefined ? undefined : waitingEvent(row);
   }
 
+  /** These events as lines of a body, in this order; their bytes, as texts would fill the heap. */
+  lines(ids: readonly number[]): Uint8Array {
+    // Safe: it is a BLOB, as there is one event at least.
+    return this.run.lines.get(JSON.stringify(ids))?.lines as Uint8Array;
+  }
+
   /** Random, of this spool for ever. */
   id(): string {
     return String(this.database.prepare('SELECT id FROM spool').get()?.id);
@@ -597,8 +608,8 @@ type Row = Readonly<Record<string, unknown>>;
 
 const keyOf = ({ key }: Row): string | undefined => (typeof key === 'string' ? key : undefined);
 
-function waitingEvent(row: Row): WaitingEvent {
-  return { id: Number(row.id), priority: Number(row.priority), key: keyOf(row), text: String(row.text) };
+function waitingEvent({ id, priority, size }: Row): WaitingEvent {
+  return { id: Number(id), priority: Number(priority), size: Number(size) };
 }
 
 /** What the hub has refused for good, oldest first, of a spool that may be in use. @throws where there is none */

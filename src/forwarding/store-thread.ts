@@ -15,10 +15,10 @@ const keeper = new Keeper(workerData as StoreOptions, {
   onChange: () => queueMicrotask(() => say({})),
 });
 
-parentPort?.on('message', async ({ number, method, args }: Asked) => {
+parentPort?.on('message', ({ number, method, args }: Asked) => {
   // Safe: they are the method's own arguments.
   const call = keeper[method] as (...args: unknown[]) => unknown;
-  say({ number, result: await call.apply(keeper, [...args]) });
+  say({ number, result: call.apply(keeper, [...args]) });
   if (method === 'close') parentPort?.close();
 });
 say({});

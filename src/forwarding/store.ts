@@ -34,6 +34,12 @@ export interface StoreEvents {
   readonly onLost: (error: unknown) => void;
 }
 
+/** A request, with the answer that it waits for. */
+interface Gathered {
+  readonly events: readonly NewEvent[];
+  readonly answer: (kept: KeptAll) => void;
+}
+
 /** Beside the bundle as beside the source. */
 const thread = new URL(
   import.meta.url.endsWith('.ts') ? './store-thread.ts' : './store-thread.mjs',
@@ -48,8 +54,10 @@ export class Store {
   private readonly events: StoreEvents;
   private readonly asked = new Map<number, (result: unknown) => void>();
   private lastNumber = 0;
+  private readonly gathered: Gathered[] = [];
+  private keeping = false;
   private now: Status = {
-    ...{ events: 0, bytes: 0, oldest: undefined, size: 0, id: '' },
+    ...{ events: 0, bytes: 0, oldest: undefined, size: 0 },
     problem: 'the spool is being opened',
   };
   private isKnown = false;
@@ -69,10 +77,29 @@ export class Store {
     return this.now;
   }
 
-  async keep(events: readonly NewEvent[]): Promise<KeptAll> {
-    const kept = await this.ask('keep', events);
-    this.events.onWaiting();
-    return kept;
+  /** Keeps events; the promise is done when they are safe, or are not going to be. */
+  keep(events: readonly NewEvent[]): Promise<KeptAll> {
+    return new Promise((answer) => {
+      this.gathered.push({ events, answer });
+      if (!this.keeping) void this.keepGathered();
+    });
+  }
+
+  /** What comes while others are written shares a message and a transaction. */
+  private async keepGathered(): Promise<void> {
+    this.keeping = true;
+    while (this.gathered.length > 0) {
+      const requests = this.gathered.splice(0);
+      const kept = await this.ask(
+        'keep',
+        requests.flatMap(({ events }) => events),
+      );
+      const left = kept === 'unsafe' ? kept : [...kept];
+      for (const { events, answer } of requests)
+        answer(left === 'unsafe' ? left : left.splice(0, events.length));
+      this.events.onWaiting();
+    }
+    this.keeping = false;
   }
 
   async next(mostEvents: number, lowest: number): Promise<Batch | undefined> {

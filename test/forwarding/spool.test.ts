@@ -27,10 +27,10 @@ function event(text: string, priority = 5): NewEvent {
 const kept = (ids: Committed['ids']): number[] => ids.filter((id) => typeof id === 'number');
 
 function texts(spool: Spool): string[] {
-  const all: string[] = [];
-  for (let priority = 0; priority < 8; priority++)
-    all.push(...spool.next(priority, 0, 1_000_000).map(({ text }) => text));
-  return all;
+  const ids = oldest(spool, 1_000_000);
+  if (ids.length === 0) return [];
+  const lines = Buffer.from(spool.lines(ids)).toString().trimEnd().split('\n');
+  return lines.map((line) => line.slice(line.indexOf('"event":') + 8, -1));
 }
 
 /** Overwrites some pages behind the middle. */

@@ -116,6 +116,19 @@ describe('the bundle', () => {
     for (const [name, text] of Object.entries(one)) assert.ok(text === other[name], `${name} differs`);
   });
 
+  test('loads no client that no server uses', () => {
+    const [folder = ''] = folders;
+    execFileSync('npm', ['run', 'build', '--', '--preserve-symlinks'], { cwd: folder, stdio: 'ignore' });
+    const list = 'data:text/javascript,process.on("exit",()=>console.log(process.moduleLoadList.join()))';
+    for (const command of ['serve', 'forward', 'receive']) {
+      const program = path.join(folder, 'dist/falco-federation.mjs');
+      const args = ['--import', list, program, command, '--help'];
+      const said = execFileSync(process.execPath, args, { cwd: folder, encoding: 'utf8' });
+      assert.match(said, /NativeModule http,/);
+      assert.doesNotMatch(said, /undici/);
+    }
+  });
+
   test('holds packages whose licences may be passed on, each with its text for the image', () => {
     const [folder = ''] = folders;
     const file = path.join(folder, 'metafile.json');
