@@ -14,7 +14,6 @@ import { type Settings, withImage } from '../settings/schema.ts';
 import { type CommandIo, done, stopSignal } from './command.ts';
 import { anyAddress } from './flag-values.ts';
 import { followSettings, settingsCheck } from './followed-settings.ts';
-import { limitHeapGrowth } from './heap-growth.ts';
 import { localCaFile, servingCertificate } from './serve/certificate.ts';
 import { knownCoverage } from './serve/coverage.ts';
 import { help, readFlags, type ServeFlags } from './serve/flags.ts';
@@ -48,8 +47,6 @@ async function callersOf({ callers }: ServeFlags): Promise<Callers | undefined> 
 }
 
 async function run(flags: ServeFlags, first: Settings, io: CommandIo): Promise<number> {
-  // A fifth less memory under load for no measurable time (docs/performance.md).
-  limitHeapGrowth(50);
   const logger = pino({ level: flags.logLevel, base: { version } });
   const stopped = stopSignal();
   // On a workstation the settings alone count, unless a cluster is named.

@@ -102,8 +102,11 @@ export class Bodies {
       });
       request.on('end', () => {
         this.unfinished.delete(request);
-        if (refusal !== undefined) reject(refusal);
-        else resolve({ body: chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks), release });
+        if (refusal !== undefined) return reject(refusal);
+        const [body = Buffer.alloc(0)] = chunks.length > 1 ? [Buffer.concat(chunks)] : chunks;
+        // Once is enough.
+        chunks = [];
+        resolve({ body, release });
       });
       request.on('error', () => {});
       request.on('close', () => {

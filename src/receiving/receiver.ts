@@ -212,24 +212,33 @@ export class Receiver {
     const problem = this.falcosidekick.problemNow();
     // One at a time tries whether it takes events again.
     const isTried = problem !== undefined && this.passing.size > 0;
+    const waiting: Passing[] = [];
     const taken: Promise<readonly [number, LineOutcome]>[] = [];
     for (const read of lines) {
       if (isTried) throw new Refusal(503, 'unsafe', `falcosidekick accepts no events: ${problem}`);
-      const [number, outcome] = [read.line, this.takeLine(spoke, read)];
+      const [number, outcome] = [read.line, this.takeLine(spoke, read, waiting)];
       taken.push(Promise.resolve(outcome).then((is) => [number, is]));
     }
-    return new Map(await Promise.all(taken));
+    const timer = setTimeout(() => {
+      const message = this.falcosidekick.problemNow() ?? 'its turn has not come';
+      for (const passing of waiting)
+        if (this.falcosidekick.remove(passing)) passing.answer({ is: 'later', message });
+    }, this.options.patience ?? defaultPatience);
+    const outcomes = await Promise.all(taken);
+    clearTimeout(timer);
+    return new Map(outcomes);
   }
 
-  private takeLine(spoke: Spoke, read: ReadLine): Promise<LineOutcome> | LineOutcome {
+  /** @param waiting gets what is to be passed on */
+  private takeLine(spoke: Spoke, read: ReadLine, waiting: Passing[]): Promise<LineOutcome> | LineOutcome {
     if ('reason' in read) return { ...read, is: 'refused' };
     const key = read.key === undefined ? undefined : `${spoke.name} ${read.key}`;
-    if (key === undefined) return this.pass(spoke, read);
+    if (key === undefined) return this.pass(spoke, read, waiting);
     if (this.keys.has(key)) return { is: 'duplicate' };
     const before = this.passing.get(key);
     if (before !== undefined)
       return before.then((outcome) => (outcome.is === 'accepted' ? { is: 'duplicate' } : outcome));
-    const passing = Promise.resolve(this.pass(spoke, read)).then((outcome) => {
+    const passing = Promise.resolve(this.pass(spoke, read, waiting)).then((outcome) => {
       this.passing.delete(key);
       if (outcome.is === 'accepted') this.keys.add(key, performance.now());
       return outcome;
@@ -238,7 +247,11 @@ export class Receiver {
     return passing;
   }
 
-  private pass(spoke: Spoke, { text, fields }: SentEvent): Promise<LineOutcome> | LineOutcome {
+  private pass(
+    spoke: Spoke,
+    { text, fields }: SentEvent,
+    waiting: Passing[],
+  ): Promise<LineOutcome> | LineOutcome {
     const stamped = stampEvent(text, fields, spoke.marks, spoke.isOthers);
     if (stamped === undefined)
       return {
@@ -253,15 +266,11 @@ export class Receiver {
       priority: priorities.indexOf(priority),
       text: stamped.text,
       answer: (outcome) => {
-        clearTimeout(timer);
         if (outcome.is === 'accepted') this.metrics.passed(spoke.name, priority);
         resolve(outcome);
       },
     };
-    const timer = setTimeout(() => {
-      if (this.falcosidekick.remove(passing))
-        resolve({ is: 'later', message: this.falcosidekick.problemNow() ?? 'its turn has not come' });
-    }, this.options.patience ?? defaultPatience);
+    waiting.push(passing);
     this.falcosidekick.add(passing);
     return promise;
   }

@@ -1,5 +1,4 @@
 /** What `forward` and `receive` have in common: their files, which are followed, their three ports, and how they end. */
-import { setFlagsFromString } from 'node:v8';
 import type { Logger } from 'pino';
 import { type CredentialsResult, followCredentials } from '../../events/credentials.ts';
 import { drain } from '../../server/drain.ts';
@@ -11,7 +10,6 @@ import type { Settings } from '../../settings/schema.ts';
 import { done, stopSignal } from '../command.ts';
 import { anyAddress } from '../flag-values.ts';
 import { followSettings, lookEvery, settingsCheck } from '../followed-settings.ts';
-import { limitHeapGrowth } from '../heap-growth.ts';
 import type { EventFlags } from './flags.ts';
 
 export interface EventProgram {
@@ -46,9 +44,6 @@ export async function runEvents(
   logger: Logger,
   make: (given: Given) => EventProgram,
 ): Promise<number> {
-  // With small code: a third less memory under load for a sixth more of processor time (docs/performance.md).
-  limitHeapGrowth(20);
-  setFlagsFromString('--optimize-for-size');
   const stopped = stopSignal();
   let draining = false;
   const settings = followSettings(flags.settings, first, logger, () => program.settingsChanged());
