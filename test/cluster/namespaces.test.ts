@@ -69,9 +69,17 @@ test('own annotations of opted-in namespaces, from memory, the same object while
 
 test('a list after a gap knows what was deleted, and keeps the objects of what was not', async (t) => {
   let lists = 0;
+  const gap = Promise.withResolvers<void>();
+  const expired = {
+    type: 'ERROR',
+    object: { kind: 'Status', code: 410, reason: 'Expired', message: 'too old' },
+  };
   const { connection } = await apiServer(t, ({ query }) => {
     if (query.watch)
-      return lists < 2 ? refused(410, 'Expired', 'too old') : (response) => response.flushHeaders();
+      return (response) => {
+        response.flushHeaders();
+        if (lists === 1) gap.promise.then(() => response.end(`${JSON.stringify(expired)}\n`));
+      };
     lists += 1;
     const kept = namespace('a', '1', { 'falco-federation.io/tags': 't' });
     const items = lists === 1 ? [kept, namespace('b', '1')] : [kept];
@@ -81,6 +89,7 @@ test('a list after a gap knows what was deleted, and keeps the objects of what w
   t.after(watched.stop);
   await untilSo(() => watched.known() === 2);
   const a = watched.annotations('a');
+  gap.resolve();
   await untilSo(() => watched.known() === 1);
   assert.equal(watched.annotations('a'), a);
   assert.equal(watched.annotations('b'), undefined);

@@ -220,8 +220,9 @@ describe('the launcher with the real program', { skip: cannotCompile }, () => {
     assert.equal(await stopped(child), 0);
     // This test reads what is published, as Falco does.
     const states = said.err.trim().split('\n');
-    assert.equal(states.filter((line) => line.includes('published')).length, 4, said.err);
+    assert.equal(states.filter((line) => line.includes(': published ')).length, 4, said.err);
     assert.equal(states.filter((line) => line.includes('Falco read it')).length, 4, said.err);
-    assert.equal(states.length, 8, said.err);
+    // On a slow machine it is published again before it is read here.
+    assert.equal(states.filter((line) => !line.includes('published again')).length, 8, said.err);
   });
 });
