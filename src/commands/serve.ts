@@ -1,5 +1,4 @@
 import { readFile } from 'node:fs/promises';
-import { Server as TlsServer } from 'node:tls';
 import { pino } from 'pino';
 import { certificatesIn } from '../certificates/certificate.ts';
 import { connect } from '../cluster/index.ts';
@@ -82,7 +81,7 @@ async function run(flags: ServeFlags, first: Settings, io: CommandIo): Promise<n
 
   const metrics = makeMetrics({
     version,
-    certificateNotAfter: () => certificate.pair().notAfter,
+    certificateNotAfter: () => certificate.pair()?.notAfter,
     settings: () => ({
       ...settings(),
       valid: file.problems().length === 0,
@@ -93,7 +92,7 @@ async function run(flags: ServeFlags, first: Settings, io: CommandIo): Promise<n
   });
   const webhook = buildWebhook({
     sources: { settings, namespaceAnnotations: namespaces.annotations },
-    tls: certificate.pair(),
+    tls: certificate.pair() ?? {},
     callers,
     logger,
     isDraining: () => draining,
@@ -118,7 +117,7 @@ async function run(flags: ServeFlags, first: Settings, io: CommandIo): Promise<n
   // For new connections only; those that are open go on (FACTS 5).
   const stopCertificate = certificate.follow((pair) => {
     const clients = callers && { ca: callers.authority };
-    if (webhook.server instanceof TlsServer) webhook.server.setSecureContext({ ...pair, ...clients });
+    webhook.server.setSecureContext({ ...pair, ...clients });
   });
   const port = portOf(listeners.webhook);
   logger.info(

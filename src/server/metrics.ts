@@ -6,8 +6,8 @@ import { type Pages, type PlainServer, pagesServer } from './plain-server.ts';
 /** What the gauges show; asked at each scrape, and answered from memory. */
 export interface MetricsSources {
   readonly version: string;
-  /** End of the serving certificate's life. */
-  readonly certificateNotAfter: () => Date;
+  /** End of the serving certificate's life; `undefined` where there is none yet. */
+  readonly certificateNotAfter: () => Date | undefined;
   /** The settings in force, whether their file is good as it is now, and when a good one was last read. */
   readonly settings: () => {
     readonly cluster: string;
@@ -112,9 +112,10 @@ export function makeMetrics(sources: MetricsSources): Metrics {
     'When the settings in force were read.',
     () => seconds(sources.settings().readAt),
   );
-  gauge(registry, 'certificate_not_after_timestamp_seconds', 'When the serving certificate expires.', () =>
-    seconds(sources.certificateNotAfter()),
-  );
+  gauge(registry, 'certificate_not_after_timestamp_seconds', 'When the serving certificate expires.', () => {
+    const date = sources.certificateNotAfter();
+    return date && seconds(date);
+  });
   gauge(registry, 'namespaces', 'Namespaces known to be opted in.', () => sources.namespaces()?.known);
   gauge(
     registry,

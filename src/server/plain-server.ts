@@ -1,24 +1,20 @@
-/** Servers over plain HTTP without a framework, which takes memory and time that these do not have. */
+/** Servers without a framework, which takes memory and time that these do not have. */
 import { createServer, type IncomingMessage, type Server } from 'node:http';
-import type { Server as NetServer } from 'node:net';
+import type { Server as HttpsServer } from 'node:https';
 import { messageOf } from '../reasons/message-of.ts';
 
-/** What the commands need of a server, a framework's or a plain one. */
-export interface AnyServer {
-  readonly server: NetServer;
+/** What the commands need of a server. */
+export interface PlainServer<S extends Server | HttpsServer = Server | HttpsServer> {
+  readonly server: S;
   listen(where: { readonly host: string; readonly port: number }): Promise<unknown>;
   /** The promise is done when the last connection is. */
   close(): Promise<unknown>;
 }
 
-export interface PlainServer extends AnyServer {
-  readonly server: Server;
-}
-
 /** Connections that may wait to be taken: what the kernel allows (net.core.somaxconn). Beyond it they are reset. */
 const backlog = 65_535;
 
-export function plainServer(server: Server): PlainServer {
+export function plainServer<S extends Server | HttpsServer>(server: S): PlainServer<S> {
   return {
     server,
     listen: ({ host, port }) =>
@@ -57,7 +53,7 @@ function pageFor(pages: Pages, { method, url = '' }: IncomingMessage): Pages[str
 }
 
 /** A server of a few pages, made anew for each request. */
-export function pagesServer(pages: Pages): PlainServer {
+export function pagesServer(pages: Pages): PlainServer<Server> {
   const pageAt = async (request: IncomingMessage): Promise<Page> => {
     const found = pageFor(pages, request);
     if (typeof found !== 'function') return found;

@@ -11,8 +11,8 @@ import type { CertificateFlags, SharedCertificateFlags } from './flags.ts';
 
 /** The serving certificate, wherever it comes from. */
 export interface ServingCertificate {
-  /** The one to serve now. */
-  readonly pair: () => KeyPair;
+  /** The one to serve now; undefined: there is none yet, and whoever calls is refused by TLS. */
+  readonly pair: () => KeyPair | undefined;
   readonly check: () => Condition;
   /**
    * Begins to keep it up to date.
@@ -32,17 +32,11 @@ function lifeCheck({ notAfter }: KeyPair, remedy: string): Condition {
     : { ready: false, detail: `expired at ${until}; ${remedy}` };
 }
 
-async function madeOnTheSpot(days: number): Promise<{ readonly pair: KeyPair; readonly ca: string }> {
-  const { ca, certificate, key, notAfter } = await makeServingCertificate(
-    ['localhost', '127.0.0.1', '::1'],
-    days,
-  );
-  return { pair: { cert: certificate, key, notAfter }, ca };
-}
-
 /** For `--local`: its authority is written to {@link localCaFile}, for clients on this machine. */
 async function fromTheSpot(): Promise<ServingCertificate> {
-  const { pair, ca } = await madeOnTheSpot(30);
+  const names = ['localhost', '127.0.0.1', '::1'];
+  const { ca, certificate, key, notAfter } = await makeServingCertificate(names, 30);
+  const pair = { cert: certificate, key, notAfter };
   await mkdir(path.dirname(localCaFile), { recursive: true });
   await writeFile(localCaFile, ca);
   return { pair: () => pair, check: () => lifeCheck(pair, 'start again'), follow: () => () => {} };
@@ -76,26 +70,22 @@ async function fromFiles(files: CertificateFiles, logger: Logger): Promise<Servi
   };
 }
 
-/**
- * From the Secret that the replicas share. Until it can be read, a certificate that nobody trusts is served: the
- * server starts without an API server, and is not ready.
- */
-async function fromSecret(
+/** From the Secret that the replicas share. The server starts before it can be read, and is not ready. */
+function fromSecret(
   flags: SharedCertificateFlags,
   connection: ClusterConnection | undefined,
   logger: Logger,
-): Promise<ServingCertificate> {
+): ServingCertificate {
   if (connection === undefined) {
     throw new Error(
       '--tls-secret needs a cluster: run in a pod with a service account, or give --kubeconfig',
     );
   }
   const { namespace, secret, webhookConfiguration, names, lifetimes } = flags;
-  const { pair: untrusted } = await madeOnTheSpot(1);
   let keeper: ReturnType<typeof keepCertificates> | undefined;
   let wasPublished = false;
   return {
-    pair: () => keeper?.state().pair ?? untrusted,
+    pair: () => keeper?.state().pair,
     check: () => {
       const { pair, published, problem } = keeper?.state() ?? { pair: undefined, published: false };
       wasPublished ||= published;
@@ -133,17 +123,17 @@ async function fromSecret(
 }
 
 /** @throws Error that names the flag where there is no certificate to begin with */
-export function servingCertificate(
+export async function servingCertificate(
   flags: CertificateFlags,
   connection: ClusterConnection | undefined,
   logger: Logger,
 ): Promise<ServingCertificate> {
   switch (flags.from) {
     case 'files':
-      return fromFiles(flags.files, logger);
+      return await fromFiles(flags.files, logger);
     case 'secret':
       return fromSecret(flags.shared, connection, logger);
     case 'spot':
-      return fromTheSpot();
+      return await fromTheSpot();
   }
 }
