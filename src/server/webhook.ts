@@ -30,8 +30,9 @@ const bodyLimit = 7 * 1024 * 1024;
 /** The API server drops idle connections after 90 s and does not retry a POST that we closed on (FACTS 4.2). */
 const keepAliveTimeout = 120_000;
 
-/** Milliseconds until a whole request must be there. */
+/** Milliseconds until a whole request must be there, and how often that is looked at. */
 const requestTimeout = 30_000;
+const connectionsCheckingInterval = 5_000;
 
 function mayCall({ socket }: IncomingMessage, { name }: Callers): boolean {
   return socket instanceof TLSSocket && socket.authorized && socket.getPeerCertificate().subject.CN === name;
@@ -122,6 +123,7 @@ export function buildWebhook(dependencies: WebhookDependencies): PlainServer<Ser
 
   // Refused by an answer that says why, not by an alert of TLS.
   const clients = callers && { ca: callers.authority, requestCert: true, rejectUnauthorized: false };
-  const options = { ...tls, ...clients, keepAliveTimeout, requestTimeout };
+  const timeouts = { keepAliveTimeout, requestTimeout, connectionsCheckingInterval };
+  const options = { ...tls, ...clients, ...timeouts };
   return plainServer(createServer(options, (request, response) => void listener(request, response)));
 }

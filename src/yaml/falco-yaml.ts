@@ -10,7 +10,7 @@ export {
   applyEdits,
   byteText,
   decodeFile,
-  type EncodedText,
+  type FileText,
   type TextEdit,
   unicodeText,
 } from './encoding.ts';

@@ -72,6 +72,37 @@ describe('a stream of documents', () => {
   });
 });
 
+describe('what is over a bound is passed on, and told', () => {
+  const problemsOf = (text: string): readonly string[] => {
+    const { output, problems } = injectStream(text, options);
+    assert.equal(output, text);
+    return problems;
+  };
+
+  test('more than 10,000 aliases', () => {
+    const text = (aliases: number) => `a: &a x\nb: [${'*a, '.repeat(aliases)}]\n`;
+    assert.deepEqual(problemsOf(text(10_000)), []);
+    assert.match(problemsOf(text(10_001)).join(), /too many aliases/);
+  });
+
+  test('aliases that stand for more than 1,000,000 nodes', () => {
+    const text = (times: number) => `a: &a [${'x, '.repeat(1_000)}]\nb: [${'*a, '.repeat(times)}]\n`;
+    assert.deepEqual(problemsOf(text(990)), []);
+    assert.match(problemsOf(text(1_000)).join(), /stand for too much/);
+  });
+
+  test('a pod template deeper than 50 levels is none', () => {
+    const reasonAt = (depth: number): string | undefined => {
+      const template = { spec: { containers: [{ name: 'falco', args: ['/usr/bin/falco'] }] } };
+      let inner: object = template;
+      for (let level = 1; level < depth; level += 1) inner = { inner };
+      const text = JSON.stringify({ apiVersion: 'example.org/v1', kind: 'Fleet', spec: inner });
+      return injectStream(text, options).reports[0]?.reason.code;
+    };
+    assert.deepEqual([reasonAt(50), reasonAt(51)], ['kind_not_injected', 'kind_without_pod']);
+  });
+});
+
 describe('the work grows as the input does', () => {
   const pod = 'kind: Pod\nspec: {containers: [{name: falco, args: [/usr/bin/falco]}]}\n';
   /** Each with a size that takes some milliseconds. */

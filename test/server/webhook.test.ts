@@ -361,8 +361,9 @@ describe('POST /mutate', () => {
     assert.equal((await mutate(example)).status, 200);
   });
 
-  test('connections are kept longer than the API server keeps them idle, but not while draining', async () => {
+  test('connections are kept longer than the API server keeps them idle, but not by a slow request or while draining', async () => {
     assert.ok(server.server.keepAliveTimeout > 90_000);
+    assert.equal(server.server.requestTimeout, 30_000);
     assert.notEqual((await mutate(example)).headers.connection, 'close');
     draining = true;
     const answers = [await mutate(example), await mutate('hello'), await post(port, tls.ca, '/', '{}')];
