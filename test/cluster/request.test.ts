@@ -2,11 +2,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { ClusterError } from '../../src/cluster/cluster-error.ts';
-import { requestJson } from '../../src/cluster/request.ts';
+import type { ClusterConnection } from '../../src/cluster/connection.ts';
+import { requestJson, requestProxied } from '../../src/cluster/request.ts';
 import {
   endpointSlices,
   mutatingWebhookConfiguration,
   namespaces,
+  podProxy,
   secret,
 } from '../../src/cluster/resource.ts';
 import { untilSo } from '../until.ts';
@@ -59,11 +61,17 @@ test('nobody there, and no JSON: errors without a status', async (t) => {
   await assert.rejects(requestJson(noToken, request), /list namespaces at .*: ENOENT: token/);
 });
 
-for (const [when, begin] of [
-  ['does not begin', ''],
-  ['does not end', '{'],
-]) {
-  test(`an answer that ${when} within 10 s is given up`, async (t) => {
+const listed = (connection: ClusterConnection) =>
+  requestJson(connection, { verb: 'list', resource: namespaces });
+const proxied = (connection: ClusterConnection) =>
+  requestProxied(connection, { verb: 'get', resource: podProxy('ns', 'pod', '8080', 'readyz') });
+
+for (const [when, begin, seconds, asks] of [
+  ['does not begin', '', 10, listed],
+  ['does not end', '{', 10, listed],
+  ['of somebody behind the API server does not begin', '', 5, proxied],
+] as const) {
+  test(`an answer that ${when} within ${seconds} s is given up`, async (t) => {
     let asked = (): void => {};
     const received = new Promise<void>((resolve) => {
       asked = resolve;
@@ -74,16 +82,16 @@ for (const [when, begin] of [
     });
     t.mock.timers.enable({ apis: ['setTimeout'] });
     let ended = false;
-    const answer = requestJson(connection, { verb: 'list', resource: namespaces }).finally(() => {
+    const answer = asks(connection).finally(() => {
       ended = true;
     });
     answer.catch(() => {});
     await received;
-    t.mock.timers.tick(9_999);
+    t.mock.timers.tick(1_000 * seconds - 1);
     await wait(20);
     assert.equal(ended, false);
     t.mock.timers.tick(1);
-    await assert.rejects(answer, /no answer within 10 s/);
+    await assert.rejects(answer, { message: new RegExp(`no answer within ${seconds} s`) });
   });
 }
 

@@ -49,6 +49,13 @@ for (const [name, text] of Object.entries(lenient)) {
   test(`read: ${name}`, () => assert.deepEqual(pairs(text), listed));
 }
 
+test('a list is read 16 levels deep', () => {
+  const nested = (levels: number) => `${'['.repeat(levels)}x${']'.repeat(levels)}`;
+  const within = (levels: number) => JSON.stringify(pairs(`rules_files: ${nested(levels)}\n`));
+  assert.match(within(16), /"x"/);
+  assert.match(within(17), /null/);
+});
+
 test('paths keep their characters, variables are replaced, keys come in order with doubles', () => {
   assert.deepEqual(
     pairs('rules_files: [/etc/falco/größe.yaml, "$' + '{RULES}/b.yaml"]\nx: y\nrules_files: ~\n'),

@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { FileSystem } from '../../src/rules/configuration/file-system.ts';
+import { expandVariables } from '../../src/rules/configuration/variables.ts';
 import { planPublication } from '../../src/rules/publishing/publication-plan.ts';
 import { tagRulesFile } from '../../src/rules/tagging/tag-rules-file.ts';
 import { processorTime } from '../processor-time.ts';
-import { rule, runIn } from './temporary-tree.ts';
+import { plant, rule, runIn } from './temporary-tree.ts';
 
 function assertGrowth(input: (size: number) => () => void, size: number): void {
   const [small, large] = [size, 8 * size].map((one) => processorTime(input(one)));
@@ -45,6 +46,25 @@ describe('rules files', () => {
 });
 
 describe("Falco's configuration, arguments and environment", () => {
+  test('a configuration file of more than 4 MiB is none that is read', () => {
+    const text = 'rules_files: [/etc/falco/a.yaml]\n#';
+    const planned = (size: number) => {
+      const root = plant({ 'falco.yaml': text + times('x', size - text.length), 'a.yaml': rule('A') });
+      return planPublication(runIn(root)).report.outcome.code;
+    };
+    assert.equal(planned(4 * 1024 * 1024), 'rules_tagged');
+    assert.equal(planned(4 * 1024 * 1024 + 1), 'rules_config_unreadable');
+  });
+
+  test('in a value 100 variables are replaced, and 64 KiB of text at the most', () => {
+    const known = (count: number, length: number) => {
+      const { unknown } = expandVariables(times('$' + '{A}', count), () => times('x', length));
+      return unknown.length === 0;
+    };
+    assert.deepEqual([known(100, 1), known(101, 1)], [true, false]);
+    assert.deepEqual([known(2, 30_000), known(2, 70_000)], [true, false]);
+  });
+
   /** Whatever a path is, it is this text; no folder is there. */
   const showing = (text: string): FileSystem => ({
     look: () => ({ is: 'file', size: text.length }),
