@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { Server as TlsServer } from 'node:tls';
 import { pino } from 'pino';
 import { certificatesIn } from '../certificates/certificate.ts';
 import { connect } from '../cluster/index.ts';
@@ -117,7 +118,7 @@ async function run(flags: ServeFlags, first: Settings, io: CommandIo): Promise<n
   // For new connections only; those that are open go on (FACTS 5).
   const stopCertificate = certificate.follow((pair) => {
     const clients = callers && { ca: callers.authority };
-    webhook.server.setSecureContext({ ...pair, ...clients });
+    if (webhook.server instanceof TlsServer) webhook.server.setSecureContext({ ...pair, ...clients });
   });
   const port = portOf(listeners.webhook);
   logger.info(

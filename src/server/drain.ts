@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import type { PlainServer } from './plain-server.ts';
+import type { AnyServer } from './plain-server.ts';
 
 /** Milliseconds. */
 export interface Drain {
@@ -11,7 +11,7 @@ export interface Drain {
 
 const lookEvery = 100;
 
-function connections(server: PlainServer): Promise<number> {
+function connections(server: AnyServer): Promise<number> {
   return new Promise((resolve, reject) => {
     server.server.getConnections((error, count) => (error === null ? resolve(count) : reject(error)));
   });
@@ -22,7 +22,7 @@ function connections(server: PlainServer): Promise<number> {
  * (FACTS 4.2), so none is closed that it may still use: the server goes on listening and answering, each answer says
  * `Connection: close`, and it is closed when all connections are gone or the grace period ends.
  */
-export async function drain(server: PlainServer, { delay, grace }: Drain): Promise<void> {
+export async function drain(server: AnyServer, { delay, grace }: Drain): Promise<void> {
   const start = performance.now();
   const over = () => performance.now() - start;
   while (over() < grace && (over() < delay || (await connections(server)) > 0)) await wait(lookEvery);

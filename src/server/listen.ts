@@ -1,9 +1,9 @@
 import { messageOf } from '../reasons/message-of.ts';
-import type { PlainServer } from './plain-server.ts';
+import type { AnyServer } from './plain-server.ts';
 
 /** A server, and where it is to listen. */
 export interface Listener {
-  readonly server: PlainServer;
+  readonly server: AnyServer;
   readonly host: string;
   readonly port: number;
   /** The flag that says the port: errors name it. */

@@ -1,20 +1,24 @@
-/** Servers without a framework, which takes memory and time that these do not have. */
+/** Servers over plain HTTP without a framework, which takes memory and time that these do not have. */
 import { createServer, type IncomingMessage, type Server } from 'node:http';
-import type { Server as HttpsServer } from 'node:https';
+import type { Server as NetServer } from 'node:net';
 import { messageOf } from '../reasons/message-of.ts';
 
-/** What the commands need of a server. */
-export interface PlainServer<S extends Server | HttpsServer = Server | HttpsServer> {
-  readonly server: S;
+/** What the commands need of a server, a framework's or a plain one. */
+export interface AnyServer {
+  readonly server: NetServer;
   listen(where: { readonly host: string; readonly port: number }): Promise<unknown>;
   /** The promise is done when the last connection is. */
   close(): Promise<unknown>;
 }
 
+export interface PlainServer extends AnyServer {
+  readonly server: Server;
+}
+
 /** Connections that may wait to be taken: what the kernel allows (net.core.somaxconn). Beyond it they are reset. */
 const backlog = 65_535;
 
-export function plainServer<S extends Server | HttpsServer>(server: S): PlainServer<S> {
+export function plainServer(server: Server): PlainServer {
   return {
     server,
     listen: ({ host, port }) =>
@@ -53,7 +57,7 @@ function pageFor(pages: Pages, { method, url = '' }: IncomingMessage): Pages[str
 }
 
 /** A server of a few pages, made anew for each request. */
-export function pagesServer(pages: Pages): PlainServer<Server> {
+export function pagesServer(pages: Pages): PlainServer {
   const pageAt = async (request: IncomingMessage): Promise<Page> => {
     const found = pageFor(pages, request);
     if (typeof found !== 'function') return found;

@@ -1,12 +1,9 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import { createServer, type Server } from 'node:https';
+import { createServer } from 'node:https';
 import { type SecureContextOptions, TLSSocket } from 'node:tls';
-import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
-import { messageOf } from '../reasons/message-of.ts';
+import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
 import { type AnswerDependencies, answerBody, type HttpAnswer, refuse } from './answer.ts';
 import type { Metrics } from './metrics.ts';
-import { type PlainServer, plainServer } from './plain-server.ts';
 
 export interface WebhookDependencies extends AnswerDependencies {
   /** Certificate and key, PEM. */
@@ -34,96 +31,75 @@ const keepAliveTimeout = 120_000;
 const requestTimeout = 30_000;
 const connectionsCheckingInterval = 5_000;
 
-function mayCall({ socket }: IncomingMessage, { name }: Callers): boolean {
+function mayCall(socket: unknown, { name }: Callers): boolean {
   return socket instanceof TLSSocket && socket.authorized && socket.getPeerCertificate().subject.CN === name;
 }
 
-const unpack = promisify(gunzip);
-
-/** What is answered instead of a decision. */
-class Refused extends Error {
-  readonly status: number;
-
-  constructor(status: number, message: string) {
-    super(message);
-    this.status = status;
+/** What an HTTP error means here, for whoever sent the request. */
+function explain(error: FastifyError): string {
+  switch (error.statusCode) {
+    case 413:
+      return `The body is larger than ${bodyLimit} bytes; no AdmissionReview of the API server is.`;
+    case 415:
+      return 'The content type must be application/json.';
+    default:
+      return error.message;
   }
-}
-
-const tooLarge = (): Refused =>
-  new Refused(413, `The body is larger than ${bodyLimit} bytes; no AdmissionReview of the API server is.`);
-
-/** The whole body; undefined: its sender has gone. Rejects with a Refused. */
-function bytesOf(request: IncomingMessage): Promise<Buffer | undefined> {
-  return new Promise((resolve, reject) => {
-    let chunks: Buffer[] = [];
-    let length = 0;
-    request.on('data', (chunk: Buffer) => {
-      length += chunk.length;
-      // Read to its end nevertheless: who is still sending does not hear an answer.
-      if (length > bodyLimit) chunks = [];
-      else chunks.push(chunk);
-    });
-    request.on('end', () => {
-      if (length > bodyLimit) reject(tooLarge());
-      else resolve(Buffer.concat(chunks, length));
-    });
-    request.on('error', () => {});
-    // After its end this is too late to mean anything.
-    request.on('close', () => resolve(undefined));
-  });
-}
-
-/** The body as text; undefined: its sender has gone. Rejects with a Refused. */
-async function textOf(request: IncomingMessage): Promise<string | undefined> {
-  const { 'content-type': type = '', 'content-encoding': encoding } = request.headers;
-  if (!/^application\/json\s*(;|$)/i.test(type))
-    throw new Refused(415, 'The content type must be application/json.');
-  const body = await bytesOf(request);
-  if (body === undefined || encoding !== 'gzip') return body?.toString();
-  const text = await unpack(body, { maxOutputLength: bodyLimit }).catch((error: unknown) => {
-    throw error instanceof RangeError ? tooLarge() : new Refused(400, messageOf(error));
-  });
-  return text.toString();
 }
 
 /** The HTTPS server that answers `POST /mutate`: see `answerBody`. */
-export function buildWebhook(dependencies: WebhookDependencies): PlainServer<Server> {
+export function buildWebhook(dependencies: WebhookDependencies): FastifyInstance {
   const { tls, callers, logger, isDraining, metrics } = dependencies;
-
-  /** Undefined: nobody is there to hear it. */
-  async function answerTo(request: IncomingMessage): Promise<HttpAnswer | undefined> {
-    const { method, url = '' } = request;
-    if (callers !== undefined && !mayCall(request, callers))
-      throw new Refused(403, `Only clients with a certificate of --client-ca for ${callers.name} may call.`);
-    if (method !== 'POST' || url.split('?', 1)[0] !== '/mutate') {
-      const message = `Not found: ${method} ${url}. Send AdmissionReviews to POST /mutate.`;
-      return { status: 404, body: JSON.stringify({ reason: 'review_malformed', message }) };
-    }
-    const text = await textOf(request);
-    return text === undefined ? undefined : answerBody(text, dependencies);
-  }
-
-  async function listener(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const began = performance.now();
-    const answer = await answerTo(request).catch((error: unknown) =>
-      refuse(logger, error instanceof Refused ? error.status : 500, messageOf(error)),
-    );
-    if (answer === undefined) return;
-    request.resume();
-    const body = Buffer.from(answer.body);
-    response.once('finish', () => metrics.answered((performance.now() - began) / 1000));
-    response.writeHead(answer.status, {
-      'content-type': 'application/json; charset=utf-8',
-      'content-length': body.length,
-      ...(isDraining() ? { connection: 'close' } : {}),
-    });
-    response.end(body);
-  }
-
+  const answer = (body: string): HttpAnswer => answerBody(body, dependencies);
   // Refused by an answer that says why, not by an alert of TLS.
   const clients = callers && { ca: callers.authority, requestCert: true, rejectUnauthorized: false };
   const timeouts = { keepAliveTimeout, requestTimeout, connectionsCheckingInterval };
-  const options = { ...tls, ...clients, ...timeouts };
-  return plainServer(createServer(options, (request, response) => void listener(request, response)));
+  const server = Fastify({
+    bodyLimit,
+    // While closing, live connections are still answered (FACTS 5).
+    return503OnClosing: false,
+    logger: false,
+    serverFactory: (handler) => createServer({ ...tls, ...clients, ...timeouts }, handler),
+  });
+
+  const send = (reply: FastifyReply, { status, body }: HttpAnswer): FastifyReply => {
+    if (isDraining()) reply.header('connection', 'close');
+    return reply
+      .code(status)
+      .header('content-type', 'application/json; charset=utf-8')
+      .send(Buffer.from(body));
+  };
+
+  server.removeAllContentTypeParsers();
+  // As bytes, here and in the answer: a text would be decoded piece by piece, and encoded twice.
+  server.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+    if (request.headers['content-encoding'] !== 'gzip') return done(null, body.toString());
+    gunzip(body, { maxOutputLength: bodyLimit }, (error, text) => {
+      const statusCode = error instanceof RangeError ? 413 : 400;
+      done(error && Object.assign(error, { statusCode }), text?.toString());
+    });
+  });
+
+  if (callers !== undefined) {
+    server.addHook('onRequest', async (request, reply) => {
+      const why = `Only clients with a certificate of --client-ca for ${callers.name} may call.`;
+      if (!mayCall(request.raw.socket, callers)) return send(reply, refuse(logger, 403, why));
+    });
+  }
+  server.addHook('onResponse', (_request, reply, done) => {
+    metrics.answered(reply.elapsedTime / 1000);
+    done();
+  });
+
+  server.setErrorHandler<FastifyError>((error, _request, reply) =>
+    send(reply, refuse(logger, error.statusCode ?? 500, explain(error))),
+  );
+
+  server.setNotFoundHandler((request, reply) => {
+    const message = `Not found: ${request.method} ${request.url}. Send AdmissionReviews to POST /mutate.`;
+    return send(reply, { status: 404, body: JSON.stringify({ reason: 'review_malformed', message }) });
+  });
+
+  server.post<{ Body: string }>('/mutate', (request, reply) => send(reply, answer(request.body)));
+  return server;
 }

@@ -2,9 +2,9 @@
  * The webhook for soak.ts: server, watchers and decisions of `serve`, but files are looked at every few milliseconds,
  * and each change that is in force is told to the parent.
  */
+import { Server as TlsServer } from 'node:tls';
 import { pino } from 'pino';
 import { loadKeyPair, watchKeyPair } from '../../src/certificates/files.ts';
-import { listenOnAll, portOf } from '../../src/server/listen.ts';
 import { makeMetrics } from '../../src/server/metrics.ts';
 import { buildWebhook } from '../../src/server/webhook.ts';
 import { loadSettings } from '../../src/settings/load.ts';
@@ -32,10 +32,9 @@ const webhook = buildWebhook({
 });
 watchKeyPair({ cert, key }, loaded.pair, lookEvery, (result) => {
   // Between the two renames the files do not fit; the next look is in a moment.
-  if (!result.ok) return;
+  if (!result.ok || !(webhook.server instanceof TlsServer)) return;
   webhook.server.setSecureContext(result.pair);
   process.send?.('certificate');
 });
-const listener = { server: webhook, host: '127.0.0.1', port: 0, flag: '' };
-await listenOnAll([listener]);
-process.send?.({ port: portOf(listener) });
+const address = await webhook.listen({ host: '127.0.0.1', port: 0 });
+process.send?.({ port: Number(new URL(address).port) });

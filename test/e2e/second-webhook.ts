@@ -1,10 +1,8 @@
 /** Another mutating webhook, as a service mesh has one: it adds a container and a volume to every pod. */
-import { createServer } from 'node:https';
-import { json } from 'node:stream/consumers';
+import type { AddressInfo } from 'node:net';
 import type { V1Pod } from '@kubernetes/client-node';
+import Fastify from 'fastify';
 import { makeServingCertificate } from '../../src/certificates/self-signed.ts';
-import { listenOnAll, portOf } from '../../src/server/listen.ts';
-import { plainServer } from '../../src/server/plain-server.ts';
 
 export interface SecondWebhook {
   /** The configuration to apply; its name puts it behind ours, so that ours is called again. */
@@ -16,9 +14,10 @@ export interface SecondWebhook {
 export async function startSecondWebhook(namespace: string): Promise<SecondWebhook> {
   const { ca, certificate, key } = await makeServingCertificate(['localhost'], 1);
   let calls = 0;
-  const server = createServer({ cert: certificate, key }, async (request, response) => {
+  const server = Fastify({ https: { cert: certificate, key }, bodyLimit: 7 * 1024 * 1024 });
+  server.post('/add', async (request) => {
     // Safe: only the API server calls, about pods only.
-    const { uid, object } = ((await json(request)) as { request: { uid: string; object: V1Pod } }).request;
+    const { uid, object } = (request.body as { request: { uid: string; object: V1Pod } }).request;
     calls += 1;
     const isThere = object.spec?.containers.some(({ name }) => name === 'mesh-proxy') ?? false;
     const patch = [
@@ -34,7 +33,7 @@ export async function startSecondWebhook(namespace: string): Promise<SecondWebho
         },
       },
     ];
-    const answer = {
+    return {
       apiVersion: 'admission.k8s.io/v1',
       kind: 'AdmissionReview',
       response: {
@@ -45,10 +44,9 @@ export async function startSecondWebhook(namespace: string): Promise<SecondWebho
           : { patchType: 'JSONPatch', patch: Buffer.from(JSON.stringify(patch)).toString('base64') }),
       },
     };
-    response.setHeader('content-type', 'application/json').end(JSON.stringify(answer));
   });
-  const listener = { server: plainServer(server), host: '127.0.0.1', port: 0, flag: '' };
-  await listenOnAll([listener]);
+  await server.listen({ host: '127.0.0.1', port: 0 });
+  const { port } = server.server.address() as AddressInfo;
   return {
     configuration: {
       apiVersion: 'admissionregistration.k8s.io/v1',
@@ -62,7 +60,7 @@ export async function startSecondWebhook(namespace: string): Promise<SecondWebho
           failurePolicy: 'Fail',
           reinvocationPolicy: 'IfNeeded',
           clientConfig: {
-            url: `https://localhost:${portOf(listener)}/add`,
+            url: `https://localhost:${port}/add`,
             caBundle: Buffer.from(ca).toString('base64'),
           },
           namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } },
@@ -71,6 +69,6 @@ export async function startSecondWebhook(namespace: string): Promise<SecondWebho
       ],
     },
     calls: () => calls,
-    close: async () => void (await listener.server.close()),
+    close: () => server.close(),
   };
 }

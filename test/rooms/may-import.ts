@@ -53,6 +53,7 @@ export const packageOf: Readonly<Record<string, readonly string[]>> = {
   '@peculiar/x509': ['certificates'],
   'fast-json-patch': ['injection', 'admission', 'documents'],
   'fastest-levenshtein': ['settings'],
+  fastify: ['server'],
   'prom-client': ['server', 'forwarding', 'receiving'],
   yaml: ['settings', 'documents'],
 };

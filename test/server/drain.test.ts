@@ -1,26 +1,26 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { Agent, createServer, get, type IncomingMessage } from 'node:http';
+import { Agent, get, type IncomingMessage } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
+import Fastify from 'fastify';
 import { drain } from '../../src/server/drain.ts';
-import { plainServer } from '../../src/server/plain-server.ts';
 
 async function serving() {
   let draining = false;
+  const server = Fastify({ return503OnClosing: false, keepAliveTimeout: 120_000 });
+  server.addHook('onSend', async (_request, reply) => {
+    if (draining) reply.header('connection', 'close');
+  });
+  server.get('/', async () => 'ok');
   const asked = Promise.withResolvers<void>();
-  const server = plainServer(
-    createServer({ keepAliveTimeout: 120_000 }, async ({ url }, response) => {
-      if (url === '/slow') {
-        asked.resolve();
-        await wait(600);
-      }
-      if (draining) response.setHeader('connection', 'close');
-      response.end('ok');
-    }),
-  );
+  server.get('/slow', async () => {
+    asked.resolve();
+    await wait(600);
+    return 'ok';
+  });
   await server.listen({ host: '127.0.0.1', port: 0 });
   const { port } = server.server.address() as AddressInfo;
   return {

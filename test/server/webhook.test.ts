@@ -9,11 +9,11 @@ import { connect, type SecureVersion } from 'node:tls';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import fastJsonPatch from 'fast-json-patch';
+import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import { decide } from '../../src/admission/decide.ts';
 import { makeAuthority, makeClient } from '../../src/certificates/issue.ts';
 import { makeServingCertificate, type ServingCertificate } from '../../src/certificates/self-signed.ts';
-import type { PlainServer } from '../../src/server/plain-server.ts';
 import { buildWebhook } from '../../src/server/webhook.ts';
 import { assertAcceptable, settingsFrom } from '../injection/pods.ts';
 import { recordedReviews, reviewOf } from '../injection/reviews.ts';
@@ -35,7 +35,7 @@ function expectedReason(name: string): string {
 
 describe('POST /mutate', () => {
   let tls: ServingCertificate;
-  let server: PlainServer<Server>;
+  let server: FastifyInstance;
   let port = 0;
   let draining = false;
   const log: string[] = [];
@@ -408,7 +408,7 @@ test('with --client-ca only a client of its name is answered', async () => {
       assert.match(answer.body.message, /certificate of --client-ca for kube-apiserver/);
     }
     // As when the serving certificate is renewed.
-    server.server.setSecureContext({
+    (server.server as Server).setSecureContext({
       ...{ cert: tls.certificate, key: tls.key, ca: other.certificate },
     });
     assert.equal((await by(other, 'kube-apiserver')).status, 200);
