@@ -10,7 +10,7 @@ export {
   applyEdits,
   byteText,
   decodeFile,
-  type FileText,
+  type EncodedText,
   type TextEdit,
   unicodeText,
 } from './encoding.ts';

@@ -40,6 +40,7 @@ const lenient: Readonly<Record<string, string | Buffer>> = {
     Buffer.from([0xe9, 0xff]),
     Buffer.from('"\nrules_files: [/etc/falco/a.yaml]\n'),
   ]),
+  'UTF-16': Buffer.from('\uFEFFrules_files: [/etc/falco/a.yaml]\n', 'utf16le'),
   'a first document only': 'rules_files: [/etc/falco/a.yaml]\n---\nrules_files: [/no]\n',
   'later documents that are broken': 'rules_files: [/etc/falco/a.yaml]\n---\na: b\nc: ]\n',
   'CRLF and a byte order mark': '\uFEFFx: y\r\nrules_files:\r\n  - /etc/falco/a.yaml\r\n',

@@ -3,13 +3,12 @@
  * file is to Falco is read first; where a tag goes is decided for each rule; what comes of it is proved. A rule for
  * which that fails stays as it was, and the others get their tags.
  */
-import { messageOf } from '../../reasons/message-of.ts';
 import type { ReasonCode } from '../../reasons/reasons.ts';
 import {
   applyEdits,
   byteText,
   decodeFile,
-  type FileText,
+  type EncodedText,
   resolve,
   textOf,
   unicodeText,
@@ -35,7 +34,7 @@ export interface TaggedFile {
 }
 
 /**
- * Tags a rules file. `tags` are those that each rule must have, in order; none may be
+ * Tags a rules file, in whatever encoding it is. `tags` are those that each rule must have, in order; none may be
  * empty or hold control characters. Never throws: whatever goes wrong, Falco must still get its file.
  */
 export function tagRulesFile(bytes: Buffer, tags: readonly string[]): TaggedFile {
@@ -46,7 +45,7 @@ export function tagRulesFile(bytes: Buffer, tags: readonly string[]): TaggedFile
     const tagging = new Tagging(file.text, rules, tags.map(byteText));
     return tagging.result(bytes, file);
   } catch (error) {
-    const finding = { code: 'rules_file_not_parsed', line: 1, detail: messageOf(error) } as const;
+    const finding = { code: 'rules_file_not_parsed', line: 1, detail: String(error) } as const;
     return leftAsItWas(bytes, { rules: [], loadsTwice: false, finding }, finding);
   }
 }
@@ -83,7 +82,7 @@ class Tagging {
     this.editor = new TagEditor(text);
   }
 
-  result(bytes: Buffer, file: FileText): TaggedFile {
+  result(bytes: Buffer, file: EncodedText): TaggedFile {
     const plans = this.rules.rules.map((rule) => ({ rule, plan: this.planFor(rule) }));
     const { after, edits } = this.proven();
     const proven = new Set(edits);
@@ -99,7 +98,7 @@ class Tagging {
       else count.alreadyTagged++;
     }
     const { loadsTwice } = this.rules;
-    const published = edits.length === 0 ? bytes : file.encoded(after);
+    const published = edits.length === 0 ? bytes : file.encoded(after, edits);
     return { bytes: published, ...count, findings, loadsTwice };
   }
 
