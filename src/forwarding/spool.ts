@@ -166,6 +166,7 @@ interface Statements {
   readonly insert: StatementSync;
   readonly next: StatementSync;
   readonly remove: StatementSync;
+  readonly bySender: StatementSync;
   readonly reject: StatementSync;
   readonly trimRejected: StatementSync;
   readonly dropRejected: StatementSync;
@@ -247,7 +248,10 @@ export class Spool {
       next: database.prepare(
         'SELECT id, priority, size FROM events WHERE priority = ? AND id > ? ORDER BY id LIMIT ?',
       ),
-      remove: database.prepare('DELETE FROM events WHERE id = ? RETURNING size, priority, sender'),
+      remove: database.prepare('DELETE FROM events WHERE id IN (SELECT value FROM json_each(?))'),
+      bySender: database.prepare(
+        'SELECT sender, count(*) AS events, total(size) AS bytes FROM events WHERE id IN (SELECT value FROM json_each(?)) GROUP BY sender',
+      ),
       reject: database.prepare(
         'INSERT INTO rejected (at, reason, text) SELECT ?, ?, text FROM events WHERE id = ?',
       ),
@@ -256,10 +260,10 @@ export class Spool {
         'DELETE FROM rejected WHERE id IN (SELECT id FROM rejected ORDER BY id LIMIT 1)',
       ),
       lowestOfAll: database.prepare(
-        'SELECT id FROM events WHERE priority = (SELECT max(priority) FROM events) ORDER BY id LIMIT 64',
+        'SELECT id, priority FROM events WHERE priority = (SELECT max(priority) FROM events) ORDER BY id LIMIT 64',
       ),
       lowestOf: database.prepare(
-        'SELECT id FROM events WHERE sender = ?1 AND priority = (SELECT max(priority) FROM events WHERE sender = ?1) ORDER BY id LIMIT 64',
+        'SELECT id, priority FROM events WHERE sender = ?1 AND priority = (SELECT max(priority) FROM events WHERE sender = ?1) ORDER BY id LIMIT 64',
       ),
       oldest: database.prepare('SELECT received FROM events ORDER BY id LIMIT 1'),
       byId: database.prepare('SELECT id, priority, size FROM events WHERE id = ?'),
@@ -343,10 +347,10 @@ export class Spool {
     const ids = this.transaction(() => {
       for (const { id, reason } of rejected) {
         this.run.reject.run(Date.now(), reason, id);
-        this.remove(id);
+        this.remove([id]);
       }
       if (rejected.length > 0) this.run.trimRejected.run(mostRejected);
-      for (const id of delivered) this.remove(id);
+      if (delivered.length > 0) this.remove(delivered);
       const kept = keep.map((event) => (this.isNew(event) ? this.insert(event) : 'duplicate'));
       if (keep.length > 0) this.makeRoom(dropped);
       return kept;
@@ -368,12 +372,12 @@ export class Spool {
     return Number(lastInsertRowid);
   }
 
-  /** @returns the removed event's priority; undefined where it is gone already */
-  private remove(id: number): number | undefined {
-    const row = this.run.remove.get(id);
-    if (row === undefined) return undefined;
-    this.counted(String(row.sender), -1, -Number(row.size));
-    return Number(row.priority);
+  /** Those that are gone already do not count. */
+  private remove(ids: readonly number[]): void {
+    const list = JSON.stringify(ids);
+    for (const { sender, events, bytes } of this.run.bySender.all(list))
+      this.counted(String(sender), -Number(events), -Number(bytes));
+    this.run.remove.run(list);
   }
 
   private counted(sender: string, events: number, bytes: number): void {
@@ -419,9 +423,10 @@ export class Spool {
   private dropSome(hasRoom: () => boolean, dropped: Map<number, number>): boolean {
     const greedy = this.greediest();
     const rows = greedy === undefined ? this.run.lowestOfAll.all() : this.run.lowestOf.all(greedy);
-    for (const { id } of rows) {
-      const priority = this.remove(Number(id));
-      if (priority !== undefined) dropped.set(priority, (dropped.get(priority) ?? 0) + 1);
+    for (const row of rows) {
+      const priority = Number(row.priority);
+      this.remove([Number(row.id)]);
+      dropped.set(priority, (dropped.get(priority) ?? 0) + 1);
       if (hasRoom()) break;
     }
     return rows.length > 0;
@@ -437,12 +442,12 @@ export class Spool {
 
   /** Events of a priority behind that of an id, oldest first. */
   next(priority: number, after: number, most: number): WaitingEvent[] {
-    return this.run.next.all(priority, after, most).map(waitingEvent);
+    // Safe: these are the columns.
+    return this.run.next.all(priority, after, most) as unknown as WaitingEvent[];
   }
 
   byId(id: number): WaitingEvent | undefined {
-    const row = this.run.byId.get(id);
-    return row === undefined ? undefined : waitingEvent(row);
+    return this.run.byId.get(id) as unknown as WaitingEvent | undefined;
   }
 
   /** These events as lines of a body, in this order; their bytes, as texts would fill the heap. */
@@ -591,7 +596,7 @@ function* readable(file: string): Generator<NewEvent> {
         if (row === undefined) continue;
         yield {
           ...{ received: Number(row.received), priority: Number(row.priority), sender: String(row.sender) },
-          ...{ key: keyOf(row), text: String(row.text) },
+          ...{ key: typeof row.key === 'string' ? row.key : undefined, text: String(row.text) },
         };
       } catch {
         // It was on the damaged page.
@@ -602,14 +607,6 @@ function* readable(file: string): Generator<NewEvent> {
   } finally {
     database?.close();
   }
-}
-
-type Row = Readonly<Record<string, unknown>>;
-
-const keyOf = ({ key }: Row): string | undefined => (typeof key === 'string' ? key : undefined);
-
-function waitingEvent({ id, priority, size }: Row): WaitingEvent {
-  return { id: Number(id), priority: Number(priority), size: Number(size) };
 }
 
 /** What the hub has refused for good, oldest first, of a spool that may be in use. @throws where there is none */
