@@ -1,7 +1,7 @@
 import type { ClusterConnection } from './connection.ts';
 import { metadataSource } from './metadata-source.ts';
 import { reflect } from './reflector.ts';
-import { mutatingWebhookConfiguration, type Resource, secret } from './resource.ts';
+import { mutatingWebhookConfiguration, secret } from './resource.ts';
 
 /** Where certificates and the trust in them lie. */
 export interface CertificateObjects {
@@ -14,14 +14,12 @@ export interface CertificateObjects {
  * Calls when the Secret or the MutatingWebhookConfiguration was made, changed or deleted; also once for each at the
  * start, and after a gap in which that may have happened. Takes list and watch on both.
  *
- * @param onProblem called when what keeps us from noticing has changed
  * @returns what stops it
  */
 export function onChange(
   connection: ClusterConnection,
   objects: CertificateObjects,
   changed: () => void,
-  onProblem: (resource: Resource, problem: string | undefined) => void = () => {},
 ): () => void {
   const stopped = new AbortController();
   const watched = [
@@ -29,12 +27,7 @@ export function onChange(
     mutatingWebhookConfiguration(objects.webhookConfiguration),
   ];
   for (const resource of watched) {
-    const target = {
-      replace: changed,
-      set: changed,
-      remove: changed,
-      problem: (problem: string | undefined) => onProblem(resource, problem),
-    };
+    const target = { replace: changed, set: changed, remove: changed, problem: () => {} };
     void reflect(metadataSource(connection, resource), target, stopped.signal);
   }
   return () => stopped.abort();

@@ -4,7 +4,7 @@ import type { ClusterConnection } from './connection.ts';
 import { objectSource } from './object-source.ts';
 import type { ReceivedObject } from './received-object.ts';
 import { type Reflected, type ReflectorSource, reflect } from './reflector.ts';
-import { pods } from './resource.ts';
+import { core } from './resource.ts';
 
 /** What is known of the pods of some namespaces. */
 export interface WatchedPods<T> {
@@ -60,7 +60,7 @@ export function watchPods<T extends Reflected>(
   const inTurn = oneAtATime();
   const begin = (namespace: string): Followed<T> => {
     const source = objectSource(connection, {
-      resource: pods(namespace),
+      resource: core('pods', namespace),
       pageSize,
       keep: (pod) => keep(pod, namespace),
     });

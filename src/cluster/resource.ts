@@ -20,20 +20,20 @@ export interface NonResource {
 /** Verbs as RBAC spells them. */
 export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch';
 
-export const namespaces: Resource = { group: '', version: 'v1', plural: 'namespaces' };
-
 /** Kinds that are looked at all over the cluster, in one namespace, or by name. */
 export function core(plural: string, namespace?: string, name?: string): Resource {
   return { group: '', version: 'v1', plural, ...place(namespace, name) };
 }
 
 export function apps(plural: string, namespace?: string, name?: string): Resource {
-  return { group: 'apps', version: 'v1', plural, ...place(namespace, name) };
+  return { ...core(plural, namespace, name), group: 'apps' };
 }
 
 function place(namespace: string | undefined, name: string | undefined) {
   return { ...(namespace === undefined ? {} : { namespace }), ...(name === undefined ? {} : { name }) };
 }
+
+export const namespaces = core('namespaces');
 
 /** A port of a pod, through the API server. @param port number, or `https:` and number */
 export function podProxy(namespace: string, pod: string, port: string, path: string): Resource {
@@ -42,35 +42,24 @@ export function podProxy(namespace: string, pod: string, port: string, path: str
 }
 
 export function secret(namespace: string, name: string): Resource {
-  return { group: '', version: 'v1', plural: 'secrets', namespace, name };
+  return core('secrets', namespace, name);
 }
 
-export function mutatingWebhookConfiguration(name: string): Resource {
-  return {
-    group: 'admissionregistration.k8s.io',
-    version: 'v1',
-    plural: 'mutatingwebhookconfigurations',
-    name,
-  };
-}
-
-/** All of them. */
 export const mutatingWebhookConfigurations: Resource = {
+  ...core('mutatingwebhookconfigurations'),
   group: 'admissionregistration.k8s.io',
-  version: 'v1',
-  plural: 'mutatingwebhookconfigurations',
 };
 
-export function endpointSlices(namespace: string): Resource {
-  return { group: 'discovery.k8s.io', version: 'v1', plural: 'endpointslices', namespace };
+export function mutatingWebhookConfiguration(name: string): Resource {
+  return { ...mutatingWebhookConfigurations, name };
 }
 
-export function pods(namespace: string): Resource {
-  return { group: '', version: 'v1', plural: 'pods', namespace };
+export function endpointSlices(namespace: string): Resource {
+  return { ...core('endpointslices', namespace), group: 'discovery.k8s.io' };
 }
 
 export function events(namespace: string, name: string): Resource {
-  return { group: 'events.k8s.io', version: 'v1', plural: 'events', namespace, name };
+  return { ...core('events', namespace, name), group: 'events.k8s.io' };
 }
 
 /** How this program calls itself towards the API server: user agent and owner of the fields that it sets. */
