@@ -81,16 +81,16 @@ static void add_line(struct batch *batch, const char *id, off_t offset, const ch
     batch->unreadable += is_cut;
 }
 
-void fill(struct batch *batch, const struct source *source, off_t from, unsigned most_lines)
+void fill(struct batch *batch, const struct source *source, unsigned most_lines)
 {
     static char raw[LONGEST_LINE];
     batch->length = batch->events = batch->lines = batch->unreadable = 0;
-    batch->end = from;
+    batch->end = source->at;
     batch->of = source->inode;
     size_t most = BATCH_BYTES < LONGEST_LINE ? BATCH_BYTES : LONGEST_LINE;
-    ssize_t got = pread(source->fd, raw, most, from);
+    ssize_t got = pread(source->fd, raw, most, source->at);
     if (got == (ssize_t)most && memchr(raw, '\n', most) == NULL)
-        got = pread(source->fd, raw, most = LONGEST_LINE, from);
+        got = pread(source->fd, raw, most = LONGEST_LINE, source->at);
     if (got <= 0)
         return;
     const char *line = raw;

@@ -333,11 +333,7 @@ static int read_answer(const char *body, size_t length, unsigned events, struct 
 
 static struct outcome judge(const char *body, const struct head *head, size_t length, unsigned events)
 {
-    struct outcome found = { .is = NOT_TAKEN, .wait = head->wait };
-    if (head->status == 413)
-        found.is = TOO_LARGE;
-    else if (head->status == 500 || (head->status / 100 == 4 && head->status != 408 && head->status != 429))
-        found.is = FAULTY;
+    struct outcome found = { .is = head->status == 413 ? TOO_LARGE : NOT_TAKEN, .wait = head->wait };
     char said[REASON_SIZE];
     if (head->status == 200 && head->is_json && read_answer(body, length, events, &found)) {
         found.is = TAKEN;

@@ -72,10 +72,6 @@ struct shipping {
     /* The batch is the other thread's. */
     int is_posting;
     unsigned most_lines;
-    /* Lines that may be at fault are passed over: the next batch begins here; 0: it does not. And whether such a one
-       was taken just now. */
-    off_t probe;
-    int is_proved;
     int inotify;
     int is_watching;
     /* By now_ms: the last look at the file, the next one, and the next post at the soonest. */
@@ -192,56 +188,26 @@ static void pass_batch(struct shipping *it)
         pass(&it->source, it->batch.end);
 }
 
-static void give_up(struct shipping *it, int64_t now, const char *why)
-{
-    say_refused(it, now, why);
-    it->counts.refused++;
-    pass_batch(it);
-}
-
-/*
- * A line that is answered by an error each time holds up what is behind it, and yet the fault may be that of the way,
- * which would answer so to every line. So it is passed over, and given up only when it fails right after another one was
- * taken.
- */
-static void is_faulty(struct shipping *it, int64_t now)
-{
-    if (it->is_proved && it->probe == 0) {
-        give_up(it, now, it->outcome.reason);
-    } else {
-        not_taken(it, now);
-        it->probe = it->batch.end;
-    }
-}
-
 static void settle(struct shipping *it, int64_t now)
 {
-    int is_probe = it->probe > 0;
     it->is_posting = 0;
     switch (it->outcome.is) {
     case TAKEN:
         taken(it, now);
-        it->probe = 0;
-        if (is_probe)
-            it->most_lines = 1;
-        else
-            pass_batch(it);
+        pass_batch(it);
         break;
     case TOO_LARGE:
-    case FAULTY:
-        if (it->batch.lines > 1)
+        if (it->batch.lines > 1) {
             it->most_lines = it->batch.lines / 2;
-        else if (it->outcome.is == FAULTY)
-            is_faulty(it, now);
-        else if (is_probe)
-            it->probe = it->batch.end;
-        else
-            give_up(it, now, "one is too large");
+            break;
+        }
+        say_refused(it, now, "one is too large");
+        it->counts.refused++;
+        pass_batch(it);
         break;
     case NOT_TAKEN:
         not_taken(it, now);
     }
-    it->is_proved = is_probe && it->outcome.is == TAKEN;
 }
 
 static int64_t sooner(int64_t one, int64_t other)
@@ -253,15 +219,7 @@ static int64_t sooner(int64_t one, int64_t other)
 static void post_next(struct shipping *it, int64_t now)
 {
     while (!it->is_posting && it->has_target && now >= it->next_post && it->source.fd >= 0) {
-        /* The file may be another one by now, or what was passed over dropped. */
-        if (it->batch.of != it->source.inode || it->probe <= it->source.at)
-            it->probe = 0;
-        fill(&it->batch, &it->source, it->probe > 0 ? it->probe : it->source.at, it->most_lines);
-        if (it->batch.lines == 0 && it->probe > 0) {
-            it->probe = 0;
-            it->next_post = now + it->pause;
-            return;
-        }
+        fill(&it->batch, &it->source, it->most_lines);
         if (it->batch.lines == 0) {
             if (come_to_the_end(&it->source))
                 it->next_look = sooner(it->next_look, now + AGAIN);
@@ -270,9 +228,7 @@ static void post_next(struct shipping *it, int64_t now)
         if (it->batch.events > 0) {
             it->is_posting = 1;
             sem_post(&it->go);
-        } else if (it->probe > 0)
-            it->probe = it->batch.end;
-        else
+        } else
             pass_batch(it);
     }
 }

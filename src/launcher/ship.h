@@ -95,7 +95,7 @@ struct batch {
 
 /* What became of a batch. */
 struct outcome {
-    enum { NOT_TAKEN, TAKEN, TOO_LARGE, FAULTY } is;
+    enum { NOT_TAKEN, TAKEN, TOO_LARGE } is;
     unsigned accepted, duplicates, refused;
     /* Seconds that the forwarder asks to wait; 0: it did not. */
     int wait;
@@ -136,8 +136,8 @@ int come_to_the_end(struct source *source);
 /* 16 random hexadecimal digits and a NUL. */
 void make_id(char id[17]);
 
-/* Fills the batch with the lines from there on, at most so many. */
-void fill(struct batch *batch, const struct source *source, off_t from, unsigned most_lines);
+/* Fills the batch with the next lines, at most so many. */
+void fill(struct batch *batch, const struct source *source, unsigned most_lines);
 
 /* Copies up to the end of a line or the character, as it can stand in a log line. Returns 0 where it is there already,
    or there is no room. */

@@ -148,33 +148,6 @@ describe('ship-alerts', { skip: cannotCompile }, () => {
     assert.equal(said.err.match(/refuses/g)?.length, 2, said.err);
   });
 
-  test('an alert that is answered by an error each time holds up nothing, and is given up', async (t) => {
-    const forwarder = await standIn(t);
-    const { child, said, says, write } = await ship(t, forwarder.url);
-    forwarder.behave((posted) => {
-      const status = posted.bytes > 5_000 && posted.lines.length === 1 ? 413 : 400;
-      if (posted.lines.some((line) => /poison|large/.test(line))) posted.answer.writeHead(status).end('no!');
-      else forwarder.take(posted);
-    });
-    const all = numbers(0, 60);
-    const poisoned = ['5', '6', '40'];
-    const text = (one: string): string => (poisoned.includes(one) ? `poison ${one}` : one);
-    write(all.map((one) => (one === '7' ? alert('large', 'x'.repeat(6_000)) : alert(text(one)))).join(''));
-    const good = all.filter((one) => one !== '7' && !poisoned.includes(one));
-    await until('all others have come', () => forwarder.events.size === good.length);
-    assert.deepEqual(new Set(forwarder.outputs()), new Set(good));
-    await says('refuses alerts, which are not sent again: it answers 400 no!');
-    assert.equal(said.err.match(/refuses/g)?.length, 2);
-    // The last one may be the way's fault: it waits until another one gets through.
-    write(alert('poison last'));
-    const before = forwarder.requests();
-    await until('it was tried again and again', () => forwarder.requests() > before + 5);
-    write(alert('after'));
-    await until('the next one has come', () => forwarder.outputs().includes('after'));
-    assert.equal(await stopped(child), 0);
-    assert.match(said.err, /61 delivered, 4 of them sent twice, 5 refused/);
-  });
-
   test('a way that answers each alert by an error, until it does not, costs none', async (t) => {
     const forwarder = await standIn(t);
     const { child, said, write } = await ship(t, forwarder.url);
