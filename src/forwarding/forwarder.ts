@@ -1,6 +1,7 @@
 /** The parts of a forwarder put together: what it takes, keeps and delivers, and what it tells of that. */
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
+import { nowAndThen } from '../background/now-and-then.ts';
 import type { LineOutcome } from '../events/batch.ts';
 import { completeEvent, type Marks } from '../events/complete-event.ts';
 import { type Credentials, type CredentialsResult, noCredentials } from '../events/credentials.ts';
@@ -19,7 +20,6 @@ import { type ForwarderMetrics, makeForwarderMetrics } from './forwarder-metrics
 import { handOver } from './hand-over.ts';
 import type { NewEvent } from './spool.ts';
 import { Store } from './store.ts';
-import { tellRejections } from './tell-rejections.ts';
 
 export interface ForwarderOptions {
   /** Folder of the spool. */
@@ -43,6 +43,9 @@ const defaults = { spoolSize: '1Gi', address: defaultForwarderAddress };
 
 /** Milliseconds of the grace period in which the other replica gets what the hub does not take. */
 const forHandingOver = 8_000;
+
+/** Milliseconds between two lines of the log about events that the hub refuses for the same reason. */
+const tellRejectionsEvery = 60_000;
 
 /** What a hub's address is missing looks like: nothing can be posted, and everything waits. */
 const noHub: HttpClient = {
@@ -99,7 +102,7 @@ export class Forwarder {
         },
       },
     );
-    const tellRejection = tellRejections(options.logger);
+    const isTimeToTell = nowAndThen(tellRejectionsEvery);
     this.delivery = new Delivery({
       store: this.store,
       client: noHub,
@@ -109,7 +112,11 @@ export class Forwarder {
       onRetried: this.metrics.retried,
       onRejected: (reasons) => {
         this.metrics.rejected(reasons.length);
-        for (const reason of reasons) tellRejection(reason);
+        for (const reason of reasons.filter(isTimeToTell))
+          options.logger.error(
+            { reason },
+            'the hub refuses events for good; falco-federation forward --list-rejected prints them',
+          );
       },
     });
   }

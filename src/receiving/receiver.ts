@@ -6,6 +6,7 @@ import type { IncomingMessage } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import { TLSSocket } from 'node:tls';
 import type { Logger } from 'pino';
+import { nowAndThen } from '../background/now-and-then.ts';
 import type { LineOutcome, ReadLine, SentEvent } from '../events/batch.ts';
 import { stampEvent } from '../events/complete-event.ts';
 import { type Credentials, type CredentialsResult, noCredentials } from '../events/credentials.ts';
@@ -67,7 +68,7 @@ export class Receiver {
   /** Events that are on their way, by key: what comes twice at once waits for the same answer. */
   private readonly passing = new Map<string, Promise<LineOutcome>>();
   private readonly peers = new Map<TLSSocket, Peer>();
-  private readonly toldClaims = new Map<string, number>();
+  private readonly isTimeToTell = nowAndThen(tellClaimsEvery);
   private spokes: Spokes;
   private credentials: Credentials = noCredentials;
   private credentialsProblem: string | undefined = 'not read yet';
@@ -277,9 +278,7 @@ export class Receiver {
 
   private tellClaim(name: string): void {
     this.metrics.claimed(name);
-    const now = performance.now();
-    if (now - (this.toldClaims.get(name) ?? Number.NEGATIVE_INFINITY) < tellClaimsEvery) return;
-    this.toldClaims.set(name, now);
+    if (!this.isTimeToTell(name)) return;
     this.options.logger.warn(
       { spoke: name },
       'events of this spoke say that they are of another cluster; they are marked as its own',

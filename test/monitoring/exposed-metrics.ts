@@ -61,7 +61,7 @@ async function forwarder(): Promise<Exposed> {
   const sources = {
     version: '1.2.3',
     settings: () => ({ cluster: 'staging', role: 'spoke', valid: true }),
-    store: () => ({ events: 1, bytes: 100, oldest: Date.now(), size: 1, problem: undefined, id: 'x' }),
+    store: () => ({ events: 1, bytes: 100, oldest: Date.now(), size: 1, problem: undefined }),
     spoolLimit: () => 2,
     pausing: () => ({ events: 0, wait: 0 }),
     hubReachable: () => true,
