@@ -1,6 +1,6 @@
 import type { Annotations } from '../federation/effective-settings.ts';
 import { messageOf } from '../reasons/message-of.ts';
-import { type Finding, reasons, sentenceOf } from '../reasons/reasons.ts';
+import { type Finding, needsAttention, sentenceOf } from '../reasons/reasons.ts';
 import type { Settings } from '../settings/schema.ts';
 import { injectObject, type ObjectInjection } from './inject-object.ts';
 import { type AdmissionRequest, type AdmissionReview, readReview, reviewVersion } from './review.ts';
@@ -26,7 +26,7 @@ const oneWarning = 256;
 
 /** Findings that need attention, as the API server hands it on: it drops one with a control character (FACTS 4.19). */
 function warningsOf(findings: readonly Finding[]): string[] {
-  const grave = findings.filter(({ code }) => /^(warning|error)$/.test(reasons[code].severity));
+  const grave = findings.filter(needsAttention);
   const texts = grave
     .slice(0, allWarnings / 64)
     .map((finding) => `falco-federation: ${sentenceOf(finding).replace(/\p{Cc}+/gu, ' ')}`);

@@ -49,17 +49,6 @@ const installPermissions: Check = {
   },
 };
 
-const notInstalled: Check = {
-  name: 'not_installed',
-  title: 'it is not installed yet',
-  look: async ({ configurations }) => {
-    const [found] = await configurations();
-    if (found === undefined) return [ok('not_installed', 'it is not installed yet')];
-    const text = `it is installed already: MutatingWebhookConfiguration ${found.metadata.name}`;
-    return [warning('not_installed', text, 'this is of interest before that', 'falco-federation check')];
-  },
-};
-
 /** A network without a way from the API server to pods has none to the webhook. The cluster's DNS is nearly everywhere. */
 const podsReached: Check = {
   name: 'pods_reached',
@@ -80,7 +69,7 @@ const podsReached: Check = {
       if (hasStatus(failure, 403)) throw failure;
       const said = messageOf(failure);
       if (/refused/.test(said)) return [ok('pods_reached', text)];
-      const why = `it does not: ${said}. Where it is so for the webhook's port 8443 too, pods are not federated`;
+      const why = `it cannot: ${said}. If the webhook's port 8443 cannot be reached either, pods are not federated`;
       const fix = `kubectl get --raw /api/v1/namespaces/kube-system/pods/${name}:${port.containerPort}/proxy/metrics   # open the port to pods, set webhookPort, or hostNetwork.enabled: docs/managed-clusters.md`;
       return [warning('pods_reached', text, why, fix)];
     }
@@ -113,17 +102,9 @@ const storageClass: Check = {
     const standard = classes.find(({ isDefault }) => isDefault);
     if (standard !== undefined) return [ok('storage_class', `StorageClass ${standard.name} is the default`)];
     const why =
-      classes.length === 0
-        ? 'there is none: on a spoke leave forwarder.persistence.enabled off, so that events wait in an emptyDir'
-        : `none is the default: on a spoke set forwarder.persistence.storageClass to one of ${some(classes.map(({ name }) => name))}, or leave forwarder.persistence.enabled off`;
+      'there is none: on a spoke set forwarder.persistence.storageClass, or leave forwarder.persistence.enabled off, so that events wait in an emptyDir';
     return [warning('storage_class', 'a StorageClass is the default', why, 'kubectl get storageclasses')];
   },
 };
 
-export const before: readonly Check[] = [
-  installPermissions,
-  notInstalled,
-  podsReached,
-  podAdmitted,
-  storageClass,
-];
+export const before: readonly Check[] = [installPermissions, podsReached, podAdmitted, storageClass];

@@ -75,13 +75,13 @@ interface Hub {
 const ofHubs: readonly Cause<Hub>[] = [
   {
     words: /ENOTFOUND|EAI_AGAIN|getaddrinfo/,
-    what: 'its name is not found (DNS)',
+    what: 'its name cannot be resolved (DNS)',
     fix: ({ hub, namespace }) =>
       `nslookup ${hub.hostname}; kubectl --namespace ${namespace} edit configmap/${webhookName}   # hub.address`,
   },
   {
     words: /answers 40[13]/,
-    what: 'it does not let this cluster in',
+    what: 'it does not authorize this cluster',
     fix: ({ namespace }) =>
       `kubectl --namespace ${namespace} describe secret ${hubSecretName}   # tls.crt, tls.key, headers`,
   },
@@ -92,11 +92,17 @@ const ofHubs: readonly Cause<Hub>[] = [
   },
   {
     words: /answers \d{3}/,
-    what: 'something there answers, and is not a receiver',
+    what: 'something else answers at this address, not a receiver',
     fix: ({ hub }) => `curl --verbose ${new URL('/ping', hub)}`,
   },
   {
-    words: /certificate|self-signed|altnames|CERT_|TLS|SSL|EPROTO/i,
+    words: /altnames/,
+    what: 'its certificate is for another name (TLS)',
+    fix: ({ namespace }) =>
+      `kubectl --namespace ${namespace} edit configmap/${webhookName}   # hub.address: a name of the certificate; or on the hub: falco-federation certs hub --renew --name NAME`,
+  },
+  {
+    words: /certificate|self-signed|CERT_|TLS|SSL|EPROTO/i,
     what: 'its certificate is not trusted, or ours is not (TLS)',
     fix: ({ hub, namespace }) =>
       `openssl s_client -connect ${hub.hostname}:${hub.port || '443'} -servername ${hub.hostname} </dev/null | openssl x509 -noout -issuer -enddate -ext subjectAltName; kubectl --namespace ${namespace} describe secret ${hubSecretName}   # ca.crt: who signed it`,
@@ -104,7 +110,7 @@ const ofHubs: readonly Cause<Hub>[] = [
 ];
 
 const ofNetworks: Omit<Cause<Hub>, 'words'> = {
-  what: 'it is not reached (network)',
+  what: 'it cannot be reached (network)',
   fix: ({ hub, namespace }) =>
     `curl --verbose ${new URL('/ping', hub)}; kubectl --namespace ${namespace} describe networkpolicy falco-federation-forwarder   # the hub's port`,
 };

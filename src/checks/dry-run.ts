@@ -112,18 +112,18 @@ async function whyMissed(view: View, { namespace, took, timeout }: Missed): Prom
   if (took < timeout * 0.9) {
     return soonest === undefined
       ? not(
-          `the call was refused at once, nobody listens: ${silent}`,
+          `the call was refused at once, nothing listens: ${silent}`,
           `kubectl --namespace ${at} get pods,endpointslices; ${logs}`,
         )
       : not(
-          'the replicas answer, but the API server takes no answer from them or does not ask; see the lines on caBundle, certificate and selection',
+          'the replicas answer, but the API server rejects their answers or does not call them; see the lines on caBundle, certificate and selection',
           'kubectl get --raw /metrics | grep apiserver_admission_webhook_fail_open_count',
         );
   }
   if (soonest !== undefined && soonest >= late) {
     return not(
       `the webhook is too slow. The API server waited ${seconds(timeout)}; asked directly, a replica took ${seconds(soonest)}`,
-      `kubectl --namespace ${at} top pod; ${logs}`,
+      `${describeReplicas(at)}; ${logs}`,
     );
   }
   const directly =
@@ -134,6 +134,11 @@ async function whyMissed(view: View, { namespace, took, timeout }: Missed): Prom
     `the API server does not reach the webhook's port: no answer for ${seconds(timeout)} (${directly}). A firewall or a NetworkPolicy lets nothing through, or the replicas hang`,
     `kubectl --namespace ${at} get networkpolicy,service,endpointslices   # where the API server reaches nodes only: docs/managed-clusters.md`,
   );
+}
+
+/** Their limits, and whether they were restarted: `top` is not there everywhere. */
+function describeReplicas(namespace: string): string {
+  return `kubectl --namespace ${namespace} describe pod --selector app.kubernetes.io/name=${webhookName}`;
 }
 
 function seconds(milliseconds: number): string {
@@ -170,7 +175,7 @@ async function inNamespace(view: View, namespace: string, timeout: number): Prom
   if (took < late) return ok('dry_run', text);
   const at = await view.place();
   const why = `it took ${seconds(took)}; after ${seconds(timeout)} the API server creates it without the webhook`;
-  return warning('dry_run', text, why, `kubectl --namespace ${at} top pod`);
+  return warning('dry_run', text, why, describeReplicas(at));
 }
 
 /** Namespaces that are tried where a quota or another webhook refuses the pod. */

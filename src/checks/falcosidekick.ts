@@ -66,7 +66,7 @@ export const falcosidekick: Check = {
     });
     const all = (await Promise.all(lines)).flat();
     if (all.length > 0) return all;
-    const why = 'no namespace that has opted in has one, so the events of the spokes arrive nowhere';
+    const why = 'no opted-in namespace has one, so the events of the spokes go nowhere';
     const fix =
       'helm upgrade falco falcosecurity/falco --namespace falco --reuse-values --set falcosidekick.enabled=true';
     return [error('hub_falcosidekick', 'falcosidekick of the hub', why, fix)];

@@ -2,7 +2,7 @@ import { hubCause } from './causes.ts';
 import type { Check } from './check.ts';
 import { counted, error, type Line, ok, warning } from './line.ts';
 import { hubSecretName } from './names.ts';
-import { endLine, programLines } from './programs.ts';
+import { credentialLines, endLine, programLines } from './programs.ts';
 import { condition, type Metrics, type Replica } from './replica.ts';
 import type { View } from './view.ts';
 
@@ -37,7 +37,7 @@ function spoolLine(name: string, metrics: Metrics, namespace: string): readonly 
     const lost =
       dropped > 0
         ? `is full: ${counted(dropped, 'event')} dropped already`
-        : 'is nearly full: when it is, the oldest events of the lowest priority are dropped';
+        : 'is nearly full; once it is full, the oldest events of the lowest priority are dropped';
     return [error('forwarder_spool', text, `the spool ${lost}`, fix)];
   }
   if (dropped > 0) {
@@ -82,11 +82,6 @@ function lookAt(replica: Replica, about: About): readonly Line[] {
       error('forwarder_spool', `${name}: spool`, `${spool.detail}; events stay in Falco's pods`, fix),
     );
   }
-  const credentials = condition(replica, 'credentials');
-  if (credentials !== undefined && credentials.detail !== 'ok') {
-    const fix = `kubectl --namespace ${namespace} describe secret ${hubSecretName}`;
-    lines.push(error('forwarder_credentials', `${name}: credentials for the hub`, credentials.detail, fix));
-  }
   if (metrics === undefined) return lines;
   return [
     ...lines,
@@ -105,15 +100,6 @@ function lookAt(replica: Replica, about: About): readonly Line[] {
   ];
 }
 
-/** Without the Secret the forwarder has no certificate. Who may not read Secrets learns it from the hub's refusal. */
-async function secretLine(view: View, { cluster, namespace }: About): Promise<readonly Line[]> {
-  const secret = await view.secret(namespace, hubSecretName).catch(() => 'unreadable');
-  if (secret !== undefined) return [];
-  const why = "there is none: the hub's receiver lets nobody in without a certificate of the federation";
-  const fix = `falco-federation certs spoke ${cluster} --namespace ${namespace} && kubectl --namespace ${namespace} apply -f certs/spokes/${cluster}/secret.yaml`;
-  return [error('forwarder_credentials', `Secret ${namespace}/${hubSecretName}`, why, fix)];
-}
-
 /** What a spoke's events go through on their way. */
 export const forwarder: Check = {
   name: 'forwarder_replicas',
@@ -126,7 +112,13 @@ export const forwarder: Check = {
     const about = { cluster, namespace, now: view.now() };
     return [
       ...(await programLines(view, 'forwarder')),
-      ...(await secretLine(view, about)),
+      ...(await credentialLines(view, 'forwarder', {
+        check: 'forwarder_credentials',
+        secretName: hubSecretName,
+        make: `falco-federation certs spoke ${cluster}`,
+        file: `certs/spokes/${cluster}/secret.yaml`,
+        consequence: "the hub's receiver accepts no connection without a certificate of the federation",
+      })),
       ...replicas.flatMap((replica) => lookAt(replica, about)),
     ];
   },

@@ -1,8 +1,10 @@
 /** How a pod stands to today's settings: what the webhook's coverage says of it, with what more is seen from here. */
 import type { InspectedPod } from '../cluster/index.ts';
 import { assess, type PodState } from '../coverage/assess.ts';
-import { type SeenPod, seePod, statusOf } from '../coverage/seen-pod.ts';
-import { attentionCodes, firstTrouble, type Trouble } from '../coverage/trouble.ts';
+import { type Failure, firstFailure } from '../coverage/container-failure.ts';
+import { containerIn, containersIn, statusOf } from '../coverage/pod-status.ts';
+import { type SeenPod, seePod } from '../coverage/seen-pod.ts';
+import { attentionCodes } from '../coverage/tagging-report.ts';
 import { kubectlName } from '../coverage/workload.ts';
 import {
   type Annotations,
@@ -16,6 +18,7 @@ import { readStatus } from '../injection/status.ts';
 import type { Finding, ReasonCode } from '../reasons/reasons.ts';
 import type { Settings } from '../settings/schema.ts';
 import { whyUnscheduled } from './programs.ts';
+import { isReady } from './replica.ts';
 
 export interface JudgedPod {
   readonly pod: InspectedPod;
@@ -37,20 +40,25 @@ export interface JudgedPod {
 type Judged = Pick<JudgedPod, 'state' | 'reason' | 'why' | 'container'>;
 
 /** What the container wrote of its end in its own words; a report of `tag-rules` has a line of its own. */
-function lastWords({ status }: InspectedPod, container: string): string {
-  const all = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
-  const { state, lastState } = all.find(({ name }) => name === container) ?? {};
+function lastWords(pod: InspectedPod, container: string): string {
+  const { state, lastState } = containerIn(statusOf(pod), container) ?? {};
   const message = state?.terminated?.message ?? lastState?.terminated?.message;
   return message === undefined || message.startsWith('{') ? '' : `: ${message.slice(0, 200)}`;
 }
 
-function asFailing(pod: InspectedPod, { container, why }: Trouble): Judged {
+function asFailing(pod: InspectedPod, { container, why }: Failure): Judged {
   return {
     state: 'failing',
     reason: undefined,
     why: `${container}: ${why}${lastWords(pod, container)}`,
     container,
   };
+}
+
+/** As the kubelet says it, such as `ContainerCreating` for a volume that is not there. */
+function whyNotReady(pod: InspectedPod): string {
+  const [first] = containersIn(statusOf(pod)).filter(({ state }) => state?.waiting);
+  return `not ready${first === undefined ? '' : ` (${first.name}: ${first.state?.waiting?.reason})`}`;
 }
 
 /** Why injection leaves a pod alone, with the particulars, which coverage does not keep. */
@@ -69,18 +77,19 @@ function judged(
 ): Judged {
   const { state } = assess(seen, effective, now);
   const as = { state, reason: undefined, why: '', container: undefined };
-  if (state === 'failing' && seen.trouble !== undefined) return asFailing(pod, seen.trouble);
+  if (state === 'failing' && seen.failure !== undefined) return asFailing(pod, seen.failure);
   if (state === 'skipped') return { ...as, reason: whyLeft(template, effective, seen) };
-  const own = firstTrouble(statusOf(pod), () => true);
+  const own = firstFailure(statusOf(pod), () => true);
   if (own !== undefined && own.runningSince === undefined) return asFailing(pod, own);
   const told = whyUnscheduled(pod);
   if (told !== undefined) return { ...as, state: 'failing', why: told };
+  if (state === 'federated') return { ...as, why: isReady(pod) ? '' : whyNotReady(pod) };
   if (state !== 'stale' || seen.seal === undefined) return as;
   return {
     ...as,
     why:
       seen.seal.version === version
-        ? 'injected with other settings'
+        ? 'injected with different settings'
         : `injected by version ${seen.seal.version}`,
   };
 }

@@ -1,3 +1,5 @@
+import { type Finding, reasons } from '../reasons/reasons.ts';
+
 /** What one look at a cluster came to. */
 export type Mark = 'ok' | 'warning' | 'error';
 
@@ -29,6 +31,11 @@ export function warning(check: string, text: string, why: string, fix?: string):
 
 export function error(check: string, text: string, why: string, fix?: string): Line {
   return { check, mark: 'error', text, why, ...(fix === undefined ? {} : { fix }) };
+}
+
+/** What makes a line of findings that need attention: the gravest decides. */
+export function asGraveAs(findings: readonly Finding[]): typeof error {
+  return findings.some(({ code }) => reasons[code].severity === 'error') ? error : warning;
 }
 
 /** `3 pods`, `1 pod`. */

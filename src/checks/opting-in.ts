@@ -56,24 +56,28 @@ export const optingIn: Check = {
   look: async (view) => {
     const names = (await view.optedIn()).map(({ metadata }) => metadata.name);
     const falcos = Map.groupBy(await view.federatedWorkloads(), ({ metadata }) => metadata.namespace ?? '');
-    const outside = [...falcos].filter(([namespace]) => !names.includes(namespace));
+    const all = await view.namespaces();
+    const ending = all
+      .filter(({ metadata }) => metadata.deletionTimestamp)
+      .map(({ metadata }) => metadata.name);
+    const outside = [...falcos].filter(([namespace]) => ![...names, ...ending].includes(namespace));
     const lines: Line[] = [];
     if (names.length > 0) {
       const have = counted(names.length, 'namespace has', 'namespaces have');
       lines.push(ok('opting_in', `${have} opted in: ${some(names, 5)}`));
     } else if (falcos.size === 0) {
       const fix = `kubectl label namespace falco ${injectLabel}=enabled`;
-      const why = 'there is none, and there is no Falco';
+      const why = 'there are none, and Falco is not installed';
       lines.push(warning('opting_in', 'namespaces that have opted in', why, fix));
     }
     if (outside.length > 0 && names.length > 0 && outside.length === falcos.size) {
-      const why = 'none of them has a Falco; it is elsewhere';
+      const why = 'Falco runs in none of them, but in other namespaces';
       lines.push(warning('opting_in', `namespaces that have opted in: ${some(names)}`, why));
     }
     return [
       ...lines,
       ...outside.map(([namespace, workloads]) => outsider(namespace, workloads, names.length > 0)),
-      ...(await view.namespaces()).flatMap(misspelt),
+      ...all.flatMap(misspelt),
     ];
   },
 };

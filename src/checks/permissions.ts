@@ -14,7 +14,7 @@ interface Needed {
 
 const why = {
   outside: 'Falco in namespaces that have not opted in',
-  settings: "the settings, and falco.yaml in Falco's namespaces",
+  settings: 'the settings, and what falcosidekick takes from ConfigMaps',
   secrets: 'certificates, and what falcosidekick takes from Secrets',
   asking: 'a test event, and asking a replica directly where the dry run fails',
 };
@@ -38,7 +38,7 @@ export const neededPermissions: readonly Needed[] = [
     needed('cluster', 'get', '', 'secrets', why.secrets),
     needed('cluster', 'create', '', 'pods', 'the dry run of a Falco pod'),
     needed('cluster', 'create', 'authorization.k8s.io', 'subjectaccessreviews', 'what the webhook may do'),
-    needed('webhook', 'get', '', 'pods/proxy', 'what the replicas tell of themselves'),
+    needed('webhook', 'get', '', 'pods/proxy', 'the state of the replicas'),
     needed('webhook', 'create', '', 'pods/proxy', why.asking),
   ].map((one) => ({ ...one, optional: true as const })),
 ];
@@ -56,7 +56,7 @@ export function ruleOf({ group, resource, subresource, verb }: Needed['permissio
 
 export const permissions: Check = {
   name: 'permissions',
-  title: 'you may look at what check looks at',
+  title: 'you have the permissions that check needs',
   look: async ({ cluster, place }) => {
     const webhook = await place();
     const answers = await Promise.all(
@@ -68,7 +68,7 @@ export const permissions: Check = {
       })),
     );
     const missing = answers.filter(({ allowed }) => !allowed);
-    if (missing.length === 0) return [ok('permissions', 'you may look at all that check looks at')];
+    if (missing.length === 0) return [ok('permissions', 'you have all permissions that check needs')];
     const user = (await cluster.user().catch(() => undefined)) ?? 'YOU';
     const fix = roleCommand(user);
     const told = (all: typeof missing, as: typeof error): readonly Line[] => {
@@ -77,7 +77,7 @@ export const permissions: Check = {
         ({ permission, where }) =>
           `${where === 'webhook' ? `in namespace ${webhook}: ` : ''}${ruleOf(permission)}`,
       );
-      const text = `${user} may not look at ${[...new Set(all.map(({ forWhat }) => forWhat))].join('; ')}`;
+      const text = `${user} lacks permissions needed for: ${[...new Set(all.map(({ forWhat }) => forWhat))].join('; ')}`;
       return [as('permissions', text, `it requires rules with ${rules.join('; ')}`, fix)];
     };
     return [

@@ -1,14 +1,14 @@
 import type { InspectedPod } from '../cluster/index.ts';
 import type { PodState } from '../coverage/assess.ts';
-import { restartCommand, revisionOf } from '../coverage/workload.ts';
+import { containerIn, statusOf } from '../coverage/pod-status.ts';
+import { kubectlName, restartCommand, revisionOf, workloadOf } from '../coverage/workload.ts';
 import { injectLabel, prefix } from '../federation/names.ts';
 import { findFalco } from '../injection/falco/find-falco.ts';
-import { type Finding, reasons, sentenceOf } from '../reasons/reasons.ts';
+import { readPodTemplate } from '../injection/pod-template.ts';
+import { type Finding, needsAttention, sentenceOf } from '../reasons/reasons.ts';
 import type { Check } from './check.ts';
-import { usesForwarder } from './forwarder.ts';
 import { type JudgedPod, judgePod } from './judge-pod.ts';
-import { counted, error, type Line, ok, some, warning } from './line.ts';
-import { shippingLines } from './shipping.ts';
+import { asGraveAs, counted, error, type Line, ok, some, warning } from './line.ts';
 import { taggingReports } from './tagging-reports.ts';
 import type { View } from './view.ts';
 
@@ -45,7 +45,8 @@ export async function podOfEach(view: View): Promise<readonly OfNamespace[]> {
   return (await Promise.all(all)).flat();
 }
 
-const words: Readonly<Record<Exclude<PodState, 'federated'>, string>> = {
+const words: Readonly<Record<PodState, string>> = {
+  federated: 'not ready',
   stale: 'stale',
   not_federated: 'not federated',
   skipped: 'left alone',
@@ -53,20 +54,39 @@ const words: Readonly<Record<Exclude<PodState, 'federated'>, string>> = {
 };
 
 function aboutSkipped(namespace: string, workload: string, text: string, reason: Finding): Line {
-  const { severity } = reasons[reason.code];
-  const said = sentenceOf(reason);
-  if (severity === 'skipped') return ok('pods', `${text} (${reason.code})`);
-  const as = severity === 'error' ? error : warning;
-  return as('pods', text, said, `kubectl --namespace ${namespace} get ${workload} --output yaml`);
+  if (!needsAttention(reason)) return ok('pods', `${text} (${reason.code})`);
+  const fix = `kubectl --namespace ${namespace} get ${workload} --output yaml`;
+  return asGraveAs([reason])('pods', text, sentenceOf(reason), fix);
+}
+
+/** What shows more of a pod that fails: there are logs only of what has run. */
+function showing(namespace: string, { name, workload, container, pod }: JudgedPod): string {
+  const kubectl = `kubectl --namespace ${namespace}`;
+  if (container === undefined) return `${kubectl} describe pod ${name}`;
+  const { state, lastState } = containerIn(statusOf(pod), container) ?? {};
+  if (state === undefined) {
+    const again = restartCommand(namespace, workload);
+    return `kubectl get mutatingwebhookconfigurations   # one of them removes it; correct that, then: ${again}`;
+  }
+  if (state.waiting && state.waiting.reason !== 'CrashLoopBackOff') return `${kubectl} describe pod ${name}`;
+  const previous = lastState?.terminated ? ' --previous' : '';
+  return `${kubectl} logs ${name} --container ${container}${previous}`;
 }
 
 /** One line for pods of a workload that are in the same state for the same reason. */
 function lineOf(namespace: string, pods: readonly JudgedPod[]): Line {
   const [first] = pods;
-  if (first === undefined || first.state === 'federated') return ok('pods', `namespace ${namespace}`);
-  const { workload, state, reason, why, container, name, pod } = first;
+  if (first === undefined) return ok('pods', `namespace ${namespace}`);
+  const { workload, state, reason, why, name, pod } = first;
   const text = `namespace ${namespace}: ${counted(pods.length, 'pod')} of ${workload} ${words[state]}`;
   switch (state) {
+    case 'federated':
+      return warning(
+        'pods',
+        text,
+        `${name}: ${why}`,
+        `kubectl --namespace ${namespace} describe pod ${name}`,
+      );
     case 'skipped':
       return aboutSkipped(namespace, workload, text, reason ?? { code: 'nothing_to_add' });
     case 'stale':
@@ -76,17 +96,8 @@ function lineOf(namespace: string, pods: readonly JudgedPod[]): Line {
       const made = `created at ${since}, without the webhook or before the namespace opted in`;
       return error('pods', text, made, restartCommand(namespace, workload));
     }
-    case 'failing': {
-      const told = `${name}: ${why}`;
-      const logs = `kubectl --namespace ${namespace} logs ${name} --container ${container} --previous`;
-      const describe = `kubectl --namespace ${namespace} describe pod ${name}`;
-      return error(
-        'pods',
-        text,
-        told,
-        container === undefined || /Image|Config|removed/.test(why) ? describe : logs,
-      );
-    }
+    case 'failing':
+      return error('pods', text, `${name}: ${why}`, showing(namespace, first));
   }
 }
 
@@ -97,8 +108,8 @@ function findingLines(namespace: string, pods: readonly JudgedPod[]): readonly L
     if (one === undefined) return [];
     const text = `namespace ${namespace}: ${one.workload}`;
     const fix = `kubectl --namespace ${namespace} get ${one.workload} --output yaml`;
-    const as = reasons[one.code].severity === 'error' ? error : warning;
-    return [as('findings', text, sentenceOf({ code: one.code }), fix)];
+    const as = asGraveAs([one]);
+    return [as('findings', text, sentenceOf(one), fix)];
   });
 }
 
@@ -114,10 +125,12 @@ function unrecognised(
   );
   const [first] = found;
   if (first === undefined) return [];
-  const { name } = first.metadata;
-  const text = `namespace ${namespace}: ${counted(found.length, 'pod')} with the label of Falco's chart, as ${name}`;
-  const why = 'not recognised: no container has the program, image or name of Falco';
-  return [warning('pods', text, why, `kubectl --namespace ${namespace} get pod ${name} --output yaml`)];
+  const { metadata = {} } = readPodTemplate(first, []) ?? {};
+  const workload = kubectlName(workloadOf(namespace, metadata));
+  const text = `namespace ${namespace}: ${counted(found.length, 'pod')} of ${workload} with the label of Falco's chart`;
+  const why = 'not recognised: no container starts Falco';
+  const fix = `kubectl --namespace ${namespace} edit ${workload}   # let its command or args begin with /usr/bin/falco`;
+  return [warning('pods', text, why, fix)];
 }
 
 /** Where all that there is has been opted out, nothing is federated, though each was meant to be left alone. */
@@ -127,7 +140,7 @@ function allOptedOut(judged: readonly JudgedPod[]): readonly Line[] {
   const text = `${counted(judged.length, 'pod')} of Falco in namespaces that have opted in`;
   const why = `opted out by the label ${injectLabel}: disabled, so no alert of this cluster is federated`;
   const namespace = first.pod.metadata.namespace ?? '';
-  const fix = `kubectl --namespace ${namespace} get ${first.workload} --output yaml   # remove the label from its pod template`;
+  const fix = `kubectl --namespace ${namespace} edit ${first.workload}   # remove the label from its pod template; with the chart: podLabels`;
   return [error('pods', text, why, fix)];
 }
 
@@ -141,8 +154,9 @@ async function namespaceLines(view: View, namespace: string): Promise<readonly L
     const fix = `helm install falco falcosecurity/falco --namespace ${namespace}`;
     return [warning('pods', `namespace ${namespace}`, why, fix)];
   }
-  const federated = pods.filter(({ state }) => state === 'federated');
-  const others = pods.filter(({ state }) => state !== 'federated');
+  const isWell = ({ state, why }: JudgedPod): boolean => state === 'federated' && why === '';
+  const federated = pods.filter(isWell);
+  const others = pods.filter((pod) => !isWell(pod));
   const groups = Map.groupBy(
     others,
     ({ workload, state, why, reason }) => `${workload} ${state} ${why} ${reason?.code}`,
@@ -159,7 +173,6 @@ async function namespaceLines(view: View, namespace: string): Promise<readonly L
         ]),
     ...[...groups.values()].map((group) => lineOf(namespace, group)),
     ...findingLines(namespace, pods),
-    ...((await usesForwarder(view)) ? shippingLines(namespace, pods) : []),
     ...taggingReports(namespace, pods),
     ...unknown,
   ];

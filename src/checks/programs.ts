@@ -1,12 +1,12 @@
 /** Our programs as workloads: their replicas, a rollout that proceeds or not, and the Service that leads to them. */
 import type { InspectedPod } from '../cluster/index.ts';
-import { statusOf } from '../coverage/seen-pod.ts';
-import { firstTrouble } from '../coverage/trouble.ts';
+import { firstFailure } from '../coverage/container-failure.ts';
+import { containerIn, statusOf } from '../coverage/pod-status.ts';
 import { podRemedy, refusalOf } from './causes.ts';
 import { installCommand } from './install-command.ts';
 import { counted, error, type Line, ok, some, warning } from './line.ts';
 import { forwarderName, receiverName, webhookName } from './names.ts';
-import { isReady, type Replica } from './replica.ts';
+import { condition, isReady, type Replica } from './replica.ts';
 import type { View } from './view.ts';
 
 /** As its lines begin: `webhook_replicas`. */
@@ -17,19 +17,19 @@ export const programs = {
     kind: 'Deployment',
     name: webhookName,
     consequence: 'pods that are created now are not federated',
-    unreached: 'the API server reaches no replica by it, so pods are not federated',
+    unreached: 'the API server cannot reach the webhook, so pods are not federated',
   },
   forwarder: {
     kind: 'StatefulSet',
     name: forwarderName,
-    consequence: "Falco's alerts reach nobody",
-    unreached: "Falco's pods reach no replica by it, so no alert leaves them",
+    consequence: "Falco's alerts are not forwarded",
+    unreached: "Falco's pods cannot reach the forwarder, so no alert leaves them",
   },
   receiver: {
     kind: 'Deployment',
     name: receiverName,
     consequence: 'events wait at the spokes',
-    unreached: 'spokes reach no replica by it, so their events wait',
+    unreached: 'spokes cannot reach the receiver, so their events wait',
   },
 } as const;
 
@@ -43,11 +43,11 @@ export function whyUnscheduled({ status }: InspectedPod): string | undefined {
 function stuckBy(pod: InspectedPod): string | undefined {
   const unscheduled = whyUnscheduled(pod);
   if (unscheduled !== undefined) return unscheduled;
-  const trouble = firstTrouble(statusOf(pod), () => true);
-  if (trouble === undefined || trouble.runningSince !== undefined) return undefined;
-  const all = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])];
-  const message = all.find(({ name }) => name === trouble.container)?.state?.waiting?.message;
-  return `${trouble.container}: ${trouble.why}${message === undefined ? '' : `, ${message.slice(0, 200)}`}`;
+  const status = statusOf(pod);
+  const failure = firstFailure(status, () => true);
+  if (failure === undefined || failure.runningSince !== undefined) return undefined;
+  const message = containerIn(status, failure.container)?.state?.waiting?.message;
+  return `${failure.container}: ${failure.why}${message === undefined ? '' : `, ${message.slice(0, 200)}`}`;
 }
 
 /** Why pods are not ready: the kubelet's words, else their own. */
@@ -79,7 +79,7 @@ async function readyLine(view: View, program: Program): Promise<Line> {
   const text = `${ready} of ${counted(wanted, 'replica')} of the ${program} ${wanted === 1 ? 'is' : 'are'} ready`;
   if (wanted === 0) {
     const scale = `kubectl --namespace ${namespace} scale ${kind.toLowerCase()}/${name} --replicas=2`;
-    return error(check, text, `${name} asks for none, so ${consequence}`, scale);
+    return error(check, text, `${name} is scaled to 0, so ${consequence}`, scale);
   }
   if (ready >= wanted) return ok(check, text);
   const refusal = pods.length < wanted ? await refusalOf(view, namespace, { kind, name }) : undefined;
@@ -102,7 +102,7 @@ async function rolloutLines(view: View, program: Program): Promise<readonly Line
   if (updated >= wanted && (status.replicas ?? 0) <= wanted) return [];
   const resource = `${kind.toLowerCase()}/${name}`;
   const text = `rollout of ${resource}: ${updated} of ${wanted} replicas updated`;
-  const fix = `kubectl --namespace ${namespace} rollout status ${resource} --timeout=60s   # or back: kubectl --namespace ${namespace} rollout undo ${resource}`;
+  const kubectl = (verb: string): string => `kubectl --namespace ${namespace} ${verb} ${resource}`;
   const deadline = status.conditions?.find(
     ({ type, status: is }) => type === 'Progressing' && is === 'False',
   );
@@ -110,9 +110,11 @@ async function rolloutLines(view: View, program: Program): Promise<readonly Line
     const why = stuckBy(pod);
     return why === undefined ? [] : [`${pod.metadata.name}: ${why}`];
   });
-  return typeof stuck === 'string'
-    ? [error(`${program}_rollout`, text, `it does not proceed: ${stuck}`, fix)]
-    : [warning(`${program}_rollout`, text, 'it is in progress', fix)];
+  if (typeof stuck !== 'string')
+    return [warning(`${program}_rollout`, text, 'it is in progress', kubectl('rollout status'))];
+  // Where none is left of what ran before, there is nothing to go back to.
+  const fix = (status.replicas ?? 0) > updated ? kubectl('rollout undo') : kubectl('describe');
+  return [error(`${program}_rollout`, text, `it is stuck: ${stuck}`, fix)];
 }
 
 /** Whether its Service leads to anybody. */
@@ -122,8 +124,12 @@ async function endpointLine(view: View, program: Program): Promise<Line> {
   const at = called ?? { namespace: await view.place(), name };
   const ready = (await view.cluster.readyEndpoints(at.namespace, at.name)) ?? 0;
   const text = `Service ${at.namespace}/${at.name} has ${counted(ready, 'ready endpoint')}`;
-  const fix = `kubectl --namespace ${at.namespace} get service,endpointslices,pods`;
-  return ready > 0 ? ok(`${program}_endpoints`, text) : error(`${program}_endpoints`, text, unreached, fix);
+  if (ready > 0) return ok(`${program}_endpoints`, text);
+  // Replicas that are ready are in it, unless it is gone or selects others.
+  const fix = (await view.podsOf(program)).some(isReady)
+    ? installCommand(await view.installed())
+    : `kubectl --namespace ${at.namespace} get service,endpointslices,pods`;
+  return error(`${program}_endpoints`, text, unreached, fix);
 }
 
 /** What is told where pods that are ready cannot be asked through the API server; others are told anyway. */
@@ -133,8 +139,8 @@ async function muteLines(view: View, program: Program): Promise<readonly Line[]>
   );
   const [first] = found;
   if (first === undefined) return [];
-  const text = `what the ${program} tells of itself`;
-  const why = `cannot be asked for by way of the API server: ${first.why}`;
+  const text = `the state of the ${program}`;
+  const why = `cannot be queried through the API server: ${first.why}`;
   const fix = `kubectl --namespace ${await view.place()} port-forward pod/${first.name} 8080 & sleep 2; curl localhost:8080/readyz`;
   return [warning(`${program}_readiness`, text, why, fix)];
 }
@@ -149,6 +155,37 @@ export async function programLines(view: View, program: Program): Promise<readon
     await endpointLine(view, program),
     ...(await muteLines(view, program)),
   ];
+}
+
+/** A Secret that people make with `certs`. */
+interface Made {
+  readonly check: string;
+  readonly secretName: string;
+  /** The command that makes it, and the manifest that it writes. */
+  readonly make: string;
+  readonly file: string;
+  /** Of there being none. */
+  readonly consequence: string;
+}
+
+/** Whether the Secret is there, and the replicas can use it. Who may not read Secrets still learns what they tell. */
+export async function credentialLines(
+  view: View,
+  program: Program,
+  { check, secretName, make, file, consequence }: Made,
+): Promise<readonly Line[]> {
+  const namespace = await view.place();
+  const secret = await view.secret(namespace, secretName).catch(() => 'unreadable');
+  if (secret === undefined) {
+    const fix = `${make} --namespace ${namespace} && kubectl --namespace ${namespace} apply -f ${file}`;
+    return [error(check, `Secret ${namespace}/${secretName}`, `there is none: ${consequence}`, fix)];
+  }
+  return (await view.replicasOf(program)).flatMap((replica) => {
+    const { detail = 'ok' } = condition(replica, 'credentials') ?? {};
+    if (detail === 'ok') return [];
+    const fix = `kubectl --namespace ${namespace} describe secret ${secretName}`;
+    return [error(check, `${replica.name}: its credentials (Secret ${secretName})`, detail, fix)];
+  });
 }
 
 const day = 86_400_000;

@@ -4,7 +4,7 @@ import { isSilent } from '../receiving/fleet.ts';
 import type { Check } from './check.ts';
 import { counted, error, type Line, ok, some, warning } from './line.ts';
 import { receiverSecretName, webhookName } from './names.ts';
-import { endLine, programLines } from './programs.ts';
+import { credentialLines, endLine, programLines } from './programs.ts';
 import { condition, type Replica } from './replica.ts';
 import { heardOfSpokes } from './spokes.ts';
 import type { View } from './view.ts';
@@ -19,13 +19,6 @@ function lookAt(replica: Replica, about: About): readonly Line[] {
   const { namespace, falcosidekick: address, now } = about;
   const { name } = replica;
   const lines: Line[] = [];
-  const credentials = condition(replica, 'credentials');
-  if (credentials !== undefined && credentials.detail !== 'ok') {
-    const fix = `kubectl --namespace ${namespace} describe secret ${receiverSecretName}`;
-    lines.push(
-      error('receiver_credentials', `${name}: its certificate and authority`, credentials.detail, fix),
-    );
-  }
   const falcosidekick = condition(replica, 'falcosidekick');
   if (falcosidekick !== undefined) {
     const text = `${name}: falcosidekick ${address}`;
@@ -56,7 +49,7 @@ async function spokesLine(view: View): Promise<readonly Line[]> {
   // One that cannot be asked may have heard them; that is told anyway.
   if (states.length === 0 || (silent.length > 0 && mute.length > 0)) return [];
   if (silent.length === 0) return [ok('receiver_spokes', text)];
-  const why = `no report for five minutes of ${some(silent)}`;
+  const why = `no report for five minutes from ${some(silent)}`;
   return [warning('receiver_spokes', text, why, 'falco-federation fleet')];
 }
 
@@ -68,7 +61,7 @@ export const receiver: Check = {
     if (settings?.role !== 'hub') return [];
     const namespace = await view.place();
     if (settings.receiver === undefined) {
-      const why = 'the settings have no receiver: events of spokes have no way in';
+      const why = 'the settings have no receiver, so spokes cannot send events';
       const fix = `kubectl --namespace ${namespace} edit configmap/${webhookName}   # receiver.falcosidekick`;
       return [warning('receiver_replicas', 'the receiver', why, fix)];
     }
@@ -76,6 +69,13 @@ export const receiver: Check = {
     const replicas = await view.replicasOf('receiver');
     return [
       ...(await programLines(view, 'receiver')),
+      ...(await credentialLines(view, 'receiver', {
+        check: 'receiver_credentials',
+        secretName: receiverSecretName,
+        make: 'falco-federation certs hub --name DNS',
+        file: 'certs/hub/secret.yaml',
+        consequence: 'without a certificate the receiver accepts no connections',
+      })),
       ...replicas.flatMap((replica) => lookAt(replica, { namespace, falcosidekick, now: view.now() })),
       ...(await spokesLine(view)),
     ];

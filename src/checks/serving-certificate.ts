@@ -32,9 +32,14 @@ export function certificateSecretOf(pod: InspectedPod | undefined): CertificateS
   return undefined;
 }
 
-interface Looked {
-  readonly secretName: string;
+/** What mends the Secret, and the caBundle. */
+interface Remedies {
   readonly fix: string;
+  readonly bundle: string;
+}
+
+interface Looked extends Remedies {
+  readonly secretName: string;
   readonly now: number;
 }
 
@@ -42,7 +47,7 @@ interface Looked {
 export function lifeOf(certificate: X509Certificate, what: string, { secretName, fix, now }: Looked): Line {
   const text = `${what} (Secret ${secretName}) is valid until ${certificate.validToDate.toISOString().slice(0, 10)}`;
   if (isExpired(certificate, now)) {
-    const why = `it expired at ${certificate.validToDate.toISOString()}: the API server calls the webhook no more, and pods are not federated`;
+    const why = `it expired at ${certificate.validToDate.toISOString()}: the API server no longer calls the webhook, and pods are not federated`;
     return error('certificate', text, why, fix);
   }
   const left = certificate.validToDate.getTime() - now;
@@ -63,7 +68,7 @@ export function lifeOf(certificate: X509Certificate, what: string, { secretName,
 function trustLines(
   configurations: readonly InspectedWebhooks[],
   leaf: X509Certificate,
-  { secretName, fix }: Looked,
+  { secretName, fix, bundle: fixOfBundle }: Looked,
 ): readonly Line[] {
   const webhooks = configurations
     .flatMap(({ webhooks: all }) => all ?? [])
@@ -74,7 +79,7 @@ function trustLines(
     (bundle) => !certificatesIn(bundle).some((one) => isSame(one, leaf) || isIssuedBy(leaf, one)),
   );
   const why = wrong.includes('')
-    ? 'the caBundle is empty: the API server trusts nobody, and pods are not federated'
+    ? 'the caBundle is empty: the API server does not trust the webhook, and pods are not federated'
     : `it is of another authority than the certificate in Secret ${secretName}: the API server refuses the webhook's answers, and pods are not federated`;
   const [name] = webhooks.flatMap(({ clientConfig: { service } }) =>
     service === undefined ? [] : [`${service.name}.${service.namespace}.svc`],
@@ -82,7 +87,7 @@ function trustLines(
   const isNamed = name === undefined || namesMissing(leaf, [name]).length === 0;
   const unnamed = `the API server calls ${name}, and the certificate in Secret ${secretName} is not for that name`;
   return [
-    wrong.length === 0 ? ok('ca_bundle', text) : error('ca_bundle', text, why, fix),
+    wrong.length === 0 ? ok('ca_bundle', text) : error('ca_bundle', text, why, fixOfBundle),
     ...(isNamed ? [] : [error('certificate_name', "names of the webhook's certificate", unnamed, fix)]),
   ];
 }
@@ -91,17 +96,36 @@ function decoded(base64: string): string {
   return Buffer.from(base64, 'base64').toString('utf8');
 }
 
+/** By who makes the certificate: the replicas themselves, cert-manager, or somebody by hand. */
+function remediesOf(
+  { name, own }: CertificateSecret,
+  namespace: string,
+  { metadata, webhooks }: InspectedWebhooks,
+): Remedies {
+  const kubectl = `kubectl --namespace ${namespace}`;
+  const same = (fix: string): Remedies => ({ fix, bundle: fix });
+  if (own)
+    return same(`${kubectl} rollout restart deployment/${webhookName}   # the replicas publish it again`);
+  if (metadata.annotations?.['cert-manager.io/inject-ca-from'] !== undefined)
+    return same(`${kubectl} describe certificates,certificaterequests`);
+  const service = webhooks?.[0]?.clientConfig.service?.name ?? webhookName;
+  return {
+    fix: `${kubectl} create secret tls ${name} --cert=tls.crt --key=tls.key --dry-run=client --output=yaml | kubectl apply --server-side --force-conflicts -f -   # your certificate for ${service}.${namespace}.svc`,
+    bundle: `kubectl edit mutatingwebhookconfiguration ${metadata.name}   # caBundle: your ca.crt, as base64`,
+  };
+}
+
 /** The caBundle, and the certificate that the Secret holds. */
 async function look(view: View): Promise<readonly Line[]> {
   const configurations = await view.configurations();
   const [pod] = await view.podsOf('webhook');
   const found = certificateSecretOf(pod);
-  if (configurations.length === 0 || found === undefined) return [];
+  const [configuration] = configurations;
+  if (configuration === undefined || found === undefined) return [];
   const namespace = await view.place();
   const secretName = `${namespace}/${found.name}`;
-  const restart = `kubectl --namespace ${namespace} rollout restart deployment/${webhookName}   # the replicas publish it again`;
-  const describe = `kubectl --namespace ${namespace} describe certificates,certificaterequests; kubectl --namespace ${namespace} get secret ${found.name}`;
-  const fix = found.own ? restart : describe;
+  const remedies = remediesOf(found, namespace, configuration);
+  const { fix } = remedies;
   const text = `the webhook's certificate: Secret ${secretName}`;
   const secret = await view.secret(namespace, found.name);
   if (secret === undefined) {
@@ -111,7 +135,7 @@ async function look(view: View): Promise<readonly Line[]> {
           error(
             'certificate',
             text,
-            'not found: a replica that runs creates it within seconds, or logs why it cannot',
+            'not found: a running replica creates it within seconds, or logs why it cannot',
             logs,
           ),
         ]
@@ -119,7 +143,7 @@ async function look(view: View): Promise<readonly Line[]> {
   }
   const [leaf] = certificatesIn(secret.data.get('tls.crt') ?? '');
   if (leaf === undefined) return [error('certificate', text, 'it has no certificate in tls.crt', fix)];
-  const looked = { secretName, fix, now: view.now() };
+  const looked = { secretName, ...remedies, now: view.now() };
   return [lifeOf(leaf, "the webhook's certificate", looked), ...trustLines(configurations, leaf, looked)];
 }
 

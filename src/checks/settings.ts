@@ -15,13 +15,13 @@ function unlikely(settings: Settings, where: string, fix: string | undefined): r
     lines.push(warning('settings_placeholder', `${where}: ${key} ${value}`, why, fix));
   }
   if (role === 'spoke' && hub === undefined) {
-    const why = `alerts are marked as of "${cluster}" and go nowhere else; set hub.address, or role: hub on the hub`;
-    lines.push(warning('settings_hub', `${where}: names no hub`, why, fix));
+    const why = `alerts are marked as "${cluster}" but not forwarded; set hub.address, or role: hub on the hub`;
+    lines.push(warning('settings_hub', `${where}: no hub`, why, fix));
   }
   if (hub !== undefined && (hub.address.startsWith('http://') || !hub.checkCertificate)) {
     const why = hub.checkCertificate
-      ? 'is not encrypted: whoever is on the way reads and changes alerts; use https://'
-      : 'is not checked (hub.checkCertificate: false): anybody on the way may take the alerts';
+      ? 'not encrypted: anyone in between can read and change alerts; use https://'
+      : 'its certificate is not verified (hub.checkCertificate: false): anyone in between can intercept alerts';
     lines.push(warning('settings_encryption', `${where}: the way to ${hub.address}`, why, fix));
   }
   return lines;
@@ -53,8 +53,7 @@ function differing(replica: Replica, read: SettingsResult, fix: string): readonl
   if (!/^ok\b/.test(detail)) return [error('settings_everywhere', text, detail, fix)];
   const [, inForce] = /^ok, ([0-9a-f]+)/.exec(detail) ?? [];
   if (inForce === undefined || !read.ok || inForce === fingerprintOfSettings(read.settings)) return [];
-  const why =
-    'it still uses other settings than the ConfigMap has; the kubelet brings them within two minutes';
+  const why = 'its settings are not those of the ConfigMap yet; the kubelet updates them within two minutes';
   return [warning('settings_everywhere', text, why, fix)];
 }
 

@@ -1,24 +1,20 @@
 /** What `tag-rules` left behind in pods: the termination messages of its containers. */
-import { statusOf } from '../coverage/seen-pod.ts';
-import { type TaggingReport, taggingReport } from '../coverage/trouble.ts';
+import { statusOf } from '../coverage/pod-status.ts';
+import { type TaggingReport, taggingReport } from '../coverage/tagging-report.ts';
 import { followRulesContainer, tagRulesContainer } from '../federation/names.ts';
-import { reasons, sentenceOf } from '../reasons/reasons.ts';
+import { needsAttention, sentenceOf } from '../reasons/reasons.ts';
 import type { JudgedPod } from './judge-pod.ts';
-import { counted, error, type Line, ok, warning } from './line.ts';
-
-const grave = new Set(['warning', 'error']);
+import { asGraveAs, counted, type Line, ok } from './line.ts';
 
 function lineOf(namespace: string, one: Told, count: number): Line {
   const { outcome, findings } = one.report;
-  const severities = [outcome, ...findings].map(({ code }) => reasons[code].severity);
+  const all = [outcome, ...findings].filter(needsAttention);
   const text = `namespace ${namespace}: ${one.workload}: ${outcome.code} in ${counted(count, 'pod')}`;
-  if (!severities.some((severity) => grave.has(severity))) return ok('tag_rules', text);
-  const particulars = findings.filter(({ code }) => grave.has(reasons[code].severity)).slice(0, 3);
-  const why = [outcome, ...particulars].map(sentenceOf).join(' ');
+  if (all.length === 0) return ok('tag_rules', text);
+  const why = [outcome, ...findings.filter(needsAttention).slice(0, 3)].map(sentenceOf).join(' ');
   const fix = `kubectl --namespace ${namespace} logs ${one.pod} --container ${one.container}`;
-  return severities.includes('error')
-    ? error('tag_rules', text, why, fix)
-    : warning('tag_rules', text, why, fix);
+  const as = asGraveAs(all);
+  return as('tag_rules', text, why, fix);
 }
 
 interface Told {

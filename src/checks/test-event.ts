@@ -63,13 +63,17 @@ async function goneThrough({ pause }: View, way: Way, name: string): Promise<Lin
     const waits = sum(now, 'waiting_events') > 0;
     const younger = sum(now, 'oldest_waiting_seconds') * 1000 < performance.now() - kept;
     if (lost(now) > lost(before))
-      return error(check, text, 'it did not: it was refused, or had to make room');
+      return error(check, text, 'it was refused by the hub, or dropped to make room');
     if ((!waits || younger) && delivered(now) > delivered(before)) return ok(check, text);
     await pause(lookAgainAfter);
   }
   const others = sum(now, 'waiting_events') - 1;
-  const behind = others > 0 ? `; ${others} others wait with it` : '';
-  return error(check, text, `it did not within ${patience / 1000} s, and waits at the forwarder${behind}`);
+  const behind = others > 0 ? `; ${others} more wait with it` : '';
+  return error(
+    check,
+    text,
+    `it did not arrive within ${patience / 1000} s, and waits at the forwarder${behind}`,
+  );
 }
 
 export const testEvent: Check = {
@@ -88,7 +92,7 @@ export const testEvent: Check = {
           return line.mark === 'error' ? { ...line, fix } : line;
         } catch (failure) {
           // A policy or a missing permission is no fault of the way's.
-          const why = `cannot be sent by way of the API server: ${messageOf(failure)}`;
+          const why = `cannot be sent through the API server: ${messageOf(failure)}`;
           return warning(check, `${name}: a test event to the hub`, why, fix);
         }
       }),

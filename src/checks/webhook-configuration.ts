@@ -4,13 +4,14 @@ import type { Check } from './check.ts';
 import { type InspectedWebhook, otherwise } from './expected-selection.ts';
 import { configurationCommand, type Installed, installCommand } from './install-command.ts';
 import { error, type Line, ok, warning } from './line.ts';
+import { webhookName } from './names.ts';
 import type { View } from './view.ts';
 
 /** Whether a webhook selects as this version does. */
 function selection(text: string, webhook: InspectedWebhook, of: 'pods' | 'workloads', fix: string): Line {
   const others = otherwise(webhook, of);
   if (others.length === 0) return ok('webhook_selection', text);
-  const why = `not as this version does: ${others.join(', ')} ${others.length === 1 ? 'is' : 'are'} different, so ${of} may be missed, or others held up`;
+  const why = `not as this version does: ${others.join(', ')} ${others.length === 1 ? 'is' : 'are'} different, so ${of} may be missed, or others delayed`;
   return error('webhook_selection', text, why, fix);
 }
 
@@ -36,20 +37,16 @@ function aboutWorkloads(
   webhook: InspectedWebhook | undefined,
   injectAt: Settings['injectAt'] | undefined,
   fix: string,
+  { namespace }: Installed,
 ): readonly Line[] {
   const text = `MutatingWebhookConfiguration ${name} selects Falco's workloads`;
   if (webhook === undefined) {
     if (injectAt !== 'workload') return [];
     const why = `the settings say injectAt: workload, and it has no webhook ${ourWebhooks[1]}: templates stay as they are, pods are changed as they are created`;
-    const add =
-      'add components: [../manifests/components/workloads] to your kustomization and apply it, or set injectAt: pod';
-    return [error('webhook_selection', text, why, add)];
+    const edit = `kubectl --namespace ${namespace} edit configmap/${webhookName}   # injectAt: pod; or add components/workloads to your kustomization`;
+    return [error('webhook_selection', text, why, edit)];
   }
-  const lines = [selection(text, webhook, 'workloads', fix), ...failurePolicy(name, webhook)];
-  if (injectAt !== 'pod') return lines;
-  const why = `the settings say injectAt: pod: each change of a workload is sent to ${webhook.name}, which leaves it alone`;
-  const remove = `take components/workloads out of your kustomization (or set injectAt: workload), and: kubectl patch mutatingwebhookconfiguration ${name} --type=strategic --patch '{"webhooks":[{"name":"${webhook.name}","$patch":"delete"}]}'`;
-  return [...lines, warning('webhook_selection', text, why, remove)];
+  return [selection(text, webhook, 'workloads', fix), ...failurePolicy(name, webhook)];
 }
 
 /** What there is to say of the configurations that have a webhook of ours. */
@@ -70,11 +67,15 @@ export function aboutConfigurations(
       : error(
           'webhook_configuration',
           `the webhook is registered: ${[first, ...more].map(({ metadata }) => metadata.name).join(', ')}`,
-          'more than once: each pod is sent to all of them',
+          'registered more than once: each pod is sent to all of them',
           `kubectl delete mutatingwebhookconfiguration ${more[0]?.metadata.name}   # the one that is not yours`,
         );
   const [pods, workloads] = ourWebhooks.map((ours) => first.webhooks?.find((one) => one.name === ours));
-  return [registered, ...aboutPods(name, pods, fix), ...aboutWorkloads(name, workloads, injectAt, fix)];
+  return [
+    registered,
+    ...aboutPods(name, pods, fix),
+    ...aboutWorkloads(name, workloads, injectAt, fix, installed),
+  ];
 }
 
 /** Milliseconds between two looks. */
@@ -92,9 +93,9 @@ async function undone({ configurations, cluster, pause }: View): Promise<readonl
     // One is an installation, or the replicas' own.
     if (changes < 2) return [];
     const managers = [...new Set((now?.managedFields ?? []).flatMap(({ manager }) => manager ?? []))];
-    const why = `it was changed ${changes} times in a second: somebody undoes what the webhook writes into it (writers: ${managers.join(', ')})`;
-    const fix = `kubectl get mutatingwebhookconfiguration ${name} --output yaml --show-managed-fields`;
-    return [error('webhook_configuration', `MutatingWebhookConfiguration ${name} stays as it is`, why, fix)];
+    const why = `it was changed ${changes} times within a second: another client keeps reverting what the webhook writes (field managers: ${managers.join(', ')})`;
+    const fix = `kubectl get mutatingwebhookconfiguration ${name} --output yaml --show-managed-fields   # who only empties fields is in the audit log alone`;
+    return [error('webhook_configuration', `MutatingWebhookConfiguration ${name} is stable`, why, fix)];
   });
 }
 

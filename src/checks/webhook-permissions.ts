@@ -12,7 +12,7 @@ interface Needed extends Permission {
 }
 
 async function neededBy(view: View, namespace: string): Promise<readonly Needed[]> {
-  const forWhat = 'namespaces that opt in are not seen';
+  const forWhat = 'namespaces that opt in go unnoticed';
   const always: Needed[] = ['list', 'watch'].map((verb) => ({
     group: '',
     resource: 'namespaces',
@@ -24,7 +24,7 @@ async function neededBy(view: View, namespace: string): Promise<readonly Needed[
   if (secret?.own !== true || configuration === undefined) return always;
   const bundle = {
     ...{ group: 'admissionregistration.k8s.io', resource: 'mutatingwebhookconfigurations', verb: 'patch' },
-    ...{ name: configuration.metadata.name, forWhat: 'the caBundle is not kept' },
+    ...{ name: configuration.metadata.name, forWhat: 'the caBundle is not kept up to date' },
   };
   const own = ['get', 'update'].map((verb) => ({
     ...{ group: '', resource: 'secrets', verb, namespace, name: secret.name },

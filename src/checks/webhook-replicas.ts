@@ -14,7 +14,7 @@ export const webhookReplicas: Check = {
 /** Details of /readyz that ask for attention, though the replica is ready. */
 export const replicasTell: Check = {
   name: 'webhook_readiness',
-  title: 'what the replicas tell of themselves',
+  title: 'the state of the replicas',
   look: async (view) => {
     const [namespace, replicas] = await Promise.all([view.place(), view.replicasOf('webhook')]);
     const lines = replicas.flatMap(({ name, readiness }): Line[] => {
@@ -59,13 +59,8 @@ export const versions: Check = {
     const other = told.find((one) => one !== version);
     const injected = (await view.goodSettings())?.rules;
     const lines: Line[] = [];
-    if (images.length > 1) {
-      const why = 'the replicas are of different images, so pods are injected differently';
-      const fix = `kubectl --namespace ${namespace} rollout status deployment/${webhookName}`;
-      lines.push(warning('versions', `images of the webhook: ${images.join(', ')}`, why, fix));
-    }
     if (other !== undefined) {
-      const why = `this program is ${version}: what it says of selections and stale pods is of another version`;
+      const why = `this program is ${version}: it judges selections and stale pods by its own version`;
       lines.push(warning('versions', `the webhook is ${other}`, why, 'falco-federation --version'));
     }
     if (injected?.enabled === true && isOther(injected.image ?? image, images)) {

@@ -7,7 +7,6 @@ export { tellEvent } from './events.ts';
 // inspectCluster itself is imported where it is used: the webhook must not load it.
 export type { FailedCreate, InspectedCluster, InspectedSecret, Permission, WorkloadKind } from './inspect.ts';
 export type {
-  ContainerStatus,
   InspectedNamespace,
   InspectedPod,
   InspectedWebhooks,

@@ -60,7 +60,6 @@ const workloadKinds: Readonly<Record<WorkloadKind, string>> = {
 /** Data of a Secret, decoded. Never to be shown. */
 export interface InspectedSecret {
   readonly data: ReadonlyMap<string, string>;
-  readonly annotations: Readonly<Record<string, string>>;
 }
 
 /** A pod that a controller could not create: whose it would be, and why, in the API server's words. */
@@ -225,7 +224,7 @@ export function inspectCluster(connection: ClusterConnection): InspectedCluster 
       );
       if (found === undefined) return undefined;
       const entries = Object.entries(found.data ?? {}).map(([key, text]) => [key, decoded(text)] as const);
-      return { data: new Map(entries), annotations: found.metadata.annotations ?? {} };
+      return { data: new Map(entries) };
     },
     readyEndpoints: async (namespace, service) => {
       const query = { labelSelector: `kubernetes.io/service-name=${service}` };

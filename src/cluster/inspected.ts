@@ -150,7 +150,6 @@ export type InspectedNamespace = z.infer<typeof namespaceObject>;
 export type InspectedPod = z.infer<typeof podObject>;
 export type InspectedWorkload = z.infer<typeof workloadObject>;
 export type InspectedWebhooks = z.infer<typeof inspectedWebhooks>;
-export type ContainerStatus = z.infer<typeof containerStatus>;
 
 export function listOf<T>(item: z.ZodType<T>) {
   return z.looseObject({

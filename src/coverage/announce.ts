@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type Finding, type ReasonCode, reasons, sentenceOf } from '../reasons/reasons.ts';
+import { type Finding, needsAttention, type ReasonCode, reasons, sentenceOf } from '../reasons/reasons.ts';
 import type { CountedFinding, WorkloadSurvey } from './survey.ts';
 import { kubectlName, restartCommand, type Workload } from './workload.ts';
 
@@ -38,9 +38,6 @@ function announcementOf(workload: Workload, { finding, pods }: CountedFinding): 
   const digest = createHash('sha256').update([key, uid, note].join('\n')).digest('hex').slice(0, 16);
   return { name: `falco-federation.${digest}`, workload, reason: inCamelCase(finding.code), note, pods };
 }
-
-const needsAttention = ({ code }: Finding): boolean =>
-  reasons[code].severity === 'warning' || reasons[code].severity === 'error';
 
 /** All that is to be said now. */
 export function announcementsOf(workloads: ReadonlyMap<string, WorkloadSurvey>): readonly Announcement[] {

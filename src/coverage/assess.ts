@@ -1,8 +1,8 @@
 import type { EffectiveSettings } from '../federation/effective-settings.ts';
 import { version } from '../federation/names.ts';
 import type { Finding } from '../reasons/reasons.ts';
+import { wellAfter } from './container-failure.ts';
 import type { SeenPod } from './seen-pod.ts';
-import { wellAfter } from './trouble.ts';
 
 export const podStates = ['federated', 'stale', 'not_federated', 'skipped', 'failing'] as const;
 
@@ -19,9 +19,9 @@ const federated: Assessment = { state: 'federated', reason: undefined };
 const stale: Assessment = { state: 'stale', reason: { code: 'pod_stale' } };
 const notFederated: Assessment = { state: 'not_federated', reason: { code: 'pod_not_federated' } };
 
-function failing({ trouble }: SeenPod, now: number): Finding | undefined {
-  if (trouble === undefined) return undefined;
-  const { container, why, runningSince } = trouble;
+function failing({ failure }: SeenPod, now: number): Finding | undefined {
+  if (failure === undefined) return undefined;
+  const { container, why, runningSince } = failure;
   if (runningSince !== undefined && now - runningSince >= wellAfter) return undefined;
   return { code: 'pod_failing', detail: `${container}: ${why}` };
 }
@@ -34,7 +34,7 @@ function failing({ trouble }: SeenPod, now: number): Finding | undefined {
  * | asks to be left alone                                  | skipped       |
  * | without status, injection would change it              | not_federated |
  * | without status, injection would leave it               | skipped       |
- * | a container of ours or falcosidekick is in trouble     | failing       |
+ * | a container of ours or falcosidekick fails             | failing       |
  * | its status has other settings or another version       | stale         |
  * | anything else                                          | federated     |
  *

@@ -1,4 +1,3 @@
-import type { V1PodStatus } from '@kubernetes/client-node';
 import type { Annotations, EffectiveSettings } from '../federation/effective-settings.ts';
 import {
   followRulesContainer,
@@ -12,11 +11,12 @@ import { findFalco } from '../injection/falco/find-falco.ts';
 import { findFalcosidekick } from '../injection/falcosidekick/find-falcosidekick.ts';
 import { inject } from '../injection/inject.ts';
 import { type PodTemplate, readPodTemplate } from '../injection/pod-template.ts';
-import { isRecord } from '../injection/record.ts';
 import { readStatus } from '../injection/status.ts';
 import type { ReasonCode } from '../reasons/reasons.ts';
+import { type Failure, failureOf, firstFailure } from './container-failure.ts';
 import { interned } from './interned.ts';
-import { attentionCodes, firstTrouble, reportedCodes, type Trouble, troubleWith } from './trouble.ts';
+import { statusOf } from './pod-status.ts';
+import { attentionCodes, reportedCodes } from './tagging-report.ts';
 import { type Workload, workloadOf } from './workload.ts';
 
 /** With which settings a pod was injected, by which version. */
@@ -43,7 +43,7 @@ export interface SeenPod {
   readonly outcomeFor: string;
   /** What was found at its admission and by `tag-rules`, as far as it needs attention. */
   readonly findings: readonly ReasonCode[];
-  readonly trouble: Trouble | undefined;
+  readonly failure: Failure | undefined;
 }
 
 const overrides = interned<Annotations>();
@@ -68,15 +68,6 @@ function outcomeOf(template: PodTemplate, isInjected: boolean, effective: Effect
   }
 }
 
-const noStatus: V1PodStatus = {};
-
-/** What the kubelet says of a pod; nothing where it has said nothing yet. */
-export function statusOf(pod: unknown): V1PodStatus {
-  const status: unknown = isRecord(pod) ? pod.status : undefined;
-  // Safe: it is from the API server, which lets nothing else be a pod's status.
-  return isRecord(status) ? (status as V1PodStatus) : noStatus;
-}
-
 /** The name of falcosidekick's container; '' where there is none or it cannot be told. */
 function sidekickOf({ spec }: PodTemplate): string {
   const found = findFalcosidekick(spec);
@@ -84,7 +75,7 @@ function sidekickOf({ spec }: PodTemplate): string {
 }
 
 /** Containers that injection added, as the annotation says, and that somebody has taken out again. */
-function removedFrom({ spec }: PodTemplate, added: readonly string[]): Trouble | undefined {
+function removedFrom({ spec }: PodTemplate, added: readonly string[]): Failure | undefined {
   const there = new Set([...(spec.initContainers ?? []), ...spec.containers].map(({ name }) => name));
   const gone = added.flatMap((one) => {
     const [kind, name = ''] = one.split('/');
@@ -92,9 +83,7 @@ function removedFrom({ spec }: PodTemplate, added: readonly string[]): Trouble |
       ? [name]
       : [];
   });
-  return gone.length === 0
-    ? undefined
-    : troubleWith(gone.join(', '), 'removed by another webhook or a policy');
+  return gone.length === 0 ? undefined : failureOf(gone.join(', '), 'removed by another webhook or a policy');
 }
 
 function isOurs({ spec }: PodTemplate): boolean {
@@ -139,9 +128,9 @@ export function seePod(
     outcome: outcomeOf(template, injected !== undefined, effective),
     outcomeFor: effective.hash,
     findings: findingLists(findings.join(), () => findings),
-    trouble:
+    failure:
       removedFrom(template, injected?.added ?? []) ??
-      firstTrouble(status, (name) => ownContainers.has(name) || name === sidekick),
+      firstFailure(status, (name) => ownContainers.has(name) || name === sidekick),
   };
 }
 

@@ -527,6 +527,12 @@ export interface Finding {
 }
 
 /** A finding as one line for people: `code: sentence (detail). Remedy.` */
+/** Whether somebody should look at it. */
+export function needsAttention({ code }: Finding): boolean {
+  const { severity } = reasons[code];
+  return severity === 'warning' || severity === 'error';
+}
+
 export function sentenceOf(finding: Finding): string {
   const { sentence, remedy } = reasons[finding.code];
   const detail = finding.detail === undefined ? '' : ` (${finding.detail})`;

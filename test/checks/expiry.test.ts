@@ -16,6 +16,7 @@ test("the webhook's: a warning with less than seven days left, or a quarter of a
   const [long, short] = [await made(90 * day), await made(11 * hour)];
   const said = (certificate: X509Certificate, left: number) =>
     lifeOf(certificate, 'it', {
+      bundle: '',
       ...{ secretName: 'ns/s', fix: 'f', now: certificate.validToDate.getTime() - left },
     }).mark;
   assert.equal(said(long, 7 * day), 'ok');

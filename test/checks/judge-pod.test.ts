@@ -32,10 +32,12 @@ function judged(pod: V1Pod, by = settings) {
 
 describe('how a pod stands', () => {
   test('federated, stale, not federated, skipped, or nobody of ours', () => {
-    assert.deepEqual(judged(injected(falco)), ['federated', '']);
+    const ready = { conditions: [{ type: 'Ready', status: 'True' }] };
+    assert.deepEqual(judged({ ...injected(falco), status: ready }), ['federated', '']);
+    assert.deepEqual(judged(injected(falco)), ['federated', 'not ready']);
     assert.deepEqual(judged(injected(falco), settingsFrom('cluster: other\n')), [
       'stale',
-      'injected with other settings',
+      'injected with different settings',
     ]);
     assert.deepEqual(judged(falco), ['not_federated', '']);
     const optedOut = {
@@ -59,7 +61,10 @@ describe('how a pod stands', () => {
       'failing',
       'falco-federation-tag-rules: ImagePullBackOff',
     ]);
-    assert.deepEqual(judged(waiting('falco-federation-tag-rules', 'PodInitializing')), ['federated', '']);
+    assert.deepEqual(judged(waiting('falco-federation-tag-rules', 'PodInitializing')), [
+      'federated',
+      'not ready (falco-federation-tag-rules: PodInitializing)',
+    ]);
     assert.deepEqual(judged(waiting('git-sync', 'CrashLoopBackOff')), [
       'failing',
       'git-sync: CrashLoopBackOff',
@@ -76,7 +81,7 @@ describe('how a pod stands', () => {
       'failing',
       'falco: CrashLoopBackOff, exit status 1: Error: bad rules',
     ]);
-    assert.deepEqual(judgedWith({ state: { running: {} }, lastState }), ['federated', '']);
+    assert.deepEqual(judgedWith({ state: { running: {} }, lastState }), ['federated', 'not ready']);
   });
 
   test('the workload, as kubectl names it', () => {

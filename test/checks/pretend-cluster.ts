@@ -113,7 +113,7 @@ export function pretendCluster({
     configMap: async () => ({ 'federation.yaml': settings }),
     secret: async (_, name) => {
       const data = secrets[name];
-      return data && { data: new Map(Object.entries(data)), annotations: {} };
+      return data && { data: new Map(Object.entries(data)) };
     },
     readyEndpoints: async (_, service) => endpoints[service],
     getFromPod: async (_, pod, port, path) => {

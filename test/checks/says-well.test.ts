@@ -161,7 +161,7 @@ describe('our own workloads', () => {
     });
     assert.deepEqual(lines.slice(0, 3), [
       'ok | 2 of 2 replicas of the webhook are ready',
-      `error | rollout of deployment/${webhook}: 1 of 2 replicas updated | it does not proceed: ${webhook}-c: webhook: ImagePullBackOff`,
+      `error | rollout of deployment/${webhook}: 1 of 2 replicas updated | it is stuck: ${webhook}-c: webhook: ImagePullBackOff`,
       `ok | Service falco-federation/${webhook} has 2 ready endpoints`,
     ]);
   });
@@ -233,7 +233,7 @@ describe('our own workloads', () => {
       });
       assert.ok(
         lines.includes(
-          `error | Service falco-federation/${forwarderName} has 0 ready endpoints | Falco's pods reach no replica by it, so no alert leaves them`,
+          `error | Service falco-federation/${forwarderName} has 0 ready endpoints | Falco's pods cannot reach the forwarder, so no alert leaves them`,
         ),
         lines.join('\n'),
       );

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { V1Container, V1Pod } from '@kubernetes/client-node';
 import { assess } from '../../src/coverage/assess.ts';
+import { wellAfter } from '../../src/coverage/container-failure.ts';
 import { seePod } from '../../src/coverage/seen-pod.ts';
-import { wellAfter } from '../../src/coverage/trouble.ts';
 import { effectiveSettings } from '../../src/federation/effective-settings.ts';
 import { version } from '../../src/federation/names.ts';
 import {
@@ -149,7 +149,7 @@ const cases: readonly Case[] = [
     is: 'failing pod_failing falco-federation-tag-rules: ImagePullBackOff',
   },
   {
-    about: 'in trouble, and of other settings',
+    about: 'failing, and of other settings',
     parts: { ...failingAs(containerStatus(tagRules, ended(1))), injected: before },
     is: 'failing pod_failing falco-federation-tag-rules: exit status 1',
   },

@@ -4,8 +4,7 @@ import { announcementsOf, telling } from '../../src/coverage/announce.ts';
 import { countsOf, mostNamespaces, restOfNamespaces } from '../../src/coverage/counts.ts';
 import { rememberedSettings } from '../../src/coverage/remembered-settings.ts';
 import { survey } from '../../src/coverage/survey.ts';
-import { tellCoverage } from '../../src/coverage/tell-coverage.ts';
-import { before, containerStatus, effectiveFor, type PodParts, seen, sidekick, today } from './pods.ts';
+import { before, effectiveFor, type PodParts, seen, today } from './pods.ts';
 
 const daemonSet = { kind: 'DaemonSet', name: 'falco' };
 
@@ -17,33 +16,6 @@ function surveyed(...pods: readonly (PodParts & { readonly in?: string })[]) {
     0,
   );
 }
-
-const crash = {
-  status: {
-    containerStatuses: [containerStatus('falcosidekick', { waiting: { reason: 'CrashLoopBackOff' } })],
-  },
-  injected: today,
-  containers: [sidekick],
-};
-
-test('sums, and the workloads that somebody should look at, the gravest first', () => {
-  assert.equal(tellCoverage(surveyed()), 'no Falco or falcosidekick pods');
-  assert.equal(
-    tellCoverage(
-      surveyed(
-        { owner: daemonSet, injected: today },
-        { owner: daemonSet, injected: before },
-        { owner: daemonSet, injected: before, deletionTimestamp: '2026-11-01T00:00:00Z' },
-        { owner: { kind: 'StatefulSet', name: 'other' } },
-        { ...crash, owner: { kind: 'StatefulSet', name: 'sidekick' } },
-        { labels: { 'falco-federation.io/inject': 'disabled' } },
-      ),
-    ),
-    '1 federated, 1 stale, 1 not federated, 1 skipped, 1 failing; falco/StatefulSet/sidekick: 1 failing; falco/StatefulSet/other: 1 not federated; falco/DaemonSet/falco: 1 federated, 1 stale',
-  );
-  const many = Array.from({ length: 9 }, (_, at) => ({ owner: { kind: 'DaemonSet', name: `falco-${at}` } }));
-  assert.match(tellCoverage(surveyed(...many)), /; and 4 more workloads$/);
-});
 
 test('gauges have a bounded number of labels, and lose no pod', () => {
   const many = Array.from({ length: mostNamespaces + 50 }, (_, at) => ({

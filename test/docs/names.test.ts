@@ -82,7 +82,7 @@ const ourKey = new RegExp(`^(?:${maps.join('|')})(?:\\.[a-zA-Z]+)+$`);
 function lineNames(): ReadonlySet<string> {
   const sources = globSync('src/checks/*.ts', { cwd: root }).map(textOf).join('\n');
   const made = sources.matchAll(
-    /(?:\b(?:ok|warning|error|as|endLine)\(\s*|\bconst check = |^ {2}name: )'([a-z_]+)'/gm,
+    /(?:\b(?:ok|warning|error|as|endLine)\(\s*|\bconst check = |\bcheck: |^ {2}name: )'([a-z_]+)'/gm,
   );
   const ofPrograms = Object.keys(programs).flatMap((program) =>
     [...sources.matchAll(/`\$\{program\}(_[a-z]+)`/g)].map(([, name]) => program + name),

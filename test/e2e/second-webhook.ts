@@ -1,4 +1,4 @@
-/** Another mutating webhook, as a service mesh has one: it adds a container and a volume to every pod. */
+/** Another mutating webhook: as a service mesh has one, or one that does something else to every pod. */
 import type { AddressInfo } from 'node:net';
 import type { V1Pod } from '@kubernetes/client-node';
 import Fastify from 'fastify';
@@ -11,7 +11,26 @@ export interface SecondWebhook {
   readonly close: () => Promise<void>;
 }
 
-export async function startSecondWebhook(namespace: string): Promise<SecondWebhook> {
+/** A container and a volume in front of all others. */
+function addProxy({ spec }: V1Pod): readonly object[] {
+  if (spec?.containers.some(({ name }) => name === 'mesh-proxy')) return [];
+  const container = {
+    name: 'mesh-proxy',
+    image: 'mesh-proxy:1',
+    volumeMounts: [{ name: 'mesh-socket', mountPath: '/run/mesh' }],
+  };
+  return [
+    ...(spec?.volumes === undefined ? [{ op: 'add', path: '/spec/volumes', value: [] }] : []),
+    { op: 'add', path: '/spec/volumes/0', value: { name: 'mesh-socket', emptyDir: {} } },
+    { op: 'add', path: '/spec/containers/0', value: container },
+  ];
+}
+
+/** @param patchFor what it does to a pod, as JSON Patch */
+export async function startSecondWebhook(
+  namespace: string,
+  patchFor: (pod: V1Pod) => readonly object[] = addProxy,
+): Promise<SecondWebhook> {
   const { ca, certificate, key } = await makeServingCertificate(['localhost'], 1);
   let calls = 0;
   const server = Fastify({ https: { cert: certificate, key }, bodyLimit: 7 * 1024 * 1024 });
@@ -19,27 +38,14 @@ export async function startSecondWebhook(namespace: string): Promise<SecondWebho
     // Safe: only the API server calls, about pods only.
     const { uid, object } = (request.body as { request: { uid: string; object: V1Pod } }).request;
     calls += 1;
-    const isThere = object.spec?.containers.some(({ name }) => name === 'mesh-proxy') ?? false;
-    const patch = [
-      ...(object.spec?.volumes === undefined ? [{ op: 'add', path: '/spec/volumes', value: [] }] : []),
-      { op: 'add', path: '/spec/volumes/0', value: { name: 'mesh-socket', emptyDir: {} } },
-      {
-        op: 'add',
-        path: '/spec/containers/0',
-        value: {
-          name: 'mesh-proxy',
-          image: 'mesh-proxy:1',
-          volumeMounts: [{ name: 'mesh-socket', mountPath: '/run/mesh' }],
-        },
-      },
-    ];
+    const patch = patchFor(object);
     return {
       apiVersion: 'admission.k8s.io/v1',
       kind: 'AdmissionReview',
       response: {
         uid,
         allowed: true,
-        ...(isThere
+        ...(patch.length === 0
           ? {}
           : { patchType: 'JSONPatch', patch: Buffer.from(JSON.stringify(patch)).toString('base64') }),
       },

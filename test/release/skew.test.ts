@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { parse } from 'yaml';
-import { reportedCodes } from '../../src/coverage/trouble.ts';
+import { reportedCodes } from '../../src/coverage/tagging-report.ts';
 import { readStatus } from '../../src/injection/status.ts';
 
 interface Released {

@@ -13,7 +13,6 @@ import { countsOf } from '../../coverage/counts.ts';
 import { rememberedSettings } from '../../coverage/remembered-settings.ts';
 import { type SeenPod, seePod } from '../../coverage/seen-pod.ts';
 import { type EffectiveFor, survey } from '../../coverage/survey.ts';
-import { tellCoverage } from '../../coverage/tell-coverage.ts';
 import type { Annotations } from '../../federation/effective-settings.ts';
 import { messageOf } from '../../reasons/message-of.ts';
 import type { Condition } from '../../server/health.ts';
@@ -111,7 +110,7 @@ export function knownCoverage(sources: Sources, instance: string, logger: Logger
     check: () => ({
       ready: true,
       detail: [
-        isBlind() ? undefined : isListed() ? tellCoverage(surveyed()) : 'pods not listed yet',
+        isBlind() ? undefined : isListed() ? 'ok' : 'pods not listed yet',
         tellDenied(pods.denied()),
         pods.problem(),
         events.problem(),

@@ -8,7 +8,7 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** Where an address leads: to a port here, into silence, to nobody, or there after some milliseconds. */
+/** Where an address leads: to a port here, whose answers come some milliseconds late; into silence, or to nobody. */
 export type Way =
   | { readonly to: 'port'; readonly port: number; readonly after?: number }
   | { readonly to: 'silence' }
@@ -31,12 +31,14 @@ export async function startEgress(folder: string): Promise<Egress> {
     socket.once('close', () => sockets.delete(socket));
   };
 
-  function joined(client: Socket, port: number): void {
+  function joined(client: Socket, port: number, after: number): void {
     const server = connect(port, '127.0.0.1');
     keep(server);
     server.once('connect', () => {
       client.write('HTTP/1.1 200 Connection established\r\n\r\n');
-      client.pipe(server).pipe(client);
+      client.pipe(server);
+      if (after === 0) server.pipe(client);
+      else server.on('data', (chunk) => setTimeout(() => client.write(chunk), after));
     });
     server.once('error', () => client.end('HTTP/1.1 502 Bad Gateway\r\n\r\n'));
     server.once('close', () => client.destroy());
@@ -48,7 +50,7 @@ export async function startEgress(folder: string): Promise<Egress> {
     keep(client);
     const way = wayTo(url);
     if (way.to === 'nobody') client.end('HTTP/1.1 502 Bad Gateway\r\n\r\n');
-    else if (way.to === 'port') setTimeout(() => joined(client, way.port), way.after ?? 0);
+    else if (way.to === 'port') joined(client, way.port, way.after ?? 0);
   });
   // The folder of the run may be too deep for the address of a socket.
   const socket = join(mkdtempSync(join(tmpdir(), 'egress-')), 'socket');

@@ -85,7 +85,7 @@ process.once('exit', () => {
 export function startNode(options: NodeOptions): Node {
   const { api, namespace, folder, kubeconfig, testKubeconfig, graceful = false } = options;
   const running = new Map<string, { readonly pod: V1Pod; readonly of: Running }>();
-  /** Of pods that end, and are not run again. */
+  /** Of pods that end, or never begin: they are looked at once. */
   const ends = new Set<string | undefined>();
   let made = 0;
   let stopped = false;
@@ -213,6 +213,24 @@ export function startNode(options: NodeOptions): Node {
     );
   }
 
+  /** Said once, as the kubelet does not find it again and again. */
+  async function notPulled(pod: V1Pod, { name, image }: V1Container): Promise<void> {
+    if (ends.has(pod.metadata?.uid)) return;
+    ends.add(pod.metadata?.uid);
+    const state = { waiting: { reason: 'ImagePullBackOff', message: 'not found' } };
+    await api.call(
+      'PATCH',
+      `${base}/pods/${pod.metadata?.name}/status`,
+      {
+        status: {
+          ...{ phase: 'Pending', conditions: [{ type: 'Ready', status: 'False' }] },
+          containerStatuses: [{ name, image, imageID: '', ready: false, restartCount: 0, state }],
+        },
+      },
+      'application/merge-patch+json',
+    );
+  }
+
   /** A pod that ends: that of `helm test`. */
   async function runToItsEnd(pod: V1Pod, args: readonly string[], config: string): Promise<void> {
     const child = spawn(process.execPath, [program, ...args, '--kubeconfig', config], {
@@ -245,6 +263,7 @@ export function startNode(options: NodeOptions): Node {
     }
     // As the kubelet: it waits until what is to be mounted is there.
     if (container === undefined || mounts === undefined) return;
+    if (container.image?.endsWith(':missing')) return await notPulled(pod, container);
     if (container.args?.[0] === 'check') {
       if (testKubeconfig === undefined || ends.has(pod.metadata?.uid)) return;
       ends.add(pod.metadata?.uid);

@@ -1,23 +1,22 @@
 /** A cluster of its own with everything in it: webhook, forwarder, a hub, a namespace with Falco. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import type { V1Pod } from '@kubernetes/client-node';
-import { parseAllDocuments } from 'yaml';
 import type { Line } from '../../../src/checks/line.ts';
 import { check } from '../../../src/commands/check.ts';
-import { isRecord } from '../../../src/injection/record.ts';
 import { type TlsHub, tlsHub } from '../../forwarding/tls-hub.ts';
 import { root } from '../../real/places.ts';
 import { type Api, api as apiOf } from '../api.ts';
 import { programPath } from '../control-plane/programs.ts';
 import { type ControlPlane, startControlPlane } from '../control-plane.ts';
 import { applyAndWait, makeNamespace, optedIn, ownChart, podsIn, workloadsIn } from '../created-pods.ts';
-import { until } from '../replica.ts';
+import { program, until } from '../replica.ts';
 import { type Egress, startEgress, type Way } from './egress.ts';
+import { startLogs } from './logs.ts';
 import { type Node, startNode } from './node.ts';
 
 export const namespace = 'falco-federation';
@@ -25,12 +24,21 @@ export const webhook = 'falco-federation-webhook';
 export const forwarder = 'falco-federation-forwarder';
 export const webhookPort = 8443;
 
+/** Milliseconds until something shows: nothing here takes long, unless the machine is busy with something else. */
+export const patience = 120_000;
+
 const overlay = join(root, 'manifests/overlays/spoke');
 
 export interface Found {
   readonly status: number;
   readonly lines: readonly Line[];
   readonly stderr: string;
+}
+
+/** How somebody runs a command: in a folder, with a script of `sed` for what it edits. */
+export interface How {
+  readonly cwd?: string;
+  readonly script?: string;
 }
 
 export interface Stage {
@@ -46,14 +54,14 @@ export interface Stage {
   readonly open: (address: string) => Way;
   /** Runs `check` with these flags, as the administrator unless they say otherwise. */
   readonly look: (...flags: readonly string[]) => Promise<Found>;
-  /** Looks until nothing is wrong. */
+  /** Looks until nothing is wrong, and there is nothing to look at. */
   readonly well: () => Promise<void>;
   readonly patch: (kind: string, name: string, patch: object, of?: string) => Promise<void>;
   readonly setSettings: (text: string) => Promise<void>;
-  /** Applies objects of a kind of the overlay again, over whatever was done to them. */
-  readonly again: (kind: string) => Promise<void>;
-  /** Runs a command that check told, with kubectl at hand. */
-  readonly run: (command: string) => Promise<void>;
+  /** The folder in which somebody has the federation's certificates: `certs`, with the hub's authority. */
+  readonly office: string;
+  /** Runs a command that check told, with kubectl and falco-federation at hand. */
+  readonly run: (command: string, how?: How) => Promise<void>;
   /** Writes what a kubelet would write of a pod. */
   readonly setPodStatus: (pod: V1Pod, status: object) => Promise<void>;
   /** A pod of a namespace by the beginning of its name. */
@@ -65,79 +73,19 @@ export interface Stage {
   readonly stop: () => Promise<void>;
 }
 
-/** What the forwarder's own manifests are, as far as it counts here; used where the tree has none yet. */
-const statefulSet = {
-  apiVersion: 'apps/v1',
-  kind: 'StatefulSet',
-  metadata: { name: forwarder, namespace },
-  spec: {
-    replicas: 2,
-    serviceName: forwarder,
-    podManagementPolicy: 'Parallel',
-    selector: { matchLabels: { 'app.kubernetes.io/name': forwarder } },
-    template: {
-      metadata: { labels: { 'app.kubernetes.io/name': forwarder } },
-      spec: {
-        automountServiceAccountToken: false,
-        securityContext: { runAsNonRoot: true, runAsUser: 65532, seccompProfile: { type: 'RuntimeDefault' } },
-        containers: [
-          {
-            name: 'forwarder',
-            image: 'falco-federation-webhook:0.1.0',
-            args: [
-              'forward',
-              '--settings=/etc/falco-federation-webhook/federation.yaml',
-              '--spool=/var/lib/falco-federation-forwarder',
-              '--credentials=/etc/falco-federation-hub',
-            ],
-            ports: [
-              { name: 'events', containerPort: 2801 },
-              { name: 'health', containerPort: 8080 },
-              { name: 'metrics', containerPort: 9090 },
-            ],
-            securityContext: {
-              allowPrivilegeEscalation: false,
-              readOnlyRootFilesystem: true,
-              capabilities: { drop: ['ALL'] },
-            },
-            volumeMounts: [
-              { name: 'settings', mountPath: '/etc/falco-federation-webhook' },
-              { name: 'credentials', mountPath: '/etc/falco-federation-hub' },
-              { name: 'spool', mountPath: '/var/lib/falco-federation-forwarder' },
-            ],
-          },
-        ],
-        volumes: [
-          { name: 'settings', configMap: { name: webhook } },
-          { name: 'credentials', secret: { secretName: 'falco-federation-hub', optional: true } },
-          { name: 'spool', emptyDir: {} },
-        ],
-      },
-    },
-  },
-};
-
-function secretOf(name: string, data: Readonly<Record<string, string>>): string {
-  return JSON.stringify({
-    apiVersion: 'v1',
-    kind: 'Secret',
-    metadata: { name, namespace },
-    stringData: data,
-  });
+/** Somebody's machine, with the authority of the hub and our program. */
+function makeOffice({ authority }: TlsHub): string {
+  const office = mkdtempSync(join(tmpdir(), 'office-'));
+  for (const folder of ['bin', 'certs']) mkdirSync(join(office, folder));
+  writeFileSync(join(office, 'certs/federation-ca.crt'), authority.certificate);
+  writeFileSync(join(office, 'certs/federation-ca.key'), authority.key, { mode: 0o600 });
+  const start = `#!/bin/sh\nexec ${process.execPath} ${program} "$@"\n`;
+  writeFileSync(join(office, 'bin/falco-federation'), start, { mode: 0o755 });
+  return office;
 }
 
-async function install(kubectl: ControlPlane['kubectl'], hub: TlsHub, settings: string): Promise<void> {
+async function install({ kubectl }: ControlPlane, settings: string): Promise<void> {
   await kubectl(['apply', '--server-side', '-k', overlay]);
-  if (!existsSync(join(root, 'manifests/forwarder'))) {
-    await kubectl(['apply', '--server-side', '-f', '-'], JSON.stringify(statefulSet));
-  }
-  const client = await hub.clientFor('staging', 90 * 86_400_000);
-  const credentials = {
-    'ca.crt': hub.authority.certificate,
-    'tls.crt': client.certificate,
-    'tls.key': client.key,
-  };
-  await kubectl(['apply', '--server-side', '-f', '-'], secretOf('falco-federation-hub', credentials));
   // Old replicas need not wait for new ones here.
   await kubectl([
     ...['patch', 'deployment', webhook, '--namespace', namespace, '--type=merge', '--patch'],
@@ -173,6 +121,10 @@ export async function playKubelet(api: Api, of: string): Promise<boolean> {
   const pods = await podsIn(api, of);
   for (const { metadata, spec, status } of pods) {
     const path = `/api/v1/namespaces/${of}/pods/${metadata?.name}`;
+    if (spec?.nodeName === undefined) {
+      const target = { apiVersion: 'v1', kind: 'Node', name: 'node-1' };
+      await api.call('POST', `${path}/binding`, { metadata: { name: metadata?.name }, target });
+    }
     if (metadata?.deletionTimestamp !== undefined) await api.call('DELETE', `${path}?gracePeriodSeconds=0`);
     else if (!status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True')) {
       const ready = {
@@ -212,14 +164,20 @@ async function lookWith(kubeconfig: string, flags: readonly string[]): Promise<F
   return { status, lines: groups.flatMap(({ lines }) => lines), stderr: errors.join('') };
 }
 
-function runShell(command: string, kubeconfig: string): Promise<void> {
+function runShell(
+  command: string,
+  kubeconfig: string,
+  office: string,
+  { script = '', cwd = root }: How = {},
+): Promise<void> {
   return new Promise((resolve, reject) => {
     const env = {
-      PATH: `${dirname(programPath('kubectl'))}:${process.env.PATH}`,
+      PATH: `${office}/bin:${dirname(programPath('kubectl'))}:${process.env.PATH}`,
       KUBECONFIG: kubeconfig,
       HOME: tmpdir(),
+      KUBE_EDITOR: `sed -i '${script}'`,
     };
-    execFile('bash', ['-c', command], { env, cwd: root }, (error, _stdout, stderr) =>
+    execFile('bash', ['-o', 'pipefail', '-c', command], { env, cwd }, (error, _stdout, stderr) =>
       error === null ? resolve() : reject(new Error(`${command}: ${stderr}`)),
     );
   });
@@ -251,27 +209,35 @@ export async function setStage(folder: string): Promise<Stage> {
   const { kubectl, kubeconfig } = controlPlane;
   const hub = await tlsHub({ asksForClients: true, days: 100 });
   const settings = `cluster: staging\nhub: {address: "${hub.address}"}\nforwarder: {spoolSize: 1Gi}\n`;
-  await install(kubectl, hub, settings);
+  const office = makeOffice(hub);
+  const run: Stage['run'] = (command, how) => runShell(command, kubeconfig, office, how);
+  await install(controlPlane, settings);
+  const made = 'certs/spokes/staging/secret.yaml';
+  await run(`falco-federation certs spoke staging && kubectl apply -f ${made}`, { cwd: office });
   const node = startNode({
     api,
     namespace,
     folder,
     kubeconfig: await controlPlane.serviceAccountKubeconfig(namespace, webhook),
   });
-  const open = waysTo(node);
+  const logs = await startLogs(api);
+  const ways = waysTo(node);
+  const open = (address: string): Way =>
+    address === logs.at ? { to: 'port', port: logs.port } : ways(address);
   egress.lead(open);
 
   const look = (...flags: readonly string[]) => lookWith(kubeconfig, flags);
   const pods = (of: string) => podsIn(api, of);
   const stage: Stage = {
-    ...{ controlPlane, api, egress, node, hub, kubectl, settings, open, look },
+    ...{ controlPlane, api, egress, node, hub, kubectl, settings, open, look, office, run },
     well: async () => {
       let last: Found | undefined;
-      await until('nothing is wrong', async () => {
+      const isSo = async (): Promise<boolean> => {
         last = await look();
-        return last.status === 0;
-      }).catch((failure: unknown) => {
-        const wrong = last?.lines.filter(({ mark }) => mark === 'error');
+        return last.lines.every(({ mark }) => mark === 'ok');
+      };
+      await until('nothing is wrong', isSo, patience).catch((failure: unknown) => {
+        const wrong = last?.lines.filter(({ mark }) => mark !== 'ok');
         throw new Error(`${String(failure)}: ${JSON.stringify(wrong, null, 1)}`);
       });
     },
@@ -283,15 +249,6 @@ export async function setStage(folder: string): Promise<Stage> {
       ]);
     },
     setSettings: (text) => stage.patch('configmap', webhook, { data: { 'federation.yaml': text } }),
-    again: async (kind) => {
-      const documents = parseAllDocuments(await kubectl(['kustomize', overlay])).map((one): unknown =>
-        one.toJS(),
-      );
-      const found = documents.filter((one) => isRecord(one) && one.kind === kind);
-      const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: found });
-      await kubectl(['apply', '--server-side', '--force-conflicts', '-f', '-'], list);
-    },
-    run: (command) => runShell(command, kubeconfig),
     setPodStatus: async ({ metadata }, status) => {
       const path = `/api/v1/namespaces/${metadata?.namespace}/pods/${metadata?.name}/status`;
       const { status: code, body } = await api.call(
@@ -315,19 +272,20 @@ export async function setStage(folder: string): Promise<Stage> {
       await stage.rolledOut(of);
     },
     rolledOut: async (of) => {
-      await until(`the workloads of ${of} are rolled out`, () => playKubelet(api, of));
+      await until(`the workloads of ${of} are rolled out`, () => playKubelet(api, of), patience);
     },
     stop: async () => {
       await node.stop();
       await hub.close();
+      logs.close();
       api.close();
       await controlPlane.stop();
       egress.close();
     },
   };
   try {
-    await until('the webhook is ready', () => node.readyPorts(webhook, webhookPort).length === 2, 60_000);
-    await until('the forwarder is ready', () => node.readyPorts(forwarder, 2801).length === 2);
+    await until('the webhook is ready', () => node.readyPorts(webhook, webhookPort).length === 2, patience);
+    await until('the forwarder is ready', () => node.readyPorts(forwarder, 2801).length === 2, patience);
     await until('the webhook answers', async () => {
       const { status } = await api.call(
         'GET',
