@@ -9,6 +9,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { zstdCompressSync } from 'node:zlib';
 import { type Issued, makeAuthority, makeClient, makeServing } from '../../src/certificates/issue.ts';
 import { httpClient } from '../../src/events/http-client.ts';
+import { compression } from '../../src/forwarding/keeper.ts';
 import { median, percentile, type Section, shown } from './figures.ts';
 import { body, newFolder, startForwarder } from './forwarding.ts';
 import { cpuSeconds, memory, type Started, start } from './processes.ts';
@@ -163,7 +164,7 @@ export async function hub(place: Place, plan: HubPlan): Promise<Section> {
   for (const { stop } of spokes) stop();
   await receiver.stop();
   falcosidekick.stop();
-  const bytes = zstdCompressSync(Array.from({ length: 500 }, other).join('')).length / 500;
+  const bytes = zstdCompressSync(Array.from({ length: 500 }, other).join(''), compression).length / 500;
   return {
     name: 'Hub: events of 700 bytes, a falcosidekick that takes them at once',
     table: [
