@@ -130,7 +130,9 @@ test(`${spokes} forwarders for ${seconds} s before a hub that takes ${rate} even
       `${Math.max(...shares).toFixed(2)}; Emergency within ${Math.max(...waits).toFixed(0)} ms; ${doubles} twice`,
   );
   assert.equal(doubles, 0);
-  await until('each urgent event has come', () => [...told.keys()].every((name) => arrived.has(name)));
+  const haveAll = () => [...told.keys()].every((name) => arrived.has(name));
+  // Where others take the processor, many batches come back before their turn.
+  await until('each urgent event has come', haveAll, 120_000);
   // A small one says no more where others take the processor.
   if (process.env.OVERLOAD_SPOKES === undefined && work < 0.5) return;
   assert.ok(process.env.OVERLOAD_SPOKES === undefined || work > 0.95, `${work}`);
