@@ -254,15 +254,15 @@ static void say_unread(const struct publication *it)
 static void give_up(struct publication *it)
 {
     it->due = 0;
+    if (it->inotify < 0)
+        set_mark(it, 0);
     fprintf(stderr,
             it->inotify < 0
                 ? "falco-federation: not published again; a Falco that has not read it yet does when it starts\n"
                 : "falco-federation: giving up; Falco is not running or does not watch its files (watch_config_files), "
                   "and reads the list when it starts\n");
-    if (it->inotify < 0) {
-        set_mark(it, 0);
+    if (it->inotify < 0)
         forget(it);
-    }
 }
 
 void attend(struct publication *it)
@@ -270,9 +270,9 @@ void attend(struct publication *it)
     if (it->path == NULL)
         return;
     if (is_opened(it)) {
+        set_mark(it, 0);
         fprintf(stderr, "falco-federation: Falco read it after %lld s\n",
                 (long long)(now_ms() - it->since) / 1000);
-        set_mark(it, 0);
         forget(it);
         return;
     }
