@@ -90,7 +90,7 @@ async function startProgram(
     complaint += chunk;
   });
   const says = async (message: string | RegExp): Promise<LogLine> => {
-    for (let tries = 0; tries < 1_000; tries++) {
+    for (let tries = 0; tries < 3_000; tries++) {
       const found = log.find(({ msg = '' }) =>
         typeof message === 'string' ? msg === message : message.test(msg),
       );

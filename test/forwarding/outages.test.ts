@@ -59,7 +59,7 @@ async function startFalcosidekick(
     env: { LISTENADDRESS: '127.0.0.1', LISTENPORT: String(port), ...env },
     stdio: 'ignore',
   });
-  for (let tries = 0; tries < 500; tries++) {
+  for (let tries = 0; tries < 3_000; tries++) {
     const pong = await fetch(`http://127.0.0.1:${port}/ping`).catch(() => undefined);
     if (pong?.ok) return child;
     await sleep(20);
