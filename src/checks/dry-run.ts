@@ -19,6 +19,7 @@ import { remedyFor } from './causes.ts';
 import type { Check } from './check.ts';
 import { error, type Line, ok, warning } from './line.ts';
 import { webhookName } from './names.ts';
+import { describeReplicas } from './programs.ts';
 import { isReady, portOf } from './replica.ts';
 import type { View } from './view.ts';
 
@@ -123,7 +124,7 @@ async function whyMissed(view: View, { namespace, took, timeout }: Missed): Prom
   if (soonest !== undefined && soonest >= late) {
     return not(
       `the webhook is too slow. The API server waited ${seconds(timeout)}; asked directly, a replica took ${seconds(soonest)}`,
-      `${describeReplicas(at)}; ${logs}`,
+      `${describeReplicas(at, webhookName)}; ${logs}`,
     );
   }
   const directly =
@@ -134,11 +135,6 @@ async function whyMissed(view: View, { namespace, took, timeout }: Missed): Prom
     `the API server does not reach the webhook's port: no answer for ${seconds(timeout)} (${directly}). A firewall or a NetworkPolicy lets nothing through, or the replicas hang`,
     `kubectl --namespace ${at} get networkpolicy,service,endpointslices   # where the API server reaches nodes only: docs/managed-clusters.md`,
   );
-}
-
-/** Their limits, and whether they were restarted: `top` is not there everywhere. */
-function describeReplicas(namespace: string): string {
-  return `kubectl --namespace ${namespace} describe pod --selector app.kubernetes.io/name=${webhookName}`;
 }
 
 function seconds(milliseconds: number): string {
@@ -175,7 +171,7 @@ async function inNamespace(view: View, namespace: string, timeout: number): Prom
   if (took < late) return ok('dry_run', text);
   const at = await view.place();
   const why = `it took ${seconds(took)}; after ${seconds(timeout)} the API server creates it without the webhook`;
-  return warning('dry_run', text, why, describeReplicas(at));
+  return warning('dry_run', text, why, describeReplicas(at, webhookName));
 }
 
 /** Namespaces that are tried where a quota or another webhook refuses the pod. */

@@ -57,10 +57,9 @@ export const optingIn: Check = {
     const names = (await view.optedIn()).map(({ metadata }) => metadata.name);
     const falcos = Map.groupBy(await view.federatedWorkloads(), ({ metadata }) => metadata.namespace ?? '');
     const all = await view.namespaces();
-    const ending = all
-      .filter(({ metadata }) => metadata.deletionTimestamp)
-      .map(({ metadata }) => metadata.name);
-    const outside = [...falcos].filter(([namespace]) => ![...names, ...ending].includes(namespace));
+    const ending = all.filter(({ metadata }) => metadata.deletionTimestamp);
+    const left = new Set([...names, ...ending.map(({ metadata }) => metadata.name)]);
+    const outside = [...falcos].filter(([namespace]) => !left.has(namespace));
     const lines: Line[] = [];
     if (names.length > 0) {
       const have = counted(names.length, 'namespace has', 'namespaces have');

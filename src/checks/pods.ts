@@ -59,7 +59,7 @@ function aboutSkipped(namespace: string, workload: string, text: string, reason:
   return asGraveAs([reason])('pods', text, sentenceOf(reason), fix);
 }
 
-/** What shows more of a pod that fails: there are logs only of what has run. */
+/** What shows more of a pod that fails or is not ready: there are logs only of what has run. */
 function showing(namespace: string, { name, workload, container, pod }: JudgedPod): string {
   const kubectl = `kubectl --namespace ${namespace}`;
   if (container === undefined) return `${kubectl} describe pod ${name}`;
@@ -81,12 +81,7 @@ function lineOf(namespace: string, pods: readonly JudgedPod[]): Line {
   const text = `namespace ${namespace}: ${counted(pods.length, 'pod')} of ${workload} ${words[state]}`;
   switch (state) {
     case 'federated':
-      return warning(
-        'pods',
-        text,
-        `${name}: ${why}`,
-        `kubectl --namespace ${namespace} describe pod ${name}`,
-      );
+      return warning('pods', text, `${name}: ${why}`, showing(namespace, first));
     case 'skipped':
       return aboutSkipped(namespace, workload, text, reason ?? { code: 'nothing_to_add' });
     case 'stale':

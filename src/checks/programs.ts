@@ -50,6 +50,11 @@ function stuckBy(pod: InspectedPod): string | undefined {
   return `${failure.container}: ${failure.why}${message === undefined ? '' : `, ${message.slice(0, 200)}`}`;
 }
 
+/** Their limits, and why they do not start or were restarted. */
+export function describeReplicas(namespace: string, name: string): string {
+  return `kubectl --namespace ${namespace} describe pod --selector app.kubernetes.io/name=${name}`;
+}
+
 /** Why pods are not ready: the kubelet's words, else their own. */
 function whyNotReady(pods: readonly InspectedPod[], replicas: readonly Replica[]): string {
   const reasons = pods
@@ -84,8 +89,7 @@ async function readyLine(view: View, program: Program): Promise<Line> {
   if (ready >= wanted) return ok(check, text);
   const refusal = pods.length < wanted ? await refusalOf(view, namespace, { kind, name }) : undefined;
   const why = refusal ?? (pods.length === 0 ? 'there are no pods' : whyNotReady(pods, replicas));
-  const describe = `kubectl --namespace ${namespace} describe pod --selector app.kubernetes.io/name=${name}`;
-  const fix = podRemedy(why, namespace) ?? describe;
+  const fix = podRemedy(why, namespace) ?? describeReplicas(namespace, name);
   if (ready === 0) return error(check, text, `${why}; ${consequence}`, fix);
   const isStuck = refusal !== undefined || pods.some((pod) => stuckBy(pod) !== undefined);
   return isStuck ? error(check, text, why, fix) : warning(check, text, why, fix);

@@ -44,9 +44,10 @@ export function taggingReport(status: V1PodStatus, container: string): TaggingRe
 
 /** What a container's last `tag-rules` found that needs attention. */
 export function reportedCodes(status: V1PodStatus, container: string): readonly ReasonCode[] {
-  const { outcome, findings } = taggingReport(status, container) ?? {};
-  const all = [outcome, ...(findings ?? [])].filter((one) => one !== undefined && needsAttention(one));
-  return [...new Set(all.flatMap((one) => one?.code ?? []))].slice(0, mostCodes);
+  const report = taggingReport(status, container);
+  if (report === undefined) return [];
+  const codes = [report.outcome, ...report.findings].filter(needsAttention).map(({ code }) => code);
+  return [...new Set(codes)].slice(0, mostCodes);
 }
 
 /** Codes of a list that are known and need attention. */

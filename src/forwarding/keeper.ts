@@ -1,8 +1,8 @@
 /**
  * Keeps events on disk until the hub has them, and says which are next. It runs in a thread of its own: a slow disk holds up
- * no connection. A spool that fails is tried again from time to time, and a damaged
- * one gives way to a new one (spool.ts); meanwhile nothing is safe, and the sender keeps what it has. While a disk is only
- * full or read-only, what is on it is delivered all the same.
+ * no connection. A spool that fails is tried again from time to time, and a damaged one gives way to a new one (spool.ts);
+ * meanwhile nothing is safe, and the sender keeps what it has. While a disk is only full or read-only, what is on it is
+ * delivered all the same.
  */
 import { constants, zstdCompressSync } from 'node:zlib';
 import {
@@ -242,8 +242,9 @@ export class Keeper {
     this.gathering = undefined;
     if (this.closed || this.failure !== undefined || this.delivered.length + this.rejected.length === 0)
       return;
-    do if (this.commitWith([]) === undefined) return;
-    while (this.rejected.length > 0);
+    do {
+      if (this.commitWith([]) === undefined) return;
+    } while (this.rejected.length > 0);
     this.tell.onChange();
   }
 

@@ -345,12 +345,10 @@ export class Spool {
   commit({ keep, delivered, rejected }: Changes): Committed {
     const dropped = new Map<number, number>();
     const ids = this.transaction(() => {
-      for (const { id, reason } of rejected) {
-        this.run.reject.run(Date.now(), reason, id);
-        this.remove([id]);
-      }
+      for (const { id, reason } of rejected) this.run.reject.run(Date.now(), reason, id);
       if (rejected.length > 0) this.run.trimRejected.run(mostRejected);
-      if (delivered.length > 0) this.remove(delivered);
+      const gone = [...rejected.map(({ id }) => id), ...delivered];
+      if (gone.length > 0) this.remove(gone);
       const kept = keep.map((event) => (this.isNew(event) ? this.insert(event) : 'duplicate'));
       if (keep.length > 0) this.makeRoom(dropped);
       return kept;

@@ -94,9 +94,12 @@ export class Store {
         'keep',
         requests.flatMap(({ events }) => events),
       );
-      const left = kept === 'unsafe' ? kept : [...kept];
-      for (const { events, answer } of requests)
-        answer(left === 'unsafe' ? left : left.splice(0, events.length));
+      let first = 0;
+      for (const { events, answer } of requests) {
+        const behind = first + events.length;
+        answer(kept === 'unsafe' ? kept : kept.slice(first, behind));
+        first = behind;
+      }
       this.events.onWaiting();
     }
     this.keeping = false;

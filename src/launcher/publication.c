@@ -254,15 +254,14 @@ static void say_unread(const struct publication *it)
 static void give_up(struct publication *it)
 {
     it->due = 0;
-    if (it->inotify < 0)
-        set_mark(it, 0);
-    fprintf(stderr,
-            it->inotify < 0
-                ? "falco-federation: not published again; a Falco that has not read it yet does when it starts\n"
-                : "falco-federation: giving up; Falco is not running or does not watch its files (watch_config_files), "
-                  "and reads the list when it starts\n");
-    if (it->inotify < 0)
-        forget(it);
+    if (it->inotify >= 0) {
+        fprintf(stderr, "falco-federation: giving up; Falco is not running or does not watch its files "
+                        "(watch_config_files), and reads the list when it starts\n");
+        return;
+    }
+    set_mark(it, 0);
+    fprintf(stderr, "falco-federation: not published again; a Falco that has not read it yet does when it starts\n");
+    forget(it);
 }
 
 void attend(struct publication *it)

@@ -526,13 +526,13 @@ export interface Finding {
   readonly detail?: string;
 }
 
-/** A finding as one line for people: `code: sentence (detail). Remedy.` */
 /** Whether somebody should look at it. */
 export function needsAttention({ code }: Finding): boolean {
   const { severity } = reasons[code];
   return severity === 'warning' || severity === 'error';
 }
 
+/** A finding as one line for people: `code: sentence (detail). Remedy.` */
 export function sentenceOf(finding: Finding): string {
   const { sentence, remedy } = reasons[finding.code];
   const detail = finding.detail === undefined ? '' : ` (${finding.detail})`;
