@@ -24,6 +24,7 @@ import {
 } from '../../src/events/http-client.ts';
 import { proxyFor } from '../../src/events/proxy.ts';
 import { type TlsHub, tlsHub } from '../forwarding/tls-hub.ts';
+import { untilSo } from '../until.ts';
 
 const event = '{"rule": "R"}';
 const delivered: BatchOutcome = { is: 'taken', done: 1, later: [], refused: [] };
@@ -253,8 +254,7 @@ describe('a hub that asks for client certificates', () => {
     };
     assert.equal((await post(latest())).is, 'failed');
     await write(60_000);
-    for (let tries = 0; tries < 3_000 && (latest().client?.notAfter.getTime() ?? 0) < Date.now(); tries++)
-      await sleep(20);
+    await untilSo(() => (latest().client?.notAfter.getTime() ?? 0) >= Date.now());
     stop();
     assert.deepEqual(await post(latest()), delivered);
   });
@@ -404,8 +404,7 @@ describe('whatever a hub does, a post has an outcome, and its connection goes', 
       client,
       open: () => open,
       closed: async (): Promise<void> => {
-        for (let tries = 0; open > 0 && tries < 3_000; tries++) await sleep(20);
-        assert.equal(open, 0, 'connections stay open');
+        await untilSo(() => open === 0);
         server.close();
       },
     };

@@ -19,6 +19,7 @@ import { eventServer } from '../../src/events/event-server.ts';
 import { Refusal } from '../../src/events/refusal.ts';
 import type { PlainServer } from '../../src/server/plain-server.ts';
 import { processorTime } from '../processor-time.ts';
+import { untilSo } from '../until.ts';
 
 type Body = string | Uint8Array<ArrayBuffer>;
 
@@ -396,7 +397,7 @@ test('requests have one bound together: who comes beyond it may come again, the 
   const body = text({ output: 'x'.repeat(900_000) });
   const fits = Math.floor(mostAtOnce / body.length);
   const first = Array.from({ length: fits }, () => post(body));
-  for (let tries = 0; kept.length < fits && tries < 6_000; tries++) await sleep(10);
+  await untilSo(() => kept.length >= fits);
   assert.equal(kept.length, fits);
   const beyond = await post(body);
   assert.deepEqual([beyond.status, beyond.headers.get('retry-after'), refused], [503, '1', ['too_many']]);

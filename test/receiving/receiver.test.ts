@@ -21,20 +21,12 @@ const only = (what: Readonly<Record<string, number>>) => ({
 
 /** The agent's one connection, when it is free again. */
 async function idle(agent: Agent): Promise<Socket> {
-  for (let tries = 0; tries < 6_000; tries++) {
-    const [socket] = Object.values(agent.freeSockets).flat();
-    if (socket !== undefined) return socket;
-    await sleep(10);
-  }
-  return assert.fail('no connection is free');
+  const free = () => Object.values(agent.freeSockets).flat()[0];
+  await until('a connection is free', () => free() !== undefined);
+  return free() ?? assert.fail('no connection is free');
 }
 
-async function gone(socket: Socket): Promise<void> {
-  for (let tries = 0; !socket.destroyed; tries++) {
-    assert.ok(tries < 6_000, 'the connection stays open');
-    await sleep(10);
-  }
-}
+const gone = (socket: Socket) => until('the connection is closed', () => socket.destroyed);
 
 describe('an event is from the cluster whose certificate brought it', () => {
   let hub: Stage;
