@@ -332,20 +332,15 @@ static int run(struct shipping *it, int signal_fd)
     return DONE;
 }
 
-static int begin(struct shipping *it)
+static int begin(struct shipping *it, const sigset_t *signals)
 {
-    sigset_t signals;
     pthread_t thread;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigprocmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
     /* Falco may be another user. */
     umask(0);
     size_t room = HEAD_ROOM + BATCH_BYTES + LONGEST_LINE + (MOST_LINES + MOST_EVENTS_A_LINE) * 128;
     char *text = malloc(room);
-    int signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
+    int signal_fd = signalfd(-1, signals, SFD_CLOEXEC);
     it->answered = eventfd(0, EFD_CLOEXEC);
     it->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (it->inotify < 0)
@@ -387,6 +382,12 @@ int ship(char **argv)
     if (it.source.folder == NULL || to == NULL || strlen(it.source.folder) > LONGEST_FOLDER)
         return wrong_use(it.source.folder == NULL || to == NULL ? "--folder and --to are required" : "too long: --folder", "");
     it.has_target = parse_target(to, &it.target);
+    /* Before it says that it ships: who hears that may ask it to stop. */
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
     if (it.has_target)
         fprintf(stderr, "falco-federation: shipping alerts from %s/live/alerts.jsonl to %s\n", it.source.folder, to);
     else
@@ -395,5 +396,5 @@ int ship(char **argv)
                 "falco-federation: --to %s is not of the form http://HOST[:PORT]: alerts are not delivered, and the "
                 "oldest are dropped when %s is full\n",
                 to, it.source.folder);
-    return begin(&it);
+    return begin(&it, &signals);
 }

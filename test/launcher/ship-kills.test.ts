@@ -73,7 +73,9 @@ describe('kills', { skip: cannotCompile }, () => {
       child.kill('SIGKILL');
       await once(child, 'exit');
     }
-    const { child, said } = await ship(t, forwarder.url, { folder });
+    const { child, said, says } = await ship(t, forwarder.url, { folder });
+    // There may be nothing left for it, and before that it cannot be asked to stop.
+    await says('shipping alerts from');
     await until('all have come', () => forwarder.events.size >= written, 60_000).catch(() => undefined);
     const came = new Set(forwarder.outputs());
     const missing = Array.from({ length: written }, (_, at) => at).filter((at) => !came.has(`${at}`));
