@@ -1,9 +1,9 @@
 /** The webhook under measurement: the built program, as the image runs it. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { makeServingCertificate } from '../../src/certificates/self-signed.ts';
+import { temporaryFolder } from '../temporary-folder.ts';
 import { type Started, start } from './processes.ts';
 
 export const root = resolve(import.meta.dirname, '../..');
@@ -34,7 +34,7 @@ export interface Place {
 
 /** A folder with a certificate for localhost and settings of a spoke. */
 export async function makePlace(): Promise<Place> {
-  const folder = mkdtempSync(join(tmpdir(), 'bench-'));
+  const folder = temporaryFolder('bench-');
   const at = (name: string): string => join(folder, name);
   const { certificate, key, ca } = await makeServingCertificate(['localhost'], 30);
   writeFileSync(at('tls.crt'), certificate);

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { type KeyPairResult, loadKeyPair, readKeyPair, watchKeyPair } from '../../src/certificates/files.ts';
 import { makeServingCertificate } from '../../src/certificates/self-signed.ts';
+import { temporaryFolder } from '../temporary-folder.ts';
 
 describe('a serving certificate made on the spot', () => {
   test('is signed by its authority, for the names asked, for the days asked', async () => {
@@ -23,7 +23,7 @@ describe('a serving certificate made on the spot', () => {
 });
 
 describe('certificate files', () => {
-  const folder = mkdtempSync(path.join(tmpdir(), 'certificates-'));
+  const folder = temporaryFolder('certificates-');
   const files = { cert: path.join(folder, 'tls.crt'), key: path.join(folder, 'tls.key') };
   const write = (cert: string, key: string): void => {
     writeFileSync(files.cert, cert);

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { connect } from '../../src/cluster/connect.ts';
+import { temporaryFolder } from '../temporary-folder.ts';
 
-const folder = (): string => mkdtempSync(path.join(tmpdir(), 'connection-'));
+const folder = (): string => temporaryFolder('connection-');
 
 function serviceAccount(): string {
   const made = folder();

@@ -1,12 +1,12 @@
 /** Which cluster `check` talks to: as kubectl finds it. */
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { connectAsKubectl } from '../../src/cluster/index.ts';
+import { temporaryFolder } from '../temporary-folder.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'kubeconfigs-'));
+const folder = temporaryFolder('kubeconfigs-');
 
 interface Named {
   readonly name: string;

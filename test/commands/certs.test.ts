@@ -6,7 +6,6 @@ import {
   chmodSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -15,7 +14,6 @@ import {
 } from 'node:fs';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { describe, test } from 'node:test';
@@ -25,6 +23,7 @@ import { certs } from '../../src/commands/certs.ts';
 import { type BatchOutcome, postBatch } from '../../src/events/batch-client.ts';
 import { type CredentialsResult, followCredentials } from '../../src/events/credentials.ts';
 import { httpClient } from '../../src/events/http-client.ts';
+import { temporaryFolder } from '../temporary-folder.ts';
 
 async function run(...argv: string[]) {
   const [out, err]: [string[], string[]] = [[], []];
@@ -37,7 +36,7 @@ async function run(...argv: string[]) {
   return { status, stdout: out.join(''), stderr: err.join('') };
 }
 
-const folder = (): string => path.join(mkdtempSync(path.join(tmpdir(), 'certs-')), 'certs');
+const folder = (): string => path.join(temporaryFolder('certs-'), 'certs');
 
 const day = 86_400_000;
 
@@ -208,7 +207,7 @@ describe('certs hub, certs spoke', () => {
     const dir = await federation('staging');
     const spoke = await postWith(dir, path.join(dir, 'spokes/staging'), { asksForClients: true });
     assert.deepEqual(spoke, { outcome: taken, clients: ['CN=staging'] });
-    const alone = mkdtempSync(path.join(tmpdir(), 'authority-'));
+    const alone = temporaryFolder('authority-');
     writeFileSync(path.join(alone, 'ca.crt'), readFileSync(path.join(dir, 'federation-ca.crt')));
     const none = await postWith(dir, alone, { asksForClients: true });
     assert.deepEqual([none.outcome.is, none.clients], ['failed', []]);
@@ -341,7 +340,7 @@ describe('certs hub, certs spoke', () => {
   });
 
   test('a folder that cannot be written is named', async () => {
-    const file = path.join(mkdtempSync(path.join(tmpdir(), 'file-')), 'certs');
+    const file = path.join(temporaryFolder('file-'), 'certs');
     writeFileSync(file, '');
     for (const argv of [
       ['hub', '--name', 'a.example'],

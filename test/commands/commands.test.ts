@@ -2,9 +2,8 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
@@ -12,6 +11,7 @@ import { describe, test } from 'node:test';
 import { parse } from 'yaml';
 import { makeServingCertificate } from '../../src/certificates/self-signed.ts';
 import { post } from '../server/https.ts';
+import { temporaryFolder } from '../temporary-folder.ts';
 import { until } from '../until.ts';
 import { runCommand } from './run-command.ts';
 
@@ -259,7 +259,7 @@ describe('serve', () => {
       await once(other, 'listening');
       const address = other.address();
       const taken = String(typeof address === 'object' ? address?.port : undefined);
-      const cwd = mkdtempSync(path.join(tmpdir(), 'serve-'));
+      const cwd = temporaryFolder('serve-');
       const child = spawn(
         process.execPath,
         [program, 'serve', '--local', '--settings', settings, ...anyPorts, flag, taken],
@@ -277,7 +277,7 @@ describe('serve', () => {
   }
 
   test('bad settings: exit 1, the place told', async () => {
-    const file = path.join(mkdtempSync(path.join(tmpdir(), 'serve-')), 'federation.yaml');
+    const file = path.join(temporaryFolder('serve-'), 'federation.yaml');
     writeFileSync(file, 'cluster: a\nrole: leaf\n');
     const { status, stderr } = await runCommand(['serve', '--local', '--settings', file]);
     assert.equal(status, 1);
@@ -307,7 +307,7 @@ describe('serve', () => {
   });
 
   test('an API server that is away: it starts and answers by its settings, and says what is missing', async () => {
-    const folder = mkdtempSync(path.join(tmpdir(), 'serve-'));
+    const folder = temporaryFolder('serve-');
     const kubeconfig = path.join(folder, 'kubeconfig');
     writeFileSync(
       kubeconfig,
@@ -355,7 +355,7 @@ users: [{name: a, user: {token: x}}]
   });
 
   test('starts, is ready, takes a new certificate without a restart, stops on SIGTERM with 0', async () => {
-    const folder = mkdtempSync(path.join(tmpdir(), 'serve-'));
+    const folder = temporaryFolder('serve-');
     const [cert, key] = [path.join(folder, 'tls.crt'), path.join(folder, 'tls.key')];
     const write = async (): Promise<string> => {
       const made = await makeServingCertificate(['localhost'], 1);
@@ -396,7 +396,7 @@ users: [{name: a, user: {token: x}}]
     const child = spawn(
       process.execPath,
       [program, 'serve', '--local', '--settings', settings, ...anyPorts],
-      { cwd: mkdtempSync(path.join(tmpdir(), 'serve-')), stdio: ['ignore', 'pipe', 'inherit'] },
+      { cwd: temporaryFolder('serve-'), stdio: ['ignore', 'pipe', 'inherit'] },
     );
     let output = '';
     for await (const chunk of child.stdout) {

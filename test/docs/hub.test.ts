@@ -1,7 +1,6 @@
 /** docs/hub.md: its manifests fit what `certs` makes, and its commands are those of the program. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { before, describe, test } from 'node:test';
@@ -10,6 +9,7 @@ import { parse } from 'yaml';
 import { certs } from '../../src/commands/certs.ts';
 import { settingsSchema } from '../../src/settings/schema.ts';
 import { textOf } from '../manifests/files.ts';
+import { temporaryFolder } from '../temporary-folder.ts';
 import { snippetsIn } from './pages.ts';
 
 const page = 'docs/hub.md';
@@ -23,7 +23,7 @@ const certsCommands = commands.flatMap((line) => {
 });
 
 describe('docs/hub.md', () => {
-  const folder = mkdtempSync(path.join(tmpdir(), 'hub-guide-'));
+  const folder = temporaryFolder('hub-guide-');
   const secrets = new Map<string, V1Secret>();
 
   before(async () => {

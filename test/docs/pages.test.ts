@@ -13,17 +13,15 @@ import {
   existsSync,
   globSync,
   mkdirSync,
-  mkdtempSync,
-  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 import { must } from '../real/machine.ts';
 import { root } from '../real/places.ts';
+import { temporaryFolder } from '../temporary-folder.ts';
 import { anchorsOf, type Block, blocksIn, commandsOf, pages, placeOf, proseOf, textOf } from './pages.ts';
 
 function brokenLinks(page: string): readonly string[] {
@@ -71,7 +69,7 @@ const left: Readonly<Record<string, string>> = { 'falco.yaml': 'test/e2e/own-cha
 
 /** A place like a clone, with the program on PATH. */
 function makePlace(): { readonly folder: string; readonly env: Readonly<Record<string, string>> } {
-  const folder = mkdtempSync(path.join(tmpdir(), 'page-'));
+  const folder = temporaryFolder('page-');
   const bin = path.join(folder, 'bin');
   mkdirSync(bin);
   const program = path.join(bin, 'falco-federation');
@@ -124,7 +122,6 @@ describe('pages', () => {
       before(() => {
         place = makePlace();
       });
-      after(() => place && rmSync(place.folder, { recursive: true }));
 
       for (const block of toRun) {
         test(`line ${block.line}`, () => {

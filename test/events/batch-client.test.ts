@@ -1,10 +1,9 @@
 /** Posting batches over real TLS: what each of the other side's moods comes to. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer as createTcpServer, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -24,6 +23,7 @@ import {
 } from '../../src/events/http-client.ts';
 import { proxyFor } from '../../src/events/proxy.ts';
 import { type TlsHub, tlsHub } from '../forwarding/tls-hub.ts';
+import { temporaryFolder } from '../temporary-folder.ts';
 import { untilSo } from '../until.ts';
 
 const event = '{"rule": "R"}';
@@ -238,7 +238,7 @@ describe('a hub that asks for client certificates', () => {
   });
 
   test('the renewed certificate is taken from the folder, without a restart', async () => {
-    const folder = mkdtempSync(path.join(tmpdir(), 'credentials-'));
+    const folder = temporaryFolder('credentials-');
     const write = async (lifetime: number): Promise<void> => {
       const { certificate, key } = await hub.clientFor('staging', lifetime);
       writeFileSync(path.join(folder, 'tls.crt'), certificate);
@@ -262,14 +262,13 @@ describe('a hub that asks for client certificates', () => {
 
 describe('credentials', () => {
   async function read(files: Readonly<Record<string, string>>): Promise<CredentialsResult> {
-    const folder = mkdtempSync(path.join(tmpdir(), 'credentials-'));
+    const folder = temporaryFolder('credentials-');
     for (const [name, text] of Object.entries(files)) writeFileSync(path.join(folder, name), text);
     let result: CredentialsResult | undefined;
     const stop = await followCredentials(folder, 60_000, (one) => {
       result = one;
     });
     stop();
-    rmSync(folder, { recursive: true });
     assert.ok(result !== undefined);
     return result;
   }

@@ -1,24 +1,23 @@
 /** Real disks that are full or read-only, as far as this machine lets us mount them. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { zstdDecompressSync } from 'node:zlib';
 import { Keeper, type KeptAll } from '../../src/forwarding/keeper.ts';
 import { type NewEvent, smallestSpool } from '../../src/forwarding/spool.ts';
+import { temporaryFolder } from '../temporary-folder.ts';
 import { untilSo } from '../until.ts';
 import { eventNamed, makePlace, plainHub, send, startForwarder } from './forwarder-process.ts';
 
 /** A folder on a small disk of its own; undefined where mounting is not allowed. */
 function smallDisk(t: TestContext, size: string): string | undefined {
-  const folder = mkdtempSync(path.join(tmpdir(), 'disk-'));
+  const folder = temporaryFolder('disk-');
   if (spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', folder]).status === 0) {
     t.after(() => {
       spawnSync('umount', ['--lazy', folder]);
-      rmSync(folder, { recursive: true, force: true });
     });
     return folder;
   }

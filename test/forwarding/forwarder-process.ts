@@ -1,14 +1,14 @@
 /** The forwarder as a process, and a hub for it, for tests. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { buffer } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { zstdDecompressSync } from 'node:zlib';
+import { temporaryFolder } from '../temporary-folder.ts';
 
 const root = path.join(import.meta.dirname, '../..');
 /** Another one, such as the built program, where FEDERATION_PROGRAM says so. */
@@ -24,7 +24,7 @@ export interface Place {
 }
 
 export function makePlace(settings: string): Place {
-  const folder = mkdtempSync(path.join(tmpdir(), 'forwarder-'));
+  const folder = temporaryFolder('forwarder-');
   const at = (name: string): string => path.join(folder, name);
   mkdirSync(at('credentials'));
   const place = {

@@ -1,13 +1,13 @@
 /** Events are answered when they are safe, whatever the disk does, and come out in the order that they should. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { zstdDecompressSync } from 'node:zlib';
 import { Keeper, type KeptAll, priorityCount } from '../../src/forwarding/keeper.ts';
 import { type NewEvent, smallestSpool } from '../../src/forwarding/spool.ts';
 import { priorities } from '../../src/settings/schema.ts';
+import { temporaryFolder } from '../temporary-folder.ts';
 import { untilSo } from '../until.ts';
 
 const event = (text: string, priority = 5, key?: string): NewEvent => ({
@@ -15,7 +15,7 @@ const event = (text: string, priority = 5, key?: string): NewEvent => ({
 });
 
 function plant(t: TestContext, limit = smallestSpool) {
-  const folder = path.join(mkdtempSync(path.join(tmpdir(), 'keeper-')), 'spool');
+  const folder = path.join(temporaryFolder('keeper-'), 'spool');
   const told: string[] = [];
   const open = (): Keeper => {
     const keeper: Keeper = new Keeper(

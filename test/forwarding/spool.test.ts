@@ -1,7 +1,6 @@
 /** What is on disk: bounded, in order, whole after whatever happens to its files. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
@@ -16,8 +15,9 @@ import {
   smallestSpool,
 } from '../../src/forwarding/spool.ts';
 import { rounds } from '../rounds.ts';
+import { temporaryFolder } from '../temporary-folder.ts';
 
-const folderOf = (): string => mkdtempSync(path.join(tmpdir(), 'spool-'));
+const folderOf = (): string => temporaryFolder('spool-');
 
 function event(text: string, priority = 5): NewEvent {
   return { text, priority, received: 1_000, sender: '10.0.0.1' };

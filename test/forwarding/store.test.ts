@@ -1,14 +1,12 @@
 /** Requests of a moment go to the thread together, and each gets its own answer. */
 import assert from 'node:assert/strict';
-import { mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { test } from 'node:test';
 import { smallestSpool } from '../../src/forwarding/spool.ts';
 import { Store } from '../../src/forwarding/store.ts';
+import { temporaryFolder } from '../temporary-folder.ts';
 
 test('what comes while others are written shares a transaction, and each request has its own answer', async (t) => {
-  const folder = mkdtempSync(path.join(tmpdir(), 'store-'));
+  const folder = temporaryFolder('store-');
   let asked = 0;
   const nothing = () => {};
   const store = new Store(

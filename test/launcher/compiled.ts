@@ -5,16 +5,13 @@ import {
   chmodSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   renameSync,
-  rmSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after } from 'node:test';
+import { temporaryFolder } from '../temporary-folder.ts';
 
 const sources = new URL('../../src/launcher', import.meta.url).pathname;
 const header = new URL('for-tests.h', import.meta.url).pathname;
@@ -27,16 +24,10 @@ export const cannotCompile: string | undefined =
     ? undefined
     : 'the launcher needs Linux and a C compiler (cc)';
 
-const folders: string[] = [];
-after(() => {
-  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
-});
-
-/** A folder of the test's own, which everyone may use; gone when the file's tests are done. */
+/** A folder of the test's own, which everyone may use. */
 export function openFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'launcher-'));
+  const folder = temporaryFolder('launcher-');
   chmodSync(folder, 0o777);
-  folders.push(folder);
   return folder;
 }
 

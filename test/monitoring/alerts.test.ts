@@ -1,15 +1,15 @@
 /** The alert rules: what they ask for is there, each has a case and a page, and Prometheus' own tool runs them. */
 import assert from 'node:assert/strict';
-import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { globSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
-import { after, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import type { V1MutatingWebhookConfiguration } from '@kubernetes/client-node';
 import { parse } from 'yaml';
 import { readFlags } from '../../src/commands/serve/flags.ts';
 import { reasons } from '../../src/reasons/reasons.ts';
 import { silentAfter } from '../../src/receiving/fleet.ts';
 import { objectOf, textOf } from '../manifests/files.ts';
+import { temporaryFolder } from '../temporary-folder.ts';
 import { cannotRunPromtool, promtool } from './promtool.ts';
 import { alerts, rulesFile } from './rules-file.ts';
 
@@ -109,8 +109,7 @@ describe('the alert rules', () => {
 });
 
 describe('by promtool', { skip: cannotRunPromtool ?? false }, () => {
-  const folder = mkdtempSync(join(tmpdir(), 'promtool-'));
-  after(() => rmSync(folder, { recursive: true }));
+  const folder = temporaryFolder('promtool-');
 
   /** The cases name the rules by a file beside them. */
   function written(name: string, text: string): string {

@@ -1,10 +1,10 @@
 /** What alerts and dashboards ask for is what the programs expose. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { stringify } from 'yaml';
+import { temporaryFolder } from '../temporary-folder.ts';
 import { askedBy } from './asked-series.ts';
 import { type Dashboard, dashboards, queriesOf } from './dashboard.ts';
 import { targetLabels as added, type Exposed, exposedMetrics } from './exposed-metrics.ts';
@@ -110,8 +110,7 @@ for (const [file, dashboard] of dashboards) {
 }
 
 describe('by promtool', { skip: cannotRunPromtool ?? false }, () => {
-  const folder = mkdtempSync(join(tmpdir(), 'promtool-'));
-  after(() => rmSync(folder, { recursive: true }));
+  const folder = temporaryFolder('promtool-');
 
   for (const [name, dashboard] of dashboards) {
     test(`the queries of ${name} are PromQL`, () => {

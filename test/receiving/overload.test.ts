@@ -3,15 +3,13 @@
  * urgent comes at once. `OVERLOAD_SPOKES` (8) and `OVERLOAD_SECONDS` (4) make it larger.
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeClient } from '../../src/certificates/issue.ts';
 import { httpClient } from '../../src/events/http-client.ts';
 import { Delivery } from '../../src/forwarding/delivery.ts';
 import { Keeper } from '../../src/forwarding/keeper.ts';
+import { temporaryFolder } from '../temporary-folder.ts';
 import { until } from '../until.ts';
 import { type Stage, stage } from './stage.ts';
 
@@ -32,7 +30,7 @@ function event(name: string, priority: number) {
 
 /** A forwarder's spool and delivery, without a process of its own. */
 async function forwarder(hub: Stage, name: string) {
-  const folder = mkdtempSync(path.join(tmpdir(), 'overload-'));
+  const folder = temporaryFolder('overload-');
   const options = { folder, limit: 256 * 1024 * 1024 };
   const keeper = new Keeper(options, { onDropped: () => {}, onDamaged: () => {}, onChange: () => {} });
   const keep = (names: readonly string[], priority: number) =>
@@ -69,7 +67,6 @@ async function forwarder(hub: Stage, name: string) {
     stop: async () => {
       await delivery.stop(0);
       keeper.close();
-      rmSync(folder, { recursive: true });
     },
   };
 }

@@ -1,11 +1,11 @@
 /** What a release rests on: one version, a changelog, licences that may be passed on, the same bundle from the same files. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, globSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, globSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import path from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 import { parse } from 'yaml';
+import { temporaryFolder } from '../temporary-folder.ts';
 import { packageVersion, places, versionsIn } from './versions.ts';
 
 const root = path.join(import.meta.dirname, '../..');
@@ -65,15 +65,12 @@ describe('the bundle', () => {
   before(() => {
     // The same files in two places of different depth.
     for (const below of ['one', 'another/place']) {
-      const folder = path.join(mkdtempSync(path.join(tmpdir(), 'bundle-')), below);
+      const folder = path.join(temporaryFolder('bundle-'), below);
       folders.push(folder);
       for (const part of ['src', 'package.json', 'tsconfig.json'])
         cpSync(path.join(root, part), path.join(folder, part), { recursive: true });
       symlinkSync(path.join(root, 'node_modules'), path.join(folder, 'node_modules'));
     }
-  });
-  after(() => {
-    for (const folder of folders) rmSync(folder, { recursive: true, force: true });
   });
 
   test('runs what people run on Node 22, and says what servers need', {
@@ -154,7 +151,7 @@ describe('the bundle', () => {
     const [folder = ''] = folders;
     cpSync(path.join(root, 'LICENSE'), path.join(folder, 'LICENSE'));
     execFileSync('npm', ['pack', '--silent', '--ignore-scripts'], { cwd: folder, stdio: 'ignore' });
-    const place = mkdtempSync(path.join(tmpdir(), 'package-'));
+    const place = temporaryFolder('package-');
     folders.push(place);
     const tarball = path.join(folder, `falco-federation-webhook-${packageVersion()}.tgz`);
     execFileSync('tar', ['-xzf', tarball, '-C', place]);

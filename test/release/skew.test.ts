@@ -1,13 +1,13 @@
 /** What a released version injects and reports: today's program takes it (docs/release.md). A folder entry a version. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { parse } from 'yaml';
 import { reportedCodes } from '../../src/coverage/tagging-report.ts';
 import { readStatus } from '../../src/injection/status.ts';
+import { temporaryFolder } from '../temporary-folder.ts';
 
 interface Released {
   /** Arguments of the injected init container; OUTPUT and CONFIG are places. */
@@ -26,27 +26,23 @@ for (const file of readdirSync(folder)) {
 
   describe(`beside version ${path.basename(file, '.json')}`, () => {
     test('what it has a container run tags the rules', () => {
-      const place = mkdtempSync(path.join(tmpdir(), 'skew-'));
+      const place = temporaryFolder('skew-');
       const at = (name: string): string => path.join(place, name);
-      try {
-        writeFileSync(
-          at('rules.yaml'),
-          '- rule: A\n  desc: d\n  condition: evt.num=1\n  output: o\n  priority: NOTICE\n',
-        );
-        writeFileSync(at('falco.yaml'), `rules_files: [${at('rules.yaml')}]\nconfig_files: []\n`);
-        mkdirSync(at('out'));
-        const args = released.tagRules.map((arg) =>
-          arg.replace('OUTPUT', at('out')).replace('CONFIG', at('falco.yaml')),
-        );
-        const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...args], { encoding: 'utf8' });
-        assert.equal(status, 0, stderr);
-        assert.match(stdout, /rules_tagged/);
-        const dropIn = parse(readFileSync(at('out/federation.yaml'), 'utf8'));
-        assert.equal(dropIn.rules_files.length, 1);
-        assert.equal(dropIn.file_output.filename, '/var/lib/falco-federation-alerts/live/alerts.jsonl');
-      } finally {
-        rmSync(place, { recursive: true });
-      }
+      writeFileSync(
+        at('rules.yaml'),
+        '- rule: A\n  desc: d\n  condition: evt.num=1\n  output: o\n  priority: NOTICE\n',
+      );
+      writeFileSync(at('falco.yaml'), `rules_files: [${at('rules.yaml')}]\nconfig_files: []\n`);
+      mkdirSync(at('out'));
+      const args = released.tagRules.map((arg) =>
+        arg.replace('OUTPUT', at('out')).replace('CONFIG', at('falco.yaml')),
+      );
+      const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...args], { encoding: 'utf8' });
+      assert.equal(status, 0, stderr);
+      assert.match(stdout, /rules_tagged/);
+      const dropIn = parse(readFileSync(at('out/federation.yaml'), 'utf8'));
+      assert.equal(dropIn.rules_files.length, 1);
+      assert.equal(dropIn.file_output.filename, '/var/lib/falco-federation-alerts/live/alerts.jsonl');
     });
 
     test('what it writes on pods is read', () => {

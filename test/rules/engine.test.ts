@@ -15,9 +15,8 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
 import { effectiveRulesFiles } from '../../src/rules/configuration/effective-rules-files.ts';
 import { FalcoConfiguration, NotKnown } from '../../src/rules/configuration/falco-configuration.ts';
 import { readFalcoVersion } from '../../src/rules/configuration/falco-version.ts';
@@ -25,6 +24,7 @@ import { falcoFileSystem } from '../../src/rules/configuration/file-system.ts';
 import { rulesFilesOf } from '../../src/rules/configuration/rules-entry.ts';
 import { publishingDisk } from '../../src/rules/publishing/publish.ts';
 import { tagAndPublish } from '../../src/rules/publishing/tag-and-publish.ts';
+import { temporaryFolder } from '../temporary-folder.ts';
 import { type FalcoAnswer, type LoadedRule, runFalco, sorted, watches } from './falco-model.ts';
 
 const output = '/etc/falco-federation';
@@ -32,8 +32,7 @@ const repository = join(import.meta.dirname, '../..');
 const upstream = resolve(repository, process.env.FEDERATION_UPSTREAM ?? '../shared/upstream', 'engine');
 const ownCases = join(import.meta.dirname, 'cases/engine');
 
-const temporary = mkdtempSync(join(tmpdir(), 'engine-cases-'));
-after(() => rmSync(temporary, { recursive: true }));
+const temporary = temporaryFolder('engine-cases-');
 
 interface Case {
   readonly folder: string;

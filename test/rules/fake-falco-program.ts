@@ -1,11 +1,11 @@
 /** The fake Falco (fake-falco.ts) as a program, as FALCO_BINARY names one. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { temporaryFolder } from './temporary-tree.ts';
+import { rulesFolder } from './temporary-tree.ts';
 
 /** `without`: an argument that it does not get. */
 export function fakeFalco(without = ''): string {
-  const program = join(temporaryFolder(), 'falco');
+  const program = join(rulesFolder(), 'falco');
   const source = new URL('fake-falco.ts', import.meta.url).pathname;
   const lines = [
     '#!/bin/bash',

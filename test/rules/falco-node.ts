@@ -11,7 +11,7 @@ import { type PublishingDisk, publishingDisk } from '../../src/rules/publishing/
 import type { TagAndPublish } from '../../src/rules/publishing/tag-and-publish.ts';
 import { type FalcoAnswer, runFalco } from './falco-model.ts';
 import { type Change, FalcoProcess } from './falco-process.ts';
-import { ourArguments, output, rule, temporaryFolder } from './temporary-tree.ts';
+import { ourArguments, output, rule, rulesFolder } from './temporary-tree.ts';
 
 export interface Layout {
   /** Of falco.yaml. */
@@ -59,7 +59,7 @@ export const layouts = {
 export class Killed extends Error {}
 
 export class FalcoNode {
-  readonly root = temporaryFolder();
+  readonly root = rulesFolder();
   readonly falco: FalcoProcess;
   /** Names of the rules that the sources had when they were published last; undefined: nothing is published. */
   published: readonly string[] | undefined;

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { type FalcoRun, type LoadedRule, sorted } from './falco-model.ts';
 import { type Change, FalcoProcess } from './falco-process.ts';
-import { temporaryFolder } from './temporary-tree.ts';
+import { rulesFolder } from './temporary-tree.ts';
 
 export interface FalcoUnderTest {
   readonly start: () => Promise<void>;
@@ -172,7 +172,7 @@ function contentOf(path: string): Buffer | undefined {
  * that reads the drop-in would look like the Falco that is to read it.
  */
 function listedRules(binary: string, files: readonly LoadedFile[]): LoadedRule[] {
-  const folder = temporaryFolder();
+  const folder = rulesFolder();
   const config = join(folder, 'falco.yaml');
   writeFileSync(config, 'rules_files: []\n');
   const copies = files.map(({ path, bytes }, index) => {

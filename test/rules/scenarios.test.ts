@@ -21,7 +21,7 @@ import { type PublishingDisk, publishingDisk } from '../../src/rules/publishing/
 import { file } from './falco-node.ts';
 import type { Change } from './falco-process.ts';
 import { type FalcoUnderTest, falcoUnderTest } from './falco-under-test.ts';
-import { stepAndRename, temporaryFolder } from './temporary-tree.ts';
+import { rulesFolder, stepAndRename } from './temporary-tree.ts';
 
 const isReal = process.env.FALCO_BINARY !== undefined;
 if (!isReal) console.log('FALCO_BINARY names no Falco: the scenarios run on the model of it');
@@ -29,7 +29,7 @@ if (!isReal) console.log('FALCO_BINARY names no Falco: the scenarios run on the 
 /** A falco.yaml, its sources, our output folder and Falco, with their real paths. */
 class Scene {
   readonly falco: FalcoUnderTest;
-  readonly folder = temporaryFolder();
+  readonly folder = rulesFolder();
   readonly output = this.at('federation');
   /** Rules that were there once, and were missing when Falco had loaded. */
   lost = 0;

@@ -12,7 +12,7 @@ import {
   longestTerminationMessage,
   terminationMessage,
 } from '../../src/rules/publishing/tell-report.ts';
-import { rule, temporaryFolder } from './temporary-tree.ts';
+import { rule, rulesFolder } from './temporary-tree.ts';
 
 async function run(...argv: string[]) {
   return runWith({}, ...argv);
@@ -31,7 +31,7 @@ async function runWith(env: NodeJS.ProcessEnv, ...argv: string[]) {
 
 /** A folder with a configuration of one rules file, and the flags for it. */
 function plant() {
-  const folder = temporaryFolder();
+  const folder = rulesFolder();
   chmodSync(folder, 0o755);
   const at = (name: string) => join(folder, name);
   mkdirSync(at('out'));

@@ -1,13 +1,12 @@
 /** A tree on the real disk for one test file, with Falco's usual paths in it. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { after } from 'node:test';
 import { readFalcoVersion } from '../../src/rules/configuration/falco-version.ts';
 import { falcoFileSystem } from '../../src/rules/configuration/file-system.ts';
 import { followStep, type Signature, type Step, type Woken } from '../../src/rules/publishing/follow-step.ts';
 import { publishingDisk } from '../../src/rules/publishing/publish.ts';
 import type { TagAndPublish } from '../../src/rules/publishing/tag-and-publish.ts';
+import { temporaryFolder } from '../temporary-folder.ts';
 import { type FalcoAnswer, runFalco } from './falco-model.ts';
 
 export const output = '/etc/falco-federation';
@@ -24,18 +23,9 @@ export type Tree = Readonly<Record<string, string>>;
 
 const listing = 'rules_files:\n  - /etc/falco/a.yaml\n  - /etc/falco/b.yaml\n  - /etc/falco/d\n';
 
-const created: string[] = [];
-after(() => {
-  for (const root of created) rmSync(root, { recursive: true, force: true });
-});
+export const rulesFolder = (): string => temporaryFolder('tag-rules-');
 
-export function temporaryFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'tag-rules-'));
-  created.push(folder);
-  return folder;
-}
-
-export function plant(tree: Tree, root = temporaryFolder()): string {
+export function plant(tree: Tree, root = rulesFolder()): string {
   rmSync(join(root, 'etc/falco'), { recursive: true, force: true });
   mkdirSync(root + output, { recursive: true });
   for (const [path, text] of Object.entries({ 'falco.yaml': listing, ...tree })) {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { describeProblem, loadSettings, parseSettings } from '../../src/settings/load.ts';
+import { temporaryFolder } from '../temporary-folder.ts';
 
 function problems(text: string): string[] {
   const result = parseSettings(text);
@@ -188,7 +188,7 @@ hub: { address: "https://h.example/in", checkCertificate: false, minimumPriority
   });
 
   test('a file is read', async () => {
-    const file = path.join(mkdtempSync(path.join(tmpdir(), 'settings-')), 'federation.yaml');
+    const file = path.join(temporaryFolder('settings-'), 'federation.yaml');
     writeFileSync(file, 'cluster: a\n');
     assert.ok((await loadSettings(file)).ok);
   });

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { test } from 'node:test';
 import type { SettingsProblem } from '../../src/settings/load.ts';
 import { watchSettings } from '../../src/settings/watch.ts';
 import { settingsFrom } from '../injection/pods.ts';
+import { temporaryFolder } from '../temporary-folder.ts';
 import { mountSettings } from './mounted-settings.ts';
 
 test('settings follow their ConfigMap; a bad one leaves the last good ones in force, and says where it is bad', async () => {
-  const { file, swap } = mountSettings(tmpdir(), 'cluster: one\n');
+  const { file, swap } = mountSettings(temporaryFolder('settings-'), 'cluster: one\n');
   let changed: (problems: readonly SettingsProblem[]) => void = () => {};
   const change = (): Promise<readonly SettingsProblem[]> =>
     new Promise((resolve) => {

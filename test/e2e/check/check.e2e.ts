@@ -5,10 +5,9 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
@@ -18,6 +17,7 @@ import { httpClient } from '../../../src/events/http-client.ts';
 import { runCommand } from '../../commands/run-command.ts';
 import type { TlsHub } from '../../forwarding/tls-hub.ts';
 import { root } from '../../real/places.ts';
+import { temporaryFolder } from '../../temporary-folder.ts';
 import { leftOut } from '../needs.ts';
 import { program, until } from '../replica.ts';
 import { testPods, testPrograms } from './falco-pods.ts';
@@ -310,7 +310,7 @@ function testFaults(stage: () => Stage, { texts, told, says, run, lookUntil, tel
       /not found: the replicas cannot start/,
       /create secret tls web/,
     );
-    const cwd = mkdtempSync(join(tmpdir(), 'certificate-'));
+    const cwd = temporaryFolder('certificate-');
     const authority = await makeAuthority(Date.now() - 10 * day, 100 * day);
     const bring = async (from: number, { fix = '' }: Line): Promise<void> => {
       const made = await makeServing(authority, [`${webhook}.${namespace}.svc`], from, 5 * day);
@@ -565,7 +565,7 @@ function testFaults(stage: () => Stage, { texts, told, says, run, lookUntil, tel
   });
 
   test('an API server that does not answer: one line; a context that is not there: the names of those that are', async () => {
-    const file = join(mkdtempSync(join(tmpdir(), 'kubeconfig-')), 'config');
+    const file = join(temporaryFolder('kubeconfig-'), 'config');
     writeFileSync(
       file,
       readFileSync(stage().controlPlane.kubeconfig, 'utf8').replace(

@@ -2,11 +2,11 @@
  * The way from the API server to pods and Services, as konnectivity is one: it asks here for an address, and gets the
  * program on this machine that stands for it. So pods may have addresses of their own, and ways can be cut.
  */
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { connect, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { temporaryFolder } from '../../temporary-folder.ts';
 
 /** Where an address leads: to a port here, whose answers come some milliseconds late; into silence, or to nobody. */
 export type Way =
@@ -53,7 +53,7 @@ export async function startEgress(folder: string): Promise<Egress> {
     else if (way.to === 'port') joined(client, way.port, way.after ?? 0);
   });
   // The folder of the run may be too deep for the address of a socket.
-  const socket = join(mkdtempSync(join(tmpdir(), 'egress-')), 'socket');
+  const socket = join(temporaryFolder('egress-'), 'socket');
   await new Promise<void>((resolve, reject) => {
     proxy.once('error', reject);
     proxy.listen(socket, resolve);

@@ -1,11 +1,11 @@
 /** Falco's pods that are not there, not whole, or not federated: what `check` says of each, and what mends it. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { V1Pod } from '@kubernetes/client-node';
+import { temporaryFolder } from '../../temporary-folder.ts';
 import { podsIn } from '../created-pods.ts';
 import { program, until } from '../replica.ts';
 import { startSecondWebhook } from '../second-webhook.ts';
@@ -22,7 +22,7 @@ const ended = (exitCode: number, message: string) => ({
 
 /** What the real `tag-rules` leaves of a falco.yaml and a second rules file. */
 function reportOf(configuration: string, second: string, flags: readonly string[]): string {
-  const folder = mkdtempSync(join(tmpdir(), 'tagging-'));
+  const folder = temporaryFolder('tagging-');
   const file = (name: string): string => join(folder, name);
   mkdirSync(file('out'));
   writeFileSync(file('1.yaml'), '- {rule: a, desc: b, condition: evt.num=1, output: c, priority: INFO}\n');

@@ -1,7 +1,7 @@
 /** A cluster of its own with everything in it: webhook, forwarder, a hub, a namespace with Falco. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -10,6 +10,7 @@ import type { Line } from '../../../src/checks/line.ts';
 import { check } from '../../../src/commands/check.ts';
 import { type TlsHub, tlsHub } from '../../forwarding/tls-hub.ts';
 import { root } from '../../real/places.ts';
+import { temporaryFolder } from '../../temporary-folder.ts';
 import { type Api, api as apiOf } from '../api.ts';
 import { programPath } from '../control-plane/programs.ts';
 import { type ControlPlane, startControlPlane } from '../control-plane.ts';
@@ -75,7 +76,7 @@ export interface Stage {
 
 /** Somebody's machine, with the authority of the hub and our program. */
 function makeOffice({ authority }: TlsHub): string {
-  const office = mkdtempSync(join(tmpdir(), 'office-'));
+  const office = temporaryFolder('office-');
   for (const folder of ['bin', 'certs']) mkdirSync(join(office, folder));
   writeFileSync(join(office, 'certs/federation-ca.crt'), authority.certificate);
   writeFileSync(join(office, 'certs/federation-ca.key'), authority.key, { mode: 0o600 });

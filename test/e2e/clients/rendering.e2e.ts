@@ -3,13 +3,13 @@
  * as Helm 4's plugin.
  */
 import assert from 'node:assert/strict';
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 import { parseAllDocuments } from 'yaml';
 import { type Finished, run } from '../../real/machine.ts';
 import { root } from '../../real/places.ts';
+import { temporaryFolder } from '../../temporary-folder.ts';
 import { ownChart } from '../created-pods.ts';
 import { leftOut } from '../needs.ts';
 import { program } from '../replica.ts';
@@ -23,7 +23,7 @@ describe('rendering', { skip: leftOut('clients') }, () => {
   const at = (...names: readonly string[]): string => join(folder, ...names);
 
   before(() => {
-    folder = mkdtempSync(join(tmpdir(), 'rendering-'));
+    folder = temporaryFolder('rendering-');
     mkdirSync(at('bin'));
     // As it is on a user's PATH.
     writeFileSync(at('bin', 'falco-federation'), `#!/bin/sh\nexec '${process.execPath}' '${program}' "$@"\n`);
@@ -33,7 +33,6 @@ describe('rendering', { skip: leftOut('clients') }, () => {
     writeFileSync(at('chart', 'Chart.yaml'), 'apiVersion: v2\nname: own\nversion: 1.0.0\n');
     copyFileSync(ownChart, at('chart', 'templates', 'all.yaml'));
   });
-  after(() => rmSync(folder, { recursive: true, force: true }));
 
   function ran(client: Parameters<typeof clientPath>[0], ...args: readonly string[]): Finished {
     const env = {
