@@ -4,7 +4,7 @@ import { eventServer } from '../events/event-server.ts';
 import { version } from '../federation/names.ts';
 import { followPods } from '../forwarding/federated-pods.ts';
 import { Forwarder } from '../forwarding/forwarder.ts';
-import { forgetRejected, rejectedEvents } from '../forwarding/spool.ts';
+import { forgetRejected, rejectedEvents } from '../forwarding/rejected-events.ts';
 import { testPage } from '../forwarding/test-page.ts';
 import type { Settings } from '../settings/schema.ts';
 import { type CommandIo, couldNot, done } from './command.ts';

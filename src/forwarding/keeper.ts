@@ -1,24 +1,19 @@
 /**
  * Keeps events on disk until the hub has them, and says which are next. It runs in a thread of its own: a slow disk holds up
- * no connection. A spool that fails is tried again from time to time, and a damaged one gives way to a new one (spool.ts);
+ * no connection. A spool that fails is tried again from time to time, and a damaged one gives way to a new one (open-spool.ts);
  * meanwhile nothing is safe, and the sender keeps what it has. While a disk is only full or read-only, what is on it is
  * delivered all the same.
  */
 import { constants, zstdCompressSync } from 'node:zlib';
+import { lockSpool, openSpool, setAside } from './open-spool.ts';
 import {
-  isDamaged,
-  isFull,
-  isStillReadable,
   largestTransaction,
-  lockSpool,
   mostRejectedAtOnce,
   type NewEvent,
-  openSpool,
   type Spool,
-  setAside,
   type WaitingEvent,
-  whySpoolFailed,
 } from './spool.ts';
+import { isDamaged, isFull, isStillReadable, whySpoolFailed } from './sqlite-errors.ts';
 
 export interface StoreOptions {
   readonly folder: string;

@@ -5,20 +5,9 @@
  * Its files never take more than `limit` together, nor more than the disk has for them. When it is full, the oldest event
  * of the lowest priority goes first.
  */
-import {
-  closeSync,
-  mkdirSync,
-  openSync,
-  readSync,
-  renameSync,
-  rmSync,
-  statfsSync,
-  statSync,
-  truncateSync,
-} from 'node:fs';
+import { closeSync, mkdirSync, openSync, statfsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
-import { messageOf } from '../reasons/message-of.ts';
 
 /** An event to be kept. */
 export interface NewEvent {
@@ -61,14 +50,6 @@ export interface Committed {
   readonly dropped: Dropped;
 }
 
-export interface RejectedEvent {
-  readonly id: number;
-  /** Milliseconds since 1970. */
-  readonly at: number;
-  readonly reason: string;
-  readonly text: string;
-}
-
 /** How the database looks; an older one is brought to this when it is opened. */
 const schemaVersion = 1;
 
@@ -78,7 +59,7 @@ const mostRejected = 1_000;
 const pageSize = 4096;
 
 /** Milliseconds for which a reader beside us, such as `--list-rejected`, is waited for. */
-const busyTimeout = 2_000;
+export const busyTimeout = 2_000;
 
 /**
  * What the write-ahead log takes at the most: it is written back into the database after these pages, and a transaction
@@ -131,33 +112,9 @@ const schema = `
 const partForKeys = 64;
 const roomForKey = 40;
 
-/** The database's numbers for "this file is no database (any more)" (SQLITE_CORRUPT, SQLITE_NOTADB). */
-export function isDamaged(error: unknown): boolean {
-  return [11, 26].includes(errorNumber(error) & 0xff);
-}
-
-export function isFull(error: unknown): boolean {
-  return (errorNumber(error) & 0xff) === 13;
-}
-
-function isReadOnly(error: unknown): boolean {
-  return (errorNumber(error) & 0xff) === 8;
-}
-
-/** Whether what is there can still be read after this error. */
-export function isStillReadable(error: unknown): boolean {
-  return isFull(error) || isReadOnly(error);
-}
-
-function errorNumber(error: unknown): number {
-  return error instanceof Error && 'errcode' in error && typeof error.errcode === 'number'
-    ? error.errcode
-    : 0;
-}
-
 /** Names of the files below the spool's folder. */
-const databaseName = 'events.db';
-const logSuffixes = ['-wal', '-shm'];
+export const databaseName = 'events.db';
+export const logSuffixes = ['-wal', '-shm'];
 
 /** A sender that has so many times its share of what waits loses events first when the spool is full. */
 const sharesAllowed = 1.5;
@@ -481,181 +438,7 @@ export class Spool {
   }
 }
 
-/** An open spool, and how many events of a damaged one are in it; undefined where none was damaged. */
-export interface OpenedSpool {
-  readonly spool: Spool;
-  readonly saved: number | undefined;
-}
-
-const damagedName = `${databaseName}.damaged`;
-
-function exists(file: string): boolean {
-  return statSync(file, { throwIfNoEntry: false }) !== undefined;
-}
-
-function sizeOf(file: string): number {
+/** Bytes of a file; 0 where there is none. */
+export function sizeOf(file: string): number {
   return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
-}
-
-/** Moves a damaged spool out of the way; opening has a look at what can still be read of it. */
-export function setAside(folder: string): void {
-  for (const suffix of ['', ...logSuffixes]) {
-    const [from, to] = [path.join(folder, databaseName + suffix), path.join(folder, damagedName + suffix)];
-    rmSync(to, { force: true });
-    if (exists(from)) renameSync(from, to);
-  }
-}
-
-/**
- * Opens the spool in a folder. One that is damaged gives way to a new one with all of it that can still be read and has
- * room beside it; its files then go, as they would count against the limit for ever.
- *
- * @throws as the constructor does
- */
-export function openSpool(folder: string, limit: number): OpenedSpool {
-  const damaged = path.join(folder, damagedName);
-  if (!exists(damaged)) {
-    try {
-      return { spool: new Spool(folder, limit), saved: undefined };
-    } catch (error) {
-      if (!isDamaged(error)) throw error;
-      setAside(folder);
-    }
-  }
-  const damagedFiles = ['', ...logSuffixes].map((suffix) => damaged + suffix);
-  const size = damagedFiles.reduce((sum, file) => sum + sizeOf(file), 0);
-  const spool = new Spool(folder, Math.max(smallestSpool, limit - size));
-  try {
-    copyReadable(damaged, spool);
-    for (const file of damagedFiles) rmSync(file, { force: true });
-    spool.resize(limit);
-    return { spool, saved: spool.waiting().events };
-  } catch (error) {
-    spool.close();
-    throw error;
-  }
-}
-
-/** Copies until the disk is full: what does not fit would not fit the next time either. */
-function copyReadable(damaged: string, spool: Spool): void {
-  let batch: NewEvent[] = [];
-  let bytes = 0;
-  const commit = (): void => {
-    spool.commit({ keep: batch, delivered: [], rejected: [] });
-    batch = [];
-    bytes = 0;
-  };
-  try {
-    for (const event of readable(damaged)) {
-      batch.push(event);
-      bytes += event.text.length;
-      if (bytes > largestTransaction / 2) commit();
-    }
-    commit();
-  } catch (error) {
-    if (!isFull(error)) throw error;
-  }
-}
-
-/** Ids that are looked for one by one, as indexes and lists may be damaged: more than a spool has. */
-const mostProbed = 4_000_000;
-
-/** Gives a file that was cut off its length again: pages without anything cost no more than what was on them. */
-function lengthen(file: string): void {
-  const header = Buffer.alloc(32);
-  const descriptor = openSync(file, 'r');
-  readSync(descriptor, header, 0, header.length, 0);
-  closeSync(descriptor);
-  const length = header.readUInt32BE(28) * header.readUInt16BE(16);
-  // Not more than a spool can have.
-  if (length > sizeOf(file) && length < 2 ** 40) truncateSync(file, length);
-}
-
-/** The last id that a damaged database has given, as far as it says. */
-function lastId(database: DatabaseSync): number {
-  try {
-    return Number(database.prepare("SELECT seq FROM sqlite_sequence WHERE name = 'events'").get()?.seq);
-  } catch {
-    return mostProbed;
-  }
-}
-
-/** Events of a damaged database, as far as they can be read: a page costs what is on it. */
-function* readable(file: string): Generator<NewEvent> {
-  let database: DatabaseSync | undefined;
-  try {
-    lengthen(file);
-    database = new DatabaseSync(file, { readOnly: true });
-    const byId = database.prepare('SELECT received, priority, sender, key, text FROM events WHERE id = ?');
-    const last = lastId(database);
-    for (let id = Math.max(1, last - mostProbed); id <= last; id++) {
-      try {
-        const row = byId.get(id);
-        if (row === undefined) continue;
-        yield {
-          ...{ received: Number(row.received), priority: Number(row.priority), sender: String(row.sender) },
-          ...{ key: typeof row.key === 'string' ? row.key : undefined, text: String(row.text) },
-        };
-      } catch {
-        // It was on the damaged page.
-      }
-    }
-  } catch {
-    // What cannot be read is lost; how many events there were, nobody knows.
-  } finally {
-    database?.close();
-  }
-}
-
-/** What the hub has refused for good, oldest first, of a spool that may be in use. @throws where there is none */
-export function rejectedEvents(folder: string): RejectedEvent[] {
-  const database = new DatabaseSync(path.join(folder, databaseName), { readOnly: true });
-  try {
-    return database
-      .prepare('SELECT id, at, reason, text FROM rejected ORDER BY id')
-      .all()
-      .map(({ id, at, reason, text }) => ({
-        ...{ id: Number(id), at: Number(at) },
-        ...{ reason: String(reason), text: String(text) },
-      }));
-  } finally {
-    database.close();
-  }
-}
-
-/** Rejected events that have been sent again are not kept apart any more. */
-export function forgetRejected(folder: string, ids: readonly number[]): void {
-  const database = new DatabaseSync(path.join(folder, databaseName), { timeout: busyTimeout });
-  try {
-    const forget = database.prepare('DELETE FROM rejected WHERE id = ?');
-    for (const id of ids) forget.run(id);
-  } finally {
-    database.close();
-  }
-}
-
-/**
- * Keeps other forwarders away from a spool for as long as this process lives.
- *
- * @returns what lets them in again
- * @throws where another one has it
- */
-export function lockSpool(folder: string): () => void {
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const lock = new DatabaseSync(path.join(folder, 'lock.db'), { timeout: busyTimeout });
-  try {
-    lock.exec('BEGIN EXCLUSIVE');
-  } catch (error) {
-    lock.close();
-    if ((errorNumber(error) & 0xff) !== 5) throw error;
-    throw new Error('another forwarder uses this spool: stop it, or give another folder with --spool');
-  }
-  return () => lock.close();
-}
-
-/** Why the spool could not do something, for people. */
-export function whySpoolFailed(error: unknown, folder: string): string {
-  if (isFull(error)) return `${folder}: the disk is full`;
-  if (isReadOnly(error)) return `${folder}: the disk, or a file in it, is read-only`;
-  return `${folder}: ${messageOf(error)}`;
 }

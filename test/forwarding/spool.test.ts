@@ -5,15 +5,9 @@ import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import {
-  type Committed,
-  type NewEvent,
-  openSpool,
-  rejectedEvents,
-  Spool,
-  setAside,
-  smallestSpool,
-} from '../../src/forwarding/spool.ts';
+import { openSpool, setAside } from '../../src/forwarding/open-spool.ts';
+import { rejectedEvents } from '../../src/forwarding/rejected-events.ts';
+import { type Committed, type NewEvent, Spool, smallestSpool } from '../../src/forwarding/spool.ts';
 import { rounds } from '../rounds.ts';
 import { temporaryFolder } from '../temporary-folder.ts';
 
