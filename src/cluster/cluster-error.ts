@@ -1,6 +1,6 @@
-import type { IncomingMessage } from 'node:http';
 import type { ClusterConnection } from './connection.ts';
 import { type ClusterRequest, describeResource, pluralOf } from './resource.ts';
+import type { Answered } from './shared-connection.ts';
 
 /** What came of a request that failed; the message names what was asked for, and of whom. */
 export class ClusterError extends Error {
@@ -63,7 +63,7 @@ function millisecondsOf(retryAfter: string | undefined): number {
 export function refusal(
   connection: ClusterConnection,
   request: ClusterRequest,
-  { statusCode: status = 0, headers }: Pick<IncomingMessage, 'statusCode' | 'headers'>,
+  { status, retryAfter }: Omit<Answered, 'body'>,
   body: unknown,
 ): ClusterError {
   const said = [String(status), textOf(body, 'reason'), textOf(body, 'message')].filter(
@@ -74,6 +74,6 @@ export function refusal(
     request,
     said.join(' ') + remedy(request, status),
     status,
-    millisecondsOf(headers['retry-after']),
+    millisecondsOf(retryAfter),
   );
 }

@@ -1,10 +1,14 @@
+import type { OutgoingHttpHeaders } from 'node:http';
 import type { RequestOptions } from 'node:https';
 
 /** TLS, headers and agent of one request. */
-export type Access = Pick<
-  RequestOptions,
-  'ca' | 'cert' | 'key' | 'servername' | 'rejectUnauthorized' | 'headers' | 'auth' | 'agent'
->;
+export interface Access
+  extends Pick<
+    RequestOptions,
+    'ca' | 'cert' | 'key' | 'servername' | 'rejectUnauthorized' | 'auth' | 'agent'
+  > {
+  readonly headers?: OutgoingHttpHeaders;
+}
 
 /** The API server of a cluster, and how to be let in. Nothing is connected by having one. */
 export interface ClusterConnection {

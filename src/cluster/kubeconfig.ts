@@ -1,3 +1,4 @@
+import type { OutgoingHttpHeaders } from 'node:http';
 import type { RequestOptions } from 'node:https';
 import { KubeConfig } from '@kubernetes/client-node';
 import { messageOf } from '../reasons/message-of.ts';
@@ -87,6 +88,8 @@ function connectionOf(config: KubeConfig, { said, kubectl, context: asked }: Ask
 async function accessOf(config: KubeConfig, isProxied: boolean): Promise<Access> {
   const options: RequestOptions = {};
   await config.applyToHTTPSOptions(options);
-  const { agent, ...direct } = options;
-  return isProxied ? options : direct;
+  const { agent, headers, ...others } = options;
+  // Safe: the client gives headers by their names.
+  const direct = { ...others, headers: { ...headers } as OutgoingHttpHeaders };
+  return isProxied ? { ...direct, agent } : direct;
 }

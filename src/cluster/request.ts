@@ -1,12 +1,13 @@
-import { request as httpRequest, type IncomingMessage } from 'node:http';
-import { Agent, request as httpsRequest } from 'node:https';
-import { createSecureContext, type SecureContext } from 'node:tls';
+import { request as httpRequest } from 'node:http';
+import { Agent, request as httpsRequest, type RequestOptions } from 'node:https';
+import { createSecureContext } from 'node:tls';
 import { messageOf } from '../reasons/message-of.ts';
 import { ClusterError, refusal } from './cluster-error.ts';
 import type { Access, ClusterConnection } from './connection.ts';
 import { type Deadline, deadline } from './deadline.ts';
 import { ListItems } from './list-items.ts';
 import { type ClusterRequest, urlPath, userAgent, type Verb } from './resource.ts';
+import { type Answered, keepAliveDelay, type Sent, sendShared, type Tls } from './shared-connection.ts';
 
 /** Milliseconds that the API server has for an answer. */
 export const answerTime = 10_000;
@@ -14,19 +15,21 @@ export const answerTime = 10_000;
 /** The same for somebody behind it. */
 const proxiedTime = 5_000;
 
-/** How soon the system finds out that the other side of an idle connection is gone: this, and some ten seconds. */
-const keepAliveDelay = 30_000;
-
-/** Connections are shared by what they were opened with (authority, certificate): rotated ones open new ones. */
+/** For servers and proxies without HTTP/2. Connections are shared by what they were opened with. */
 const agent = new Agent({ keepAlive: true });
 
-let shared: { readonly of: string; readonly context: SecureContext } | undefined;
+let lastTls: Tls | undefined;
 
 /** One for all connections until authority or certificate change: each of its own would cost some 40 KB. */
-function contextFor({ ca, cert, key }: Access): SecureContext {
-  const of = [ca, cert, key].join('\0');
-  if (shared?.of !== of) shared = { of, context: createSecureContext({ ca, cert, key }) };
-  return shared.context;
+function tlsOf({ ca, cert, key, servername, rejectUnauthorized }: Access): Tls {
+  const of = [ca, cert, key, servername, rejectUnauthorized].join('\0');
+  if (lastTls?.of === of) return lastTls;
+  lastTls = {
+    ...{ of, secureContext: createSecureContext({ ca, cert, key }) },
+    ...(servername === undefined ? {} : { servername }),
+    ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
+  };
+  return lastTls;
 }
 
 const methods = {
@@ -38,40 +41,56 @@ const methods = {
   patch: 'PATCH',
 } as const satisfies Record<Verb, string>;
 
-function send(
+async function send(
   url: URL,
   access: Access,
   { verb, body, contentType, accept }: ClusterRequest,
   signal: AbortSignal,
-): Promise<IncomingMessage> {
+): Promise<Answered> {
   const text = body === undefined ? undefined : JSON.stringify(body);
+  const sent: Sent = {
+    method: methods[verb],
+    headers: {
+      ...access.headers,
+      accept: accept ?? 'application/json',
+      'user-agent': userAgent,
+      ...(text === undefined
+        ? {}
+        : { 'content-type': contentType ?? 'application/json', 'content-length': Buffer.byteLength(text) }),
+    },
+    body: text,
+    signal,
+  };
+  if (url.protocol === 'http:') return await sendAlone(url, { ...access, ...sent });
+  const tls = tlsOf(access);
+  const isDirect = !access.agent && !access.auth;
+  const shared = isDirect ? await sendShared(url, tls, sent) : undefined;
+  return shared ?? (await sendAlone(url, { agent, ...tls, ...access, ...sent }));
+}
+
+/** Asks by HTTP/1.1. */
+function sendAlone(url: URL, { body, ...options }: RequestOptions & Pick<Sent, 'body'>): Promise<Answered> {
   return new Promise((resolve, reject) => {
-    const sent = (url.protocol === 'http:' ? httpRequest : httpsRequest)(url, {
-      ...(url.protocol === 'http:' ? {} : { agent, secureContext: contextFor(access) }),
-      ...access,
-      method: methods[verb],
-      signal,
-      headers: {
-        ...access.headers,
-        accept: accept ?? 'application/json',
-        'user-agent': userAgent,
-        ...(text === undefined
-          ? {}
-          : { 'content-type': contentType ?? 'application/json', 'content-length': Buffer.byteLength(text) }),
-      },
+    const request = (url.protocol === 'http:' ? httpRequest : httpsRequest)(url, options);
+    request.on('socket', (socket) => socket.setKeepAlive(true, keepAliveDelay));
+    request.on('response', (response) => {
+      const { statusCode: status = 0, headers } = response;
+      resolve({ status, retryAfter: headers['retry-after'], body: response });
     });
-    sent.on('socket', (socket) => socket.setKeepAlive(true, keepAliveDelay));
-    sent.on('response', resolve);
-    sent.on('error', reject);
-    sent.end(text);
+    request.on('error', reject);
+    request.end(body);
   });
 }
 
+async function* textsOf({ body }: Answered): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  for await (const chunk of body) yield decoder.decode(chunk, { stream: true });
+}
+
 /** The whole body as text. */
-async function bodyOf(response: IncomingMessage): Promise<string> {
-  response.setEncoding('utf8');
+async function bodyOf(response: Answered): Promise<string> {
   let text = '';
-  for await (const chunk of response) text += chunk;
+  for await (const part of textsOf(response)) text += part;
   return text;
 }
 
@@ -105,7 +124,7 @@ async function ask(
   connection: ClusterConnection,
   request: ClusterRequest,
   signal: AbortSignal,
-): Promise<IncomingMessage> {
+): Promise<Answered> {
   const url = new URL(connection.server + urlPath(request.verb, request.resource, request.query ?? {}));
   return await send(url, await connection.access(), request, signal);
 }
@@ -115,10 +134,9 @@ async function open(
   connection: ClusterConnection,
   request: ClusterRequest,
   signal: AbortSignal,
-): Promise<IncomingMessage> {
+): Promise<Answered> {
   const response = await ask(connection, request, signal);
-  const status = response.statusCode ?? 0;
-  if (status >= 200 && status < 300) return response;
+  if (response.status >= 200 && response.status < 300) return response;
   throw refusal(connection, request, response, parsed(await bodyOf(response)));
 }
 
@@ -158,7 +176,7 @@ export async function requestList(
   const items = new ListItems();
   try {
     const response = await open(connection, request, limit.signal);
-    for await (const chunk of response) for (const item of items.add(chunk)) onItem(item);
+    for await (const chunk of response.body) for (const item of items.add(chunk)) onItem(item);
     return items.end();
   } catch (error) {
     throw asClusterError(error, connection, request, limit.signal);
@@ -190,7 +208,7 @@ export async function requestProxied(
   const limit = answerDeadline(connection, undefined, proxiedTime);
   try {
     const response = await ask(connection, request, limit.signal);
-    const status = response.statusCode ?? 0;
+    const { status } = response;
     const text = await bodyOf(response);
     const body = status >= 400 ? parsed(text) : undefined;
     if (isStatus(body)) throw refusal(connection, request, response, body);
@@ -225,16 +243,15 @@ export async function requestJsonLines(
 }
 
 async function* readLines(
-  response: IncomingMessage,
+  response: Answered,
   connection: ClusterConnection,
   request: ClusterRequest,
   limit: Deadline,
 ): AsyncGenerator<unknown> {
-  response.setEncoding('utf8');
   let rest = '';
   try {
-    for await (const chunk of response) {
-      const lines = `${rest}${chunk}`.split('\n');
+    for await (const part of textsOf(response)) {
+      const lines = `${rest}${part}`.split('\n');
       rest = lines.pop() ?? '';
       for (const line of lines) if (line.trim() !== '') yield JSON.parse(line);
     }

@@ -6,8 +6,7 @@
  *     api-server.ts CERTIFICATE KEY SETTINGS PODS     0: pods may not be seen
  */
 import { readFileSync } from 'node:fs';
-import type { ServerResponse } from 'node:http';
-import { createServer } from 'node:https';
+import { createSecureServer, type Http2ServerResponse } from 'node:http2';
 import { type PodsOf, watchedPods } from './watched-pods.ts';
 
 const [, , certificate = '', key = '', settings = '', count = '0'] = process.argv;
@@ -32,7 +31,7 @@ const isWatch = (query: URLSearchParams): boolean =>
 function answerPods(
   namespace: string,
   query: URLSearchParams,
-  response: ServerResponse,
+  response: Http2ServerResponse,
   pods: PodsOf | undefined,
 ): void {
   if (pods === undefined) {
@@ -53,7 +52,8 @@ function answerPods(
   );
 }
 
-const server = createServer(
+// By HTTP/2, as the real one.
+const server = createSecureServer(
   { cert: readFileSync(certificate), key: readFileSync(key) },
   (request, response) => {
     const { pathname, searchParams } = new URL(request.url ?? '', 'https://localhost');

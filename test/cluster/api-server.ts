@@ -1,6 +1,10 @@
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createSecureServer, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2';
+import { createServer } from 'node:https';
+import type { Socket } from 'node:net';
 import type { TestContext } from 'node:test';
+import { makeServingCertificate } from '../../src/certificates/self-signed.ts';
 import type { ClusterConnection } from '../../src/cluster/connection.ts';
 
 /** A request as the API server gets it. */
@@ -15,7 +19,7 @@ export interface Received {
 /** An answer that is one; a function does it by hand. */
 export type Answer =
   | { readonly status?: number; readonly body: unknown }
-  | ((response: ServerResponse) => void);
+  | ((response: ServerResponse, cut: () => void) => void);
 
 /** What the API server says when it refuses. */
 export function refused(status: number, reason: string, message: string): Answer {
@@ -42,34 +46,65 @@ async function receive(request: IncomingMessage): Promise<Received> {
   };
 }
 
-/** Answers over HTTP as a test says, and keeps what it was asked. The real one is met in the end-to-end tests. */
+/** One for all tests of a file: what is trusted is not what they are about. */
+const serving = await makeServingCertificate(['localhost'], 1);
+
+interface ApiServer {
+  readonly connection: ClusterConnection;
+  readonly received: readonly Received[];
+  /** How many connections there were, and what cuts those that there are. */
+  readonly connections: () => number;
+  readonly cut: () => void;
+}
+
+/** Answers over TLS as a test says, and keeps what it was asked. The real one is met in the end-to-end tests. */
 export async function apiServer(
   t: TestContext,
   answer: (received: Received) => Answer,
-): Promise<{ readonly connection: ClusterConnection; readonly received: readonly Received[] }> {
+  speaks: 'HTTP/2' | 'HTTP/1.1' = 'HTTP/2',
+): Promise<ApiServer> {
   const received: Received[] = [];
-  const server = createServer(async (request, response) => {
+  const sockets = new Set<Socket>();
+  let connections = 0;
+  const respond = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const asked = await receive(request);
     received.push(asked);
     const answered = answer(asked);
-    if (typeof answered === 'function') return answered(response);
+    if (typeof answered === 'function') return answered(response, cut);
     response.statusCode = answered.status ?? 200;
     response.end(JSON.stringify(answered.body));
+  };
+  const pair = { cert: serving.certificate, key: serving.key };
+  const server =
+    speaks === 'HTTP/1.1'
+      ? createServer(pair, respond)
+      : // Safe: Node's own classes for HTTP/2 have all of those that is used here.
+        createSecureServer(
+          pair,
+          respond as unknown as (...both: [Http2ServerRequest, Http2ServerResponse]) => void,
+        );
+  server.on('secureConnection', (socket) => {
+    connections += 1;
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
   });
+  const cut = (): void => {
+    for (const socket of sockets) socket.destroy();
+  };
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   t.after(() => {
     server.close();
-    server.closeAllConnections();
+    cut();
   });
   const address = server.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;
   return {
-    received,
+    ...{ received, cut, connections: () => connections },
     connection: {
-      server: `http://127.0.0.1:${port}`,
+      server: `https://localhost:${port}`,
       namespace: undefined,
-      access: async () => ({ headers: { authorization: 'Bearer t' } }),
+      access: async () => ({ ca: serving.ca, headers: { authorization: 'Bearer t' } }),
     },
   };
 }

@@ -136,7 +136,7 @@ test('410 Gone is told apart from other errors, as an answer and within a watch'
   await assert.rejects(metadataSource(connection, namespaces).list('token', signal), Expired);
   const other = await watched(t, lines({ type: 'ERROR', object: { code: 500, message: 'etcd is away' } }));
   assert.ok(!(other.error instanceof Expired));
-  assert.match(String(other.error), /watch namespaces at http:.*: 500 etcd is away/);
+  assert.match(String(other.error), /watch namespaces at https:.*: 500 etcd is away/);
 });
 
 test('lines that are no JSON or no event end a watch after what came before', async (t) => {
@@ -156,9 +156,9 @@ test('lines that are no JSON or no event end a watch after what came before', as
 });
 
 test('an answer that breaks off is an error, not an end', async (t) => {
-  const { events, error } = await watched(t, (response) => {
+  const { events, error } = await watched(t, (response, cut) => {
     response.write(`${JSON.stringify({ type: 'ADDED', object: named('a', '6') })}\n`, () =>
-      setTimeout(() => response.destroy(), 20),
+      setTimeout(cut, 20),
     );
   });
   assert.equal(events.length, 1);

@@ -12,7 +12,7 @@ const namespace = (name: string, resourceVersion: string, annotations: object = 
 test('own annotations of opted-in namespaces, from memory, the same object while they are unchanged', async (t) => {
   let open: ServerResponse | undefined;
   let answer = (): Answer => refused(503, 'ServiceUnavailable', 'starting');
-  const { connection } = await apiServer(t, ({ query }) => {
+  const { connection, cut } = await apiServer(t, ({ query }) => {
     if (!query.watch) return answer();
     return (response) => {
       open = response;
@@ -60,7 +60,7 @@ test('own annotations of opted-in namespaces, from memory, the same object while
 
   const last = watched.annotations('a');
   answer = () => refused(500, 'InternalError', 'etcd is away');
-  open?.destroy();
+  cut();
   await untilSo(() => watched.problem() !== undefined);
   assert.equal(watched.annotations('a'), last, 'the last known stays');
   assert.equal(watched.synced(), true);
