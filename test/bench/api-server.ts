@@ -40,7 +40,7 @@ function answerPods(
   }
   response.writeHead(200, { 'content-type': 'application/json' });
   if (isWatch(query)) {
-    response.flushHeaders();
+    response.write('\n');
     return;
   }
   const from = Number(query.get('continue') ?? 0);
@@ -68,7 +68,7 @@ const server = createSecureServer(
     }
     response.writeHead(200, { 'content-type': 'application/json' });
     if (isWatch(searchParams)) {
-      response.flushHeaders();
+      response.write('\n');
       return;
     }
     const selected =
