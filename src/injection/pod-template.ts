@@ -133,8 +133,8 @@ const mostParts = 10_000;
 
 /** Whether a template is more than we read: elements of its lists, and texts of its containers by 64 characters. */
 export function isTooLarge({ spec }: PodTemplate): boolean {
-  const sizeOf = (texts: readonly (string | undefined)[]): number =>
-    texts.reduce((sum, text = '') => sum + 1 + (text.length >> 6), 0);
+  const sizeOf = (texts: readonly (string | null | undefined)[]): number =>
+    texts.reduce((sum, text) => sum + 1 + ((text?.length ?? 0) >> 6), 0);
   let parts = spec.volumes?.length ?? 0;
   for (const { command, args, env, envFrom, volumeMounts } of containersOf(spec)) {
     parts += 1 + sizeOf(command ?? []) + sizeOf(args ?? []) + sizeOf((env ?? []).map(({ value }) => value));

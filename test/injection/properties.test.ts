@@ -5,7 +5,13 @@ import fc from 'fast-check';
 import fastJsonPatch, { type Operation } from 'fast-json-patch';
 import { effectiveSettings } from '../../src/federation/effective-settings.ts';
 import { inject } from '../../src/injection/inject.ts';
-import { type PodTemplate, readPodTemplate, templatePath } from '../../src/injection/pod-template.ts';
+import {
+  isTooLarge,
+  type PodTemplate,
+  readPodTemplate,
+  templatePath,
+} from '../../src/injection/pod-template.ts';
+import { isOurName } from '../../src/injection/status.ts';
 import type { Settings } from '../../src/settings/schema.ts';
 import { rounds } from '../rounds.ts';
 import { assertAcceptable, frozen, podTemplates, settingsFrom, settingsTexts } from './pods.ts';
@@ -103,6 +109,29 @@ describe('what must always hold', () => {
     );
   });
 
+  test('a field that is null is one that is not there, before an injection and after it', () => {
+    fc.assert(
+      fc.property(podTemplates, settingsTexts, (template, text) => {
+        const settings = settingsFrom(text);
+        for (const before of [template, applied(template, injected(template, settings).patch)]) {
+          const { reason, findings } = injected(before, settings);
+          const unset = readPodTemplate(frozen(unsetFieldsNull(before)), []);
+          assert.ok(unset);
+          assert.equal(isTooLarge(unset), false);
+          const result = injected(unset, settings);
+          assert.deepEqual([result.reason, result.findings], [reason, findings]);
+          const after = applied(unset, result.patch);
+          assert.deepEqual(
+            injected(frozen(after), settings).patch,
+            [],
+            'a second injection changes something',
+          );
+        }
+      }),
+      rounds(100),
+    );
+  });
+
   test('a pod of which parts of ours are missing is completed without doubles', () => {
     fc.assert(
       fc.property(podTemplates, settingsTexts, fc.infiniteStream(fc.boolean()), (template, text, coins) => {
@@ -172,6 +201,25 @@ describe('what must always hold', () => {
     );
   });
 });
+
+/** The template as `kubectl` and Helm hand it on where a manifest has keys without values. */
+function unsetFieldsNull({ metadata, spec }: PodTemplate): unknown {
+  const unset = (one: V1Container) => ({
+    ...{ command: null, args: null, envFrom: null, resources: null, ...one },
+    env: one.env?.map((entry) => ({ value: null, ...entry })) ?? null,
+    volumeMounts: one.volumeMounts ?? null,
+  });
+  const containers = (list: readonly V1Container[]) =>
+    list.map((one) => (isOurName(one.name) ? one : unset(one)));
+  return {
+    metadata: { labels: null, annotations: null, ...metadata },
+    spec: {
+      ...{ volumes: null, imagePullSecrets: null, securityContext: null, ...spec },
+      containers: containers(spec.containers),
+      initContainers: spec.initContainers ? containers(spec.initContainers) : null,
+    },
+  };
+}
 
 /** Lists of ours are appended in another order when some were there already. */
 function sorted(template: PodTemplate): unknown {

@@ -1,13 +1,14 @@
 /** Falco's alerts go to a file of ours, tags or not, unless that would take something from its user. */
 import assert from 'node:assert/strict';
-import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { stringify } from 'yaml';
+import { parseAllDocuments, stringify } from 'yaml';
 import { readFalcoVersion } from '../../src/rules/configuration/falco-version.ts';
 import { falcoFileSystem, signatureOf } from '../../src/rules/configuration/file-system.ts';
 import { tagAndPublish } from '../../src/rules/publishing/tag-and-publish.ts';
+import { upstream } from '../injection/reviews.ts';
 import { rounds } from '../rounds.ts';
 import { outputsOf } from './falco-model.ts';
 import {
@@ -66,7 +67,7 @@ describe('alerts go to the file, as JSON', () => {
   const setUps: Readonly<Record<string, SetUp>> = {
     'where nothing is said of outputs': {},
     'as the chart has it': {
-      main: 'json_output: false\nstdout_output: {enabled: true}\nfile_output: {enabled: false, keep_alive: false, filename: ./events.txt}\nsyslog_output: {enabled: false}\n',
+      main: 'json_output: false\nstdout_output: {enabled: true}\nfile_output: {enabled: false, keep_alive: false, filename: ./events.txt}\nsyslog_output: {enabled: true}\n',
     },
     'turned off by a word of YAML 1.1': {
       main: 'file_output: {enabled: off}\nprogram_output: {enabled: No}\n',
@@ -75,7 +76,7 @@ describe('alerts go to the file, as JSON', () => {
       main: `json_output: true\n${on('http_output', ', url: "http://x"')}${on('program_output')}`,
       jsonOutput: 'leave',
     },
-    'JSON by an option': { options: ['json_output=true'], main: on('syslog_output'), jsonOutput: 'leave' },
+    'JSON by an option': { options: ['json_output=true'], main: on('program_output'), jsonOutput: 'leave' },
     'a file output that a drop-in turns off': {
       main: `${on('file_output', ', filename: /x')}config_files: [{path: /etc/falco/d.yaml, strategy: override}]\n`,
       tree: { 'd.yaml': 'file_output: {enabled: false}\n' },
@@ -91,6 +92,20 @@ describe('alerts go to the file, as JSON', () => {
       assert.deepEqual([code, detail], ['alerts_collected', file]);
       assert.deepEqual([after.file_output, after.json_output], [collected, 'true']);
     });
+  }
+});
+
+test("upstream's charts and its operator, as they are: alerts go to the file", (t) => {
+  const folder = join(upstream, 'manifests');
+  if (!existsSync(folder)) {
+    t.diagnostic('left out: the rendered charts are not here (FEDERATION_UPSTREAM names their folder)');
+    return;
+  }
+  for (const name of readdirSync(folder)) {
+    const objects = parseAllDocuments(readFileSync(join(folder, name), 'utf8')).map((one) => one.toJS());
+    const falco = objects.flatMap((one) => one?.data?.['falco.yaml'] ?? []);
+    assert.equal(falco.length, 1, name);
+    assert.equal(result({ tree: { 'falco.yaml': falco[0] } }).code, 'alerts_collected', name);
   }
 });
 
@@ -117,10 +132,10 @@ describe("left alone: Falco's outputs stay as they are", () => {
       'alerts_text_output',
       'program_output',
     ],
-    'text by HTTP and to syslog': [
-      { main: `${on('http_output', ', url: "http://fluent-bit:9880"')}${on('syslog_output')}` },
+    'text by HTTP and to a program': [
+      { main: `${on('http_output', ', url: "http://fluent-bit:9880"')}${on('program_output')}` },
       'alerts_text_output',
-      'syslog_output, http_output',
+      'program_output, http_output',
     ],
     'JSON is not to be set': [{ jsonOutput: 'leave' }, 'alerts_not_json'],
     'an option turns the file output off': [
@@ -182,7 +197,8 @@ test('whatever stands where: Falco then has our file and JSON, or its outputs as
       assert.deepEqual([after.file_output, after.json_output], [collected, 'true']);
       const { file_output: _, json_output: json, ...others } = before;
       assert.deepEqual({ ...after, ...others }, after);
-      assert.ok(json === 'true' || !JSON.stringify(others).includes('true'), 'a text became JSON');
+      const { syslog_output: _syslog, ...read } = others;
+      assert.ok(json === 'true' || !JSON.stringify(read).includes('true'), 'a text became JSON');
     },
   );
   fc.assert(property, rounds(150));

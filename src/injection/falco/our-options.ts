@@ -103,7 +103,8 @@ export function withoutOurOptions(args: readonly string[], status: Status | unde
 
 /** A container without what an earlier injection put into its arguments, and without those that it made up. */
 export function withoutOurArguments(container: V1Container, status: Status): V1Container {
-  const { args = [], ...rest } = container;
+  const { args: all, ...rest } = container;
+  const args = all ?? [];
   const users = withoutOurOptions(args, status);
   if (users.length === args.length) return container;
   // Nobody has added any since.

@@ -26,8 +26,11 @@ export interface PlannedAlerts {
   readonly finding: Finding;
 }
 
-/** Outputs besides stdout: whoever takes texts there would get JSON. */
-const otherOutputs = ['program_output', 'syslog_output', 'http_output', 'grpc_output'];
+/**
+ * Outputs besides stdout: whoever takes texts there would get JSON. Not syslog, which is on by default and leads nowhere
+ * in a pod (FACTS 1.22).
+ */
+const otherOutputs = ['program_output', 'http_output', 'grpc_output'];
 
 /**
  * | user's `file_output` | JSON already | other outputs   | `jsonOutput` | alerts                  |
