@@ -1,5 +1,5 @@
 #!/bin/sh
-# Compiles the launcher: `sh src/launcher/build.sh dist/launcher`. CC names another compiler.
+# Compiles the launcher: `sh src/launcher/build.sh dist/launcher`. CC names another compiler; what follows goes to it.
 #
 # With musl, as names must resolve in a program that is linked statically: glibc loads libraries for that.
 set -eu
@@ -10,5 +10,7 @@ if [ "$CC" = none ]; then
   echo 'The launcher needs musl-gcc (Debian, Ubuntu: musl-tools; Fedora: musl-gcc), or CC=cc where cc is of musl (Alpine).' >&2
   exit 1
 fi
-mkdir -p "$(dirname "$1")"
-exec "$CC" -std=c11 -D_GNU_SOURCE -Os -static -s -Wall -Wextra -Wpedantic -Werror -o "$1" "$(dirname "$0")"/*.c
+launcher="$1"
+shift
+mkdir -p "$(dirname "$launcher")"
+exec "$CC" -std=c11 -D_GNU_SOURCE -Os -static -s -Wall -Wextra -Wpedantic -Werror "$@" -o "$launcher" "$(dirname "$0")"/*.c

@@ -8,7 +8,7 @@ import { Spool } from '../../src/forwarding/spool.ts';
 import { type Section, shown } from './figures.ts';
 import { load } from './load.ts';
 import { cpuSeconds, memory, onCore, type Started, start } from './processes.ts';
-import { imageEnvironment, type Place, program } from './webhook.ts';
+import { launcher, type Place } from './webhook.ts';
 
 export interface ForwardingPlan {
   readonly seconds: number;
@@ -73,7 +73,6 @@ async function startProxy(place: Place, hub: string): Promise<Target> {
   const { match, ...started } = await start(
     [process.execPath, join(import.meta.dirname, 'bare-proxy.ts'), hub, authority],
     /port (\d+)/,
-    imageEnvironment,
   );
   return { ...started, port: Number(match[1]) };
 }
@@ -100,12 +99,11 @@ export async function startForwarder(
   writeFileSync(settings, `cluster: staging\nhub: { address: "${hub}" }\nforwarder: { spoolSize: 4Gi }\n`);
   const { match, ...started } = await start(
     [
-      ...[process.execPath, program, 'forward', '--settings', settings, '--spool', spool],
+      ...[launcher, 'forward', '--settings', settings, '--spool', spool],
       ...['--credentials', credentials, '--host', '127.0.0.1'],
       ...['--port', '0', '--health-port', '0', '--metrics-port', '0'],
     ],
     /"port":(\d+),"healthPort":\d+,"metricsPort":(\d+)/,
-    imageEnvironment,
   );
   return { ...started, port: Number(match[1]), metricsPort: Number(match[2]), spool };
 }

@@ -13,8 +13,8 @@ import { compression } from '../../src/forwarding/keeper.ts';
 import { median, percentile, type Section, shown } from './figures.ts';
 import { body, newFolder, startForwarder } from './forwarding.ts';
 import { cpuSeconds, memory, type Started, start } from './processes.ts';
-import { buildLauncher, startShipper } from './shipping.ts';
-import { imageEnvironment, type Place, program } from './webhook.ts';
+import { startShipper } from './shipping.ts';
+import { launcher, type Place } from './webhook.ts';
 
 export interface HubPlan {
   readonly spokes: number;
@@ -67,11 +67,10 @@ async function startReceiver(place: Place, authority: Issued, falcosidekick: str
   );
   const { match, ...started } = await start(
     [
-      ...[process.execPath, program, 'receive', '--settings', settings, '--credentials', folder],
+      ...[launcher, 'receive', '--settings', settings, '--credentials', folder],
       ...['--host', '127.0.0.1', '--port', '0', '--health-port', '0', '--metrics-port', '0'],
     ],
     /"port":(\d+)/,
-    imageEnvironment,
   );
   return { ...started, address: `https://localhost:${match[1]}/` };
 }
@@ -113,7 +112,6 @@ async function spokeOf(authority: Issued, name: string, address: string) {
 }
 
 export async function hub(place: Place, plan: HubPlan): Promise<Section> {
-  buildLauncher();
   const falcosidekick = await startFalcosidekick();
   const authority = await makeAuthority(Date.now(), day);
   const receiver = await startReceiver(place, authority, falcosidekick.address);

@@ -5,8 +5,8 @@
  *     --only a,b          of admission, memory, tagging, image, forwarding, shipping, hub
  *     --json FILE         where everything measured goes (.cache/bench/result.json)
  *
- * The client runs on the second core and the servers on the first. What is measured is the built program, as the image
- * runs it, on the Node of the npm package.
+ * The client runs on the second core and the servers on the first. What is measured is the built program, started by the
+ * launcher as in the image, on the Node of the npm package.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';

@@ -2,7 +2,7 @@
  * The shipper: from what Falco writes to the forwarder's disk. Alerts are written here as Falco writes them, and pass a
  * relay of ours in front of the real forwarder, which sees when that has answered: then they are on disk.
  */
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import {
   appendFileSync,
   existsSync,
@@ -19,7 +19,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { median, percentile, type Section, shown } from './figures.ts';
 import { body, newFolder, startForwarder } from './forwarding.ts';
 import { memory, onCore } from './processes.ts';
-import { type Place, root } from './webhook.ts';
+import { launcher, type Place } from './webhook.ts';
 
 export interface ShippingPlan {
   readonly alerts: number;
@@ -27,8 +27,6 @@ export interface ShippingPlan {
   readonly single: number;
   readonly idleSeconds: number;
 }
-
-const launcher = join(root, 'dist/launcher');
 
 /** Passes each request on, and remembers when each of its alerts was answered for, by their numbers. */
 async function startRelay(port: number) {
@@ -53,10 +51,6 @@ async function startRelay(port: number) {
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return { answered, port: (server.address() as AddressInfo).port, stop: () => server.close() };
-}
-
-export function buildLauncher(): void {
-  execFileSync('npm', ['run', '--silent', 'build:launcher'], { cwd: root, stdio: 'inherit' });
 }
 
 /** Without a core of its own, as in a pod. */
@@ -105,7 +99,6 @@ function takeProcessors(pid: number): (() => Promise<void>) | undefined {
 }
 
 export async function shipping(place: Place, plan: ShippingPlan): Promise<Section> {
-  buildLauncher();
   // A hub that is away: the forwarder is to take, not to deliver.
   const forwarder = await startForwarder(place, 'https://localhost:9/');
   const relay = await startRelay(forwarder.port);

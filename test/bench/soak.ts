@@ -17,7 +17,7 @@ import { bodies } from './bodies.ts';
 import { median, shown } from './figures.ts';
 import { callOnce, load } from './load.ts';
 import { memory } from './processes.ts';
-import { imageEnvironment, makePlace, type Place } from './webhook.ts';
+import { makePlace, type Place } from './webhook.ts';
 
 const { values } = parseArgs({
   options: {
@@ -48,7 +48,7 @@ async function startServer(place: Place): Promise<Server> {
   const child = fork(
     join(import.meta.dirname, 'soak-server.ts'),
     [place.certificate, place.key, place.settings],
-    { env: { ...process.env, ...imageEnvironment } },
+    { execArgv: ['--optimize-for-size', '--max-semi-space-size=2'] },
   );
   const [message] = await once(child, 'message');
   // Safe: the first message of soak-server.ts.

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { upstream } from '../injection/reviews.ts';
 import { median, type Section, shown } from './figures.ts';
-import { imageEnvironment, type Place, program, root } from './webhook.ts';
+import { launcher, type Place, root } from './webhook.ts';
 
 const upstreamRules = join(upstream, 'rules/falco_rules.yaml');
 
@@ -21,6 +21,7 @@ function rules(times: number): string {
 
 interface Process {
   readonly name: string;
+  readonly program: string;
   readonly args: readonly string[];
   readonly prepare: () => void;
 }
@@ -34,18 +35,19 @@ interface Cost {
 }
 
 /** What the process used it says itself at its end; not by `maxRSS`, which begins with what its parent had. */
-const reporter = `data:text/javascript,import fs from 'node:fs';process.on('exit',()=>{const u=process.resourceUsage();process.stderr.write('USED '+(u.userCPUTime+u.systemCPUTime)+' '+/VmHWM:\\s*(\\d+)/.exec(fs.readFileSync('/proc/self/status','utf8'))[1]+'\\n')})`;
+const reporter = `import fs from 'node:fs';process.on('exit',()=>{const u=process.resourceUsage();process.stderr.write('USED '+(u.userCPUTime+u.systemCPUTime)+' '+/VmHWM:\\s*(\\d+)/.exec(fs.readFileSync('/proc/self/status','utf8'))[1]+'\\n')})`;
+const reporting = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(reporter)}` };
 
-const env = { ...process.env, ...imageEnvironment };
+const env = { ...process.env, NODE_ENV: 'production' };
 
-function once({ name, args, prepare }: Process): Cost {
+function once({ name, program, args, prepare }: Process): Cost {
   prepare();
   const from = performance.now();
-  const plain = spawnSync(process.execPath, args, { encoding: 'utf8', env });
+  const plain = spawnSync(program, args, { encoding: 'utf8', env });
   const wall = performance.now() - from;
   if (plain.status !== 0) throw new Error(`${name}: exit ${plain.status}\n${plain.stderr}`);
   prepare();
-  const { stderr } = spawnSync(process.execPath, ['--import', reporter, ...args], { encoding: 'utf8', env });
+  const { stderr } = spawnSync(program, args, { encoding: 'utf8', env: { ...env, ...reporting } });
   const [, cpu, peak] = /^USED (\d+) (\d+)$/m.exec(stderr) ?? [];
   return { name, wall, cpu: Number(cpu) / 1_000, peak: Number(peak) };
 }
@@ -59,8 +61,9 @@ export function tagging({ folder }: Place, rounds: number): Section {
     writeFileSync(join(own, 'falco.yaml'), `rules_files: [${join(own, 'falco_rules.yaml')}]\n`);
     return {
       name: `tag-rules, rules x ${times}`,
+      program: launcher,
       args: [
-        ...[program, 'tag-rules', '--tag', 'staging', '--output', out, '--config', join(own, 'falco.yaml')],
+        ...['tag-rules', '--tag', 'staging', '--output', out, '--config', join(own, 'falco.yaml')],
         ...['--termination-message', '/dev/null'],
       ],
       prepare: () => {
@@ -69,7 +72,8 @@ export function tagging({ folder }: Place, rounds: number): Section {
       },
     };
   };
-  const processes = [{ name: 'node -e 0', args: ['-e', '0'], prepare: () => {} }, ...[1, 10, 100].map(tag)];
+  const bare = { name: 'node -e 0', program: process.execPath, args: ['-e', '0'], prepare: () => {} };
+  const processes = [bare, ...[1, 10, 100].map(tag)];
   const all: Cost[] = [];
   for (let round = 0; round < rounds; round += 1) for (const one of processes) all.push(once(one));
   const costs = processes.map(({ name }): Cost => {

@@ -1,26 +1,24 @@
-/** The webhook under measurement: the built program, as the image runs it. */
+/** The webhook under measurement: the built program by the launcher, as in the image. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { makeServingCertificate } from '../../src/certificates/self-signed.ts';
 import { temporaryFolder } from '../temporary-folder.ts';
 import { type Started, start } from './processes.ts';
 
 export const root = resolve(import.meta.dirname, '../..');
-export const program = join(root, 'dist', 'falco-federation.mjs');
 
-/** What the image's last ENV lines say: flags of Node and of the C library's memory. */
-export const imageEnvironment: Readonly<Record<string, string>> = Object.fromEntries(
-  [...readFileSync(join(root, 'Dockerfile'), 'utf8').matchAll(/^ENV (.*)$/gm)]
-    .flatMap(([, line = '']) => [...line.matchAll(/(\w+)=(?:"([^"]*)"|(\S+))/g)])
-    .map(([, name = '', quoted, plain]): [string, string] => [name, quoted ?? plain ?? ''])
-    .filter(([name]) => name !== 'PATH'),
-);
+/** The image's entry point, but for where Node and the program are. */
+export const launcher = join(root, '.cache/bench/falco-federation');
 
-/** Builds it into an empty folder. */
+/** Builds both, the program into an empty folder. */
 export function build(): void {
-  rmSync(join(root, 'dist'), { recursive: true, force: true });
+  const dist = join(root, 'dist');
+  rmSync(dist, { recursive: true, force: true });
   execFileSync('npm', ['run', '--silent', 'build'], { cwd: root, stdio: 'inherit' });
+  const paths = { NODE: process.execPath, PROGRAM: join(dist, 'falco-federation.mjs') };
+  const defined = Object.entries(paths).map(([name, path]) => `-D${name}=${JSON.stringify(path)}`);
+  execFileSync('sh', [join(root, 'src/launcher/build.sh'), launcher, ...defined], { stdio: 'inherit' });
 }
 
 export interface Place {
@@ -76,15 +74,15 @@ export interface Serving extends Started {
 /** Starts `serve` with the place's files. Resolves when it listens. */
 export async function serve(
   { certificate, key, settings }: Place,
-  { flags = ['--tls-cert', certificate, '--tls-key', key], env = {}, node = [] as readonly string[] } = {},
+  { flags = ['--tls-cert', certificate, '--tls-key', key], env = {} } = {},
 ): Promise<Serving> {
   const { match, ...started } = await start(
     [
-      ...[process.execPath, ...node, program, 'serve', '--settings', settings, '--host', '127.0.0.1'],
+      ...[launcher, 'serve', '--settings', settings, '--host', '127.0.0.1'],
       ...['--port', '0', '--health-port', '0', '--metrics-port', '0', ...flags],
     ],
     /"port":(\d+),"healthPort":(\d+),"metricsPort":(\d+)/,
-    { ...imageEnvironment, ...env },
+    env,
   );
   const [, port, healthPort, metricsPort] = match.map(Number);
   return { ...started, port: port ?? 0, healthPort: healthPort ?? 0, metricsPort: metricsPort ?? 0 };
