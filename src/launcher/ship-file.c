@@ -8,8 +8,8 @@
  * own, which is therefore made here, before Falco writes: it begins with a page that holds the id for the keys of its
  * events (id and offset).
  *
- * A file of somebody else's (Falco was first, ours was removed), or one in which no holes can be made, is renamed, sent
- * to its end, and removed when nobody has it open for writing any more.
+ * A file of somebody else's (Falco was first, ours was removed or emptied), or one in which no holes can be made, makes
+ * way for one of ours at once, and what is in it is sent as long as we live: nobody opens it any more.
  */
 #include "ship.h"
 #include "launcher.h"
@@ -24,8 +24,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-/* Milliseconds without a new byte after which a line without an end was cut, and a renamed file is whole: Falco's open
-   and write are microseconds apart, but it may be stopped in between for want of processor time. */
+/* Milliseconds without a new byte after which a line without an end was cut, and a file that made way is whole: Falco's
+   open and write are microseconds apart, but it may be stopped in between for want of processor time. */
 #ifndef REST
 #define REST 1000
 #endif
@@ -35,6 +35,7 @@
 #define DROP_BYTES BATCH_BYTES
 #endif
 
+static const char live[] = "live/alerts.jsonl";
 static const char id_begin[] = "{\"falco-federation\":\"";
 
 static const char *path_of(const struct source *source, const char *name)
@@ -75,8 +76,9 @@ void make_id(char id[17])
     snprintf(id, 17, "%016llx", (unsigned long long)number);
 }
 
-/* Makes an empty file of ours in Falco's place. Returns 0 when it cannot; errno is EEXIST when Falco was first. */
-static int make_live(const struct source *source)
+/* Makes an empty file of ours: by `link` where there is none, by `rename` in place of another. Returns 0 when it cannot;
+   errno is EEXIST when Falco was first. */
+static int make_live(const struct source *source, int (*name)(const char *, const char *))
 {
     char text[65536];
     char next[PATH_MAX];
@@ -92,7 +94,7 @@ static int make_live(const struct source *source)
     snprintf(text, sizeof text, "%s%s\"}%*s", id_begin, id, (int)(length - sizeof id_begin - 17), "");
     text[length - 1] = '\n';
     int done = write_all(to, text, length);
-    done = close(to) == 0 && done && link(next, path_of(source, "live/alerts.jsonl")) == 0;
+    done = close(to) == 0 && done && name(next, path_of(source, live)) == 0;
     int error = errno;
     unlink(next);
     errno = error;
@@ -126,15 +128,16 @@ static off_t begin_of(const struct source *source)
     return at;
 }
 
-/* Opens one of the two files. Returns 0 when that cannot be done; errno says why. */
-static int open_file(struct source *source, const char *name)
+/* Returns 0 when it cannot be opened; errno says why. */
+static int open_live(struct source *source)
 {
     struct stat found;
+    const char *path = path_of(source, live);
     close_source(source);
-    source->fd = open(path_of(source, name), O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    source->fd = open(path, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     source->may_write = source->fd >= 0;
     if (source->fd < 0)
-        source->fd = open(path_of(source, name), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        source->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (source->fd < 0 || fstat(source->fd, &found) != 0)
         return 0;
     source->inode = found.st_ino;
@@ -143,22 +146,12 @@ static int open_file(struct source *source, const char *name)
     return 1;
 }
 
-/* Renames Falco's file, so that it makes way for one of ours. */
-static int rename_old(const struct source *source)
-{
-    char old[PATH_MAX];
-    strcpy(old, path_of(source, "old"));
-    return rename(path_of(source, "live/alerts.jsonl"), old) == 0;
-}
-
-/* The same with the file that is open. It is read on under its new name. */
+/* The file that is open makes way for one of ours, or where there is no room for that, for none. */
 static int retire(struct source *source)
 {
-    if (!rename_old(source))
-        return 0;
     source->is_old = 1;
     source->grown = now_ms();
-    return make_live(source) || errno == EEXIST;
+    return make_live(source, rename) || unlink(path_of(source, live)) == 0;
 }
 
 int open_source(struct source *source)
@@ -168,16 +161,15 @@ int open_source(struct source *source)
         return fail_once(source, "make", "");
     if (mkdir(path_of(source, "live"), 0777) != 0 && errno != EEXIST)
         return fail_once(source, "make", "live");
-    source->is_old = open_file(source, "old");
-    if (!source->is_old && !open_file(source, "live/alerts.jsonl") &&
-        ((!make_live(source) && errno != EEXIST) || !open_file(source, "live/alerts.jsonl")))
-        return fail_once(source, "make", "live/alerts.jsonl");
+    source->is_old = 0;
+    if (!open_live(source) && ((!make_live(source, link) && errno != EEXIST) || !open_live(source)))
+        return fail_once(source, "make", live);
     int is_ours = read_id(source);
     source->at = source->freed = is_ours ? begin_of(source) : 0;
     if (!is_ours)
         make_id(source->id);
-    if (!source->is_old && (!is_ours || !source->may_write) && !retire(source))
-        return fail_once(source, "rename", "live/alerts.jsonl");
+    if ((!is_ours || !source->may_write) && !retire(source))
+        return fail_once(source, "replace", live);
     source->told = 0;
     return look_at(source);
 }
@@ -185,16 +177,14 @@ int open_source(struct source *source)
 int look_at(struct source *source)
 {
     struct stat found = { 0 };
-    const char *path = path_of(source, source->is_old ? "old" : "live/alerts.jsonl");
-    if (source->fd >= 0 && (stat(path, &found) != 0 || found.st_ino != source->inode || found.st_size < source->at)) {
-        fprintf(stderr, "falco-federation: %s is another file now, or gone\n", path);
-        /* Emptied, it begins anew, and so must its keys. */
-        if (!source->is_old && found.st_ino == source->inode)
-            rename_old(source);
-        close_source(source);
-    }
+    const char *path = path_of(source, live);
     if (source->fd < 0)
         return open_source(source);
+    int is_there = source->is_old ? fstat(source->fd, &found) == 0 : stat(path, &found) == 0;
+    if (!is_there || found.st_ino != source->inode || found.st_size < source->at) {
+        fprintf(stderr, "falco-federation: %s is another file now, or gone\n", path);
+        return open_source(source);
+    }
     if (found.st_size > source->size)
         source->grown = now_ms();
     source->size = found.st_size;
@@ -250,13 +240,13 @@ static uint64_t bytes_of(const struct stat *found)
 static int is_full(const struct source *source)
 {
     struct stat ours;
-    struct stat live;
+    struct stat next;
     struct statvfs volume;
     if (fstat(source->fd, &ours) != 0 || fstatvfs(source->fd, &volume) != 0)
         return 0;
     uint64_t taken = bytes_of(&ours);
-    if (source->is_old && stat(path_of(source, "live/alerts.jsonl"), &live) == 0)
-        taken += bytes_of(&live);
+    if (source->is_old && stat(path_of(source, live), &next) == 0)
+        taken += bytes_of(&next);
     return taken > 3 * (uint64_t)volume.f_bavail * volume.f_frsize;
 }
 
@@ -267,34 +257,10 @@ unsigned make_room(struct source *source)
         off_t end = end_of_line(source, source->at + DROP_BYTES, &lines);
         if (end > source->at)
             pass(source, end);
-        else if (!source->is_old)
+        else if (!source->is_old || !open_source(source))
             break;
-        else {
-            unlink(path_of(source, "old"));
-            if (!open_source(source))
-                break;
-        }
     }
     return lines;
-}
-
-/*
- * Whether somebody has the renamed file open for writing; nobody can open it any more. A lease tells: it is not given
- * then. It is given to the file's owner only; for another one's file the time that it has rested must do.
- */
-static int is_written(struct source *source)
-{
-    /* Our own descriptor may be one for writing. */
-    int fd = open(path_of(source, "old"), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0)
-        return 0;
-    close(source->fd);
-    source->fd = fd;
-    source->may_write = 0;
-    if (fcntl(fd, F_SETLEASE, F_RDLCK) != 0)
-        return errno == EAGAIN;
-    fcntl(fd, F_SETLEASE, F_UNLCK);
-    return 0;
 }
 
 int come_to_the_end(struct source *source)
@@ -308,10 +274,8 @@ int come_to_the_end(struct source *source)
         return 1;
     }
     off_t size = source->size;
-    if (is_written(source) || !look_at(source) || source->size > size)
+    if (!look_at(source) || source->size > size)
         return 1;
-    source->cut += source->at < source->size;
-    unlink(path_of(source, "old"));
     open_source(source);
     return 1;
 }

@@ -30,7 +30,7 @@ struct head {
     int is_json;
     int is_chunked;
     int is_last;
-    /* Below 0: up to the end of the connection. */
+    /* Below 0: it is not said. */
     long length;
 };
 
@@ -111,7 +111,6 @@ static int connect_anew(struct connection *it, const struct target *target)
     it->since = now_ms();
     it->deadline = it->since + POST_TIME;
     it->next = it->have = 0;
-    it->is_at_end = 0;
     if (error != 0)
         return wrong(it, gai_strerror(error));
     const struct addrinfo *address = found;
@@ -150,7 +149,6 @@ static int next_byte(struct connection *it)
         ssize_t got = recv(it->fd, it->in, sizeof it->in, 0);
         if (got < 0 && (errno == EAGAIN || errno == EINTR))
             continue;
-        it->is_at_end = got == 0;
         if (got <= 0)
             return wrong(it, got == 0 ? "closed the connection without a whole answer" : strerror(errno)), -1;
         it->next = 0;
@@ -245,20 +243,13 @@ static int read_chunks(struct connection *it, size_t *length)
 
 static int read_body(struct connection *it, struct head *head, size_t *length)
 {
-    int byte;
-    if (head->status == 204 || head->status == 304)
-        return 1;
     if (head->is_chunked)
         return read_chunks(it, length);
     if (head->length >= 0)
         return read_bytes(it, length, head->length);
+    /* What has none is no forwarder's: its status tells. */
     head->is_last = 1;
-    while ((byte = next_byte(it)) >= 0) {
-        if (*length + 1 >= sizeof it->body)
-            return wrong(it, too_long);
-        it->body[(*length)++] = (char)byte;
-    }
-    return it->is_at_end;
+    return 1;
 }
 
 static void disconnect(struct connection *it)
@@ -296,19 +287,6 @@ static void keep(char *reason, const char *text, char end)
     reason[length] = '\0';
 }
 
-int add_reason(struct reasons *reasons, const char *text, char end)
-{
-    if (reasons->count == MOST_REASONS)
-        return 0;
-    char *next = reasons->text[reasons->count];
-    keep(next, text, end);
-    for (unsigned at = 0; at < reasons->count; at++)
-        if (strcmp(reasons->text[at], next) == 0)
-            return 0;
-    reasons->count++;
-    return 1;
-}
-
 /*
  * Whether it is a forwarder's answer to a batch of so many events, in its very form: where something else answers, such
  * as a sign-in page, events would be removed that nobody has.
@@ -324,10 +302,9 @@ static int read_answer(const char *body, size_t length, unsigned events, struct 
     if (behind == 0 || strlen(body) != length || strcmp(body + length - 2, "]}") != 0 || later != 0 ||
         found->accepted + found->duplicates + found->refused != events)
         return 0;
-    for (const char *at = body + behind; (at = strstr(at, reason)) != NULL;) {
-        at += sizeof reason - 1;
-        add_reason(&found->refusals, at, '"');
-    }
+    const char *why = strstr(body + behind, reason);
+    if (why != NULL)
+        keep(found->reason, why + sizeof reason - 1, '"');
     return 1;
 }
 

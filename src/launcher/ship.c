@@ -82,9 +82,7 @@ struct shipping {
     /* By now_ms: since when nothing was taken, and when that was said; 0: it was. */
     int64_t stuck_since, stuck_said;
     int64_t dropped_said;
-    /* For what events were refused of late, as it was said. */
-    struct reasons refusals;
-    int64_t refusals_since;
+    int64_t refused_said;
     int64_t counts_said;
     struct counts counts, said;
     /* By now_ms: when to end at the latest; 0: nobody has asked for it. */
@@ -149,15 +147,13 @@ static void not_taken(struct shipping *it, int64_t now)
             it->stuck_said = now;
 }
 
-/* Each reason once in a while. */
+/* Once in a while: the forwarder's metrics count each reason. */
 static void say_refused(struct shipping *it, int64_t now, const char *why)
 {
-    if (now - it->refusals_since >= SAY_EVERY)
-        it->refusals.count = 0;
-    if (it->refusals.count == 0)
-        it->refusals_since = now;
-    if (add_reason(&it->refusals, why, '\0'))
-        fprintf(stderr, "falco-federation: the forwarder refuses alerts, which are not sent again: %s\n", why);
+    if (it->refused_said > 0 && now - it->refused_said < SAY_EVERY)
+        return;
+    it->refused_said = now;
+    fprintf(stderr, "falco-federation: the forwarder refuses alerts, which are not sent again: %s\n", why);
 }
 
 static void taken(struct shipping *it, int64_t now)
@@ -172,8 +168,8 @@ static void taken(struct shipping *it, int64_t now)
     it->counts.accepted += is->accepted;
     it->counts.duplicates += is->duplicates;
     it->counts.refused += is->refused;
-    for (unsigned at = 0; at < is->refusals.count; at++)
-        say_refused(it, now, is->refusals.text[at]);
+    if (is->refused > 0)
+        say_refused(it, now, is->reason);
     it->most_lines = it->most_lines * 2 > MOST_LINES ? MOST_LINES : it->most_lines * 2;
 }
 
@@ -245,7 +241,8 @@ static void watch(struct shipping *it)
 {
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/live", it->source.folder);
-    it->is_watching = it->inotify >= 0 && inotify_add_watch(it->inotify, path, IN_MODIFY | IN_MOVED_TO | IN_ONLYDIR) >= 0;
+    uint32_t events = IN_MODIFY | IN_MOVED_TO | IN_DELETE | IN_ONLYDIR;
+    it->is_watching = it->inotify >= 0 && inotify_add_watch(it->inotify, path, events) >= 0;
     if (!it->is_watching)
         say_polling();
 }

@@ -41,14 +41,8 @@ enum { HEAD_ROOM = 512 };
 /* What is put behind a folder's path is shorter than the rest. */
 enum { LONGEST_FOLDER = 4000 };
 
-/* Why there are no more characters of a reason: it is for a log line. And of how many each is said. */
-enum { REASON_SIZE = 200, MOST_REASONS = 8 };
-
-/* Reasons, each once. */
-struct reasons {
-    unsigned count;
-    char text[MOST_REASONS][REASON_SIZE];
-};
+/* Why there are no more characters of a reason: it is for a log line. */
+enum { REASON_SIZE = 200 };
 
 /* Where alerts go. */
 struct target {
@@ -61,7 +55,7 @@ struct source {
     const char *folder;
     /* Below 0: there is none at the moment. */
     int fd;
-    /* It was renamed: Falco writes another one by now. */
+    /* It has made way: Falco writes another one by now. */
     int is_old;
     int may_write;
     /* Names the file in the keys of its events. */
@@ -73,8 +67,6 @@ struct source {
     off_t size;
     /* By now_ms: when it was last seen to be longer than before. */
     int64_t grown;
-    /* Lines without an end in files that are gone. */
-    unsigned cut;
     /* What was last said to be wrong, so that it is said once. */
     int told;
 };
@@ -99,10 +91,8 @@ struct outcome {
     unsigned accepted, duplicates, refused;
     /* Seconds that the forwarder asks to wait; 0: it did not. */
     int wait;
-    /* Why it was not taken. */
+    /* Why it was not taken, or why the first of the events that were refused was. */
     char reason[REASON_SIZE];
-    /* Why events were refused. */
-    struct reasons refusals;
 };
 
 struct connection {
@@ -110,7 +100,6 @@ struct connection {
     int64_t since;
     int64_t deadline;
     const char *wrong;
-    int is_at_end;
     size_t next, have;
     char in[4096];
     /* A batch of 500 events, each refused, takes less. */
@@ -129,7 +118,7 @@ void pass(struct source *source, off_t to);
 /* Gives back the room of the oldest events while the volume is three quarters full. Returns how many lines went. */
 unsigned make_room(struct source *source);
 
-/* When all that is there was passed: ends a line that was cut, removes a file that nobody writes any more. Returns 1
+/* When all that is there was passed: ends a line that was cut, goes on from a file that made way to the next. Returns 1
    when there may be more now, or will be soon. */
 int come_to_the_end(struct source *source);
 
@@ -138,10 +127,6 @@ void make_id(char id[17]);
 
 /* Fills the batch with the next lines, at most so many. */
 void fill(struct batch *batch, const struct source *source, unsigned most_lines);
-
-/* Copies up to the end of a line or the character, as it can stand in a log line. Returns 0 where it is there already,
-   or there is no room. */
-int add_reason(struct reasons *reasons, const char *text, char end);
 
 /* Whether it is of the form http://HOST[:PORT][/]; if so, its parts. */
 int parse_target(const char *address, struct target *target);
