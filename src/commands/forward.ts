@@ -31,7 +31,8 @@ function run(flags: ForwardFlags, first: Settings, io: CommandIo, logger: Logger
       pages: { health: { 'POST /test': testPage(receiving.take, lowest, flags.replica) }, metrics: {} },
       checks: () => forwarder.checks(),
       settingsChanged: () => forwarder.settingsChanged(),
-      credentialsRead: (result) => forwarder.credentialsRead(result),
+      useCredentials: (credentials) => forwarder.useCredentials(credentials),
+      needsCredentials: false,
       // The rest of the time is for what waits.
       lastEvents: 2_000,
       start: () => forwarder.start(),

@@ -30,7 +30,8 @@ async function run(flags: EventFlags, first: Settings, io: CommandIo, logger: Lo
       pages: { health: {}, metrics: { '/fleet': fleet } },
       checks: () => receiver.checks(),
       settingsChanged: () => receiver.settingsChanged(),
-      credentialsRead: (result) => receiver.credentialsRead(result),
+      useCredentials: (credentials) => receiver.useCredentials(credentials),
+      needsCredentials: true,
       start: () => {},
       stop: async () => {
         receiver.stop();

@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import { nowAndThen } from '../background/now-and-then.ts';
 import type { LineOutcome } from '../events/batch.ts';
 import { completeEvent, type Marks } from '../events/complete-event.ts';
-import { type Credentials, type CredentialsResult, noCredentials } from '../events/credentials.ts';
+import { type Credentials, noCredentials } from '../events/credentials.ts';
 import { priorityOf } from '../events/event.ts';
 import type { EventServerOptions, SentBatch } from '../events/event-server.ts';
 import { type HttpClient, httpClient } from '../events/http-client.ts';
@@ -66,8 +66,6 @@ export class Forwarder {
   private readonly store: Store;
   private readonly delivery: Delivery;
   private credentials: Credentials = noCredentials;
-  /** What is wrong with the credentials' files as they are now. */
-  private credentialsProblem: string | undefined;
   /** What the client was made of. */
   private access: Access | undefined;
   private isStarted = false;
@@ -163,7 +161,7 @@ export class Forwarder {
   }
 
   /** Ready is who can keep events; whether the hub takes them is only told, as another replica could not help. */
-  checks(): Readonly<Record<'spool' | 'hub' | 'credentials', Condition>> {
+  checks(): Readonly<Record<'spool' | 'hub', Condition>> {
     const { events, bytes, problem } = this.store.status();
     return {
       spool: {
@@ -171,13 +169,6 @@ export class Forwarder {
         detail: problem ?? `ok, ${events} events wait (${bytes} bytes)`,
       },
       hub: { ready: true, detail: this.hubDetail() },
-      credentials: {
-        ready: true,
-        detail:
-          this.credentialsProblem === undefined
-            ? 'ok'
-            : `refused, the last good ones stay: ${this.credentialsProblem}`,
-      },
     };
   }
 
@@ -195,26 +186,9 @@ export class Forwarder {
     if (this.isStarted) this.useNewClient();
   }
 
-  /** The credentials' files have been read, or read again. */
-  credentialsRead(result: CredentialsResult): void {
-    const { logger } = this.options;
-    if (!result.ok) {
-      this.credentialsProblem = result.why;
-      logger.error({ problem: result.why }, 'credentials refused; the last good ones stay');
-      return;
-    }
-    this.credentialsProblem = undefined;
-    this.credentials = result.credentials;
-    const { ca, client, headers } = result.credentials;
-    logger.info(
-      {
-        authority: ca !== undefined,
-        clientCertificate: client !== undefined,
-        notAfter: client?.notAfter,
-        headers: Object.keys(headers),
-      },
-      'credentials read',
-    );
+  /** The hub is shown these from now on. */
+  useCredentials(credentials: Credentials): undefined {
+    this.credentials = credentials;
     if (this.isStarted) this.useNewClient();
   }
 

@@ -67,8 +67,7 @@ export interface KeeperEvents {
   readonly onChange: () => void;
 }
 
-const defaultHealEvery = 5_000;
-const longestHealFactor = 12;
+const defaultHealEvery = 10_000;
 
 /** Milliseconds for which deliveries are gathered: to have delivered one twice after a crash is no harm. */
 const gatherDeliveries = 50;
@@ -89,13 +88,10 @@ export class Keeper {
   private unlock: (() => void) | undefined;
   private failure: string | undefined;
   private lastError: unknown;
-  /** How often it has failed since it last worked for long enough. */
-  private failures = 0;
   private delivered: number[] = [];
   private rejected: { readonly id: number; readonly reason: string }[] = [];
   private gathering: NodeJS.Timeout | undefined;
   private healing: NodeJS.Timeout | undefined;
-  private settling: NodeJS.Timeout | undefined;
   /** By priority, the id of the last event that was given out. */
   private cursors = eachPriority(() => 0);
   /** Events that were given out and come again, by priority, oldest first. */
@@ -195,7 +191,7 @@ export class Keeper {
     if (this.failure !== undefined) this.heal();
     this.left = this.status();
     this.closed = true;
-    for (const timer of [this.gathering, this.healing, this.settling]) clearTimeout(timer);
+    for (const timer of [this.gathering, this.healing]) clearTimeout(timer);
     this.spool?.close();
     this.spool = undefined;
     this.unlock?.();
@@ -282,10 +278,7 @@ export class Keeper {
     const isNew = this.failure === undefined;
     this.failure = whySpoolFailed(error, folder);
     if (isNew) this.tell.onChange();
-    clearTimeout(this.settling);
-    if (this.closed || this.healing !== undefined) return;
-    const factor = Math.min(longestHealFactor, 2 ** this.failures++);
-    this.healing = setTimeout(() => this.heal(), healEvery * factor);
+    if (!this.closed) this.healing ??= setTimeout(() => this.heal(), healEvery);
   }
 
   private closeFailed(error: unknown): void {
@@ -312,8 +305,6 @@ export class Keeper {
     clearTimeout(this.healing);
     this.healing = undefined;
     this.failure = undefined;
-    const healEvery = this.options.healEvery ?? defaultHealEvery;
-    this.settling = setTimeout(() => (this.failures = 0), healEvery * longestHealFactor).unref();
     this.tell.onChange();
   }
 }

@@ -9,7 +9,7 @@ import type { Logger } from 'pino';
 import { nowAndThen } from '../background/now-and-then.ts';
 import type { LineOutcome, ReadLine, SentEvent } from '../events/batch.ts';
 import { stampEvent } from '../events/complete-event.ts';
-import { type Credentials, type CredentialsResult, noCredentials } from '../events/credentials.ts';
+import { type Credentials, noCredentials } from '../events/credentials.ts';
 import { priorityOf } from '../events/event.ts';
 import { type EventServerOptions, eventServer, type SentBatch } from '../events/event-server.ts';
 import { Refusal } from '../events/refusal.ts';
@@ -71,7 +71,6 @@ export class Receiver {
   private readonly isTimeToTell = nowAndThen(tellClaimsEvery);
   private spokes: Spokes;
   private credentials: Credentials = noCredentials;
-  private credentialsProblem: string | undefined = 'not read yet';
   private server: Server | undefined;
 
   constructor(options: ReceiverOptions) {
@@ -117,7 +116,7 @@ export class Receiver {
     });
   }
 
-  checks(): Readonly<Record<'credentials' | 'falcosidekick', Condition>> {
+  checks(): Readonly<Record<'falcosidekick', Condition>> {
     const { falcosidekick } = this;
     const problem = falcosidekick.problemNow();
     const held = falcosidekick.heldBack();
@@ -125,10 +124,6 @@ export class Receiver {
     const heldBack =
       held === undefined ? '' : `; held back for ${Math.round((performance.now() - held) / 1_000)} s`;
     return {
-      credentials: {
-        ready: this.credentials.client !== undefined && this.credentials.ca !== undefined,
-        detail: this.credentialsProblem ?? 'ok',
-      },
       // Another replica could not help.
       falcosidekick: {
         ready: true,
@@ -145,21 +140,17 @@ export class Receiver {
     this.falcosidekick.use(this.options.settings().receiver?.falcosidekick);
   }
 
-  /** The credentials' files have been read, or read again. */
-  credentialsRead(result: CredentialsResult): void {
-    const { logger } = this.options;
-    const problem = result.ok ? missingOf(result.credentials) : result.why;
-    this.credentialsProblem = problem && `refused, the last good ones stay: ${problem}`;
-    if (problem !== undefined || !result.ok) {
-      logger.error({ problem }, 'credentials refused; the last good ones stay');
-      return;
-    }
-    const isOtherAuthority = this.credentials.ca !== result.credentials.ca;
-    this.credentials = result.credentials;
-    logger.info({ notAfter: this.credentials.client?.notAfter }, 'credentials read');
+  /** @returns what is missing in them: the former stay then */
+  useCredentials(credentials: Credentials): string | undefined {
+    const { ca, client } = credentials;
+    if (client === undefined) return 'tls.crt and tls.key are missing';
+    if (ca === undefined) return 'ca.crt is missing: it says who may come';
+    const isOtherAuthority = this.credentials.ca !== ca;
+    this.credentials = credentials;
     this.server?.setSecureContext(this.secureContext());
     // Whom the new authority has not signed must not stay.
     if (isOtherAuthority) for (const socket of this.peers.keys()) socket.destroy();
+    return undefined;
   }
 
   stop(): void {
@@ -284,10 +275,4 @@ export class Receiver {
       'events of this spoke say that they are of another cluster; they are marked as its own',
     );
   }
-}
-
-/** What a receiver cannot do without. */
-function missingOf({ ca, client }: Credentials): string | undefined {
-  if (client === undefined) return 'tls.crt and tls.key are missing';
-  return ca === undefined ? 'ca.crt is missing: it says who may come' : undefined;
 }

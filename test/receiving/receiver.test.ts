@@ -123,11 +123,11 @@ describe('an event is from the cluster whose certificate brought it', () => {
       ...{ ca, headers: {} },
       client: { cert: hub.serving.certificate, key: hub.serving.key, notAfter: new Date() },
     });
-    hub.receiver.credentialsRead({ ok: true, credentials: credentials(other.certificate) });
+    hub.receiver.useCredentials(credentials(other.certificate));
     await gone(open);
     await assert.rejects(async () => hub.post(await hub.agentOf('staging'), line('authority/2')));
     const both = `${other.certificate}\n${hub.authority.certificate}`;
-    hub.receiver.credentialsRead({ ok: true, credentials: credentials(both) });
+    hub.receiver.useCredentials(credentials(both));
     assert.deepEqual(
       counts(await hub.post(await hub.agentOf('staging'), line('authority/2'))),
       only({ accepted: 1 }),

@@ -102,13 +102,10 @@ export async function stage(
     settingsValid: () => true,
     ...options,
   });
-  receiver.credentialsRead({
-    ok: true,
-    credentials: {
-      ca: authority.certificate,
-      client: { cert: own.certificate, key: own.key, notAfter: new Date(Date.now() + day) },
-      headers: {},
-    },
+  receiver.useCredentials({
+    ca: authority.certificate,
+    client: { cert: own.certificate, key: own.key, notAfter: new Date(Date.now() + day) },
+    headers: {},
   });
   const server = receiver.serve(() => false);
   await server.listen({ host: '127.0.0.1', port: 0 });

@@ -1,6 +1,6 @@
 /** What `forward` and `receive` have in common: their files, which are followed, their three ports, and how they end. */
 import type { Logger } from 'pino';
-import { type CredentialsResult, followCredentials } from '../../events/credentials.ts';
+import { type Credentials, type CredentialsResult, followCredentials } from '../../events/credentials.ts';
 import { drain } from '../../server/drain.ts';
 import { buildHealth, type Condition } from '../../server/health.ts';
 import { listenOnAll, portOf } from '../../server/listen.ts';
@@ -22,7 +22,10 @@ export interface EventProgram {
   readonly pages: { readonly health: Pages; readonly metrics: Pages };
   readonly checks: () => Readonly<Record<string, Condition>>;
   readonly settingsChanged: () => void;
-  readonly credentialsRead: (result: CredentialsResult) => void;
+  /** Goes by these from now on. @returns what is missing in them: then by the former */
+  readonly useCredentials: (credentials: Credentials) => string | undefined;
+  /** Whether it is of use without any. */
+  readonly needsCredentials: boolean;
   /** Milliseconds behind the delay in which senders must have gone; absent: what is left of the grace period. */
   readonly lastEvents?: number;
   /** Everything listens. */
@@ -52,17 +55,37 @@ export async function runEvents(
     settingsValid: () => settings.problems().length === 0,
     isDraining: () => draining,
   });
-  const { credentials } = flags;
+  let credentials: Condition = program.needsCredentials
+    ? { ready: false, detail: 'not read yet' }
+    : { ready: true, detail: 'ok' };
+  const credentialsRead = (result: CredentialsResult): void => {
+    const problem = result.ok ? program.useCredentials(result.credentials) : result.why;
+    if (problem !== undefined || !result.ok) {
+      credentials = { ...credentials, detail: `refused, the last good ones stay: ${problem}` };
+      logger.error({ problem }, 'credentials refused; the last good ones stay');
+      return;
+    }
+    credentials = { ready: true, detail: 'ok' };
+    const { ca, client, headers } = result.credentials;
+    logger.info(
+      {
+        ...{ authority: ca !== undefined, clientCertificate: client !== undefined },
+        ...{ notAfter: client?.notAfter, headers: Object.keys(headers) },
+      },
+      'credentials read',
+    );
+  };
   const stopCredentials =
-    credentials === undefined
+    flags.credentials === undefined
       ? () => {}
-      : await followCredentials(credentials, lookEvery, (result) => program.credentialsRead(result));
+      : await followCredentials(flags.credentials, lookEvery, credentialsRead);
   try {
     const host = flags.host ?? anyAddress();
     const events = { server: program.server, host, port: flags.port, flag: '--port' };
     const readiness = () => ({
       [program.name]: { ready: !draining, detail: draining ? 'draining' : 'ok' },
       ...program.checks(),
+      credentials,
       settings: settingsCheck(flags.settings, settings),
     });
     const health = {
