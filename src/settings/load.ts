@@ -118,7 +118,7 @@ export function parseSettings(text: string): SettingsResult {
       problems: document.errors.map((error) => ({
         path: '',
         position: at(error.pos[0]),
-        message: `is not valid YAML: ${error.message}`,
+        message: `is not valid YAML: ${error.message.split('; please use', 1)[0]}`,
       })),
     };
   }

@@ -158,7 +158,7 @@ const resources = z
 
 const size = z
   .string('a size must be a string, as in "1Gi"')
-  .regex(/^[0-9]+(Ki|Mi|Gi|k|M|G)$/, 'must be a size such as 512Mi or 1Gi')
+  .regex(/^[0-9]+(Ki|Mi|Gi|k|M|G)$/, { error: 'must be a size such as 512Mi or 1Gi', abort: true })
   .refine(
     (text) => amountOf(text) >= smallestSpoolSize && amountOf(text) <= largestSpoolSize,
     'must be between 16Mi, some of which the database needs itself, and 65536Gi',
@@ -289,7 +289,7 @@ const alerts = z
   .strictObject({
     volumeSize: z
       .string('a size must be text, as in "16Mi"')
-      .regex(/^[0-9]+(Ki|Mi|Gi|k|M|G)$/, 'must be a size such as 16Mi')
+      .regex(/^[0-9]+(Ki|Mi|Gi|k|M|G)$/, { error: 'must be a size such as 16Mi', abort: true })
       .refine((text) => amountOf(text) >= 4 * 2 ** 20, 'must be at least 4Mi')
       .refine((text) => amountOf(text) <= 2 ** 30, 'must be at most 1Gi: it is memory of the Falco container')
       .default('16Mi')

@@ -151,6 +151,16 @@ hub: { address: "https://h.example/in", checkCertificate: false, minimumPriority
       /forwarder\.spoolSize: must be between 16Mi/,
     ],
     ['broken YAML', 'cluster: [\n', /federation\.yaml:\d+:\d+: is not valid YAML/],
+    [
+      'a second document',
+      'cluster: a\n---\ncluster: b\n',
+      /:2:1: is not valid YAML: Source contains multiple documents$/,
+    ],
+    [
+      'a size that is none',
+      'cluster: a\nhub: {address: "https://h"}\nalerts: {volumeSize: 16mb}\n',
+      /:3:22: alerts\.volumeSize: must be a size such as 16Mi; got "16mb"$/,
+    ],
     ['a key twice', 'cluster: a\ncluster: b\n', /:2:1: is not valid YAML: Map keys must be unique/],
   ];
   for (const [name, text, told] of refusals) {

@@ -103,10 +103,9 @@ export function withoutOurOptions(args: readonly string[], status: Status | unde
 
 /** A container without what an earlier injection put into its arguments, and without those that it made up. */
 export function withoutOurArguments(container: V1Container, status: Status): V1Container {
-  const { args: all, ...rest } = container;
-  const args = all ?? [];
-  const users = withoutOurOptions(args, status);
-  if (users.length === args.length) return container;
+  const { args, ...rest } = container;
+  const users = withoutOurOptions(args ?? [], status);
+  if (!args || users.length === args.length) return container;
   // Nobody has added any since.
   const isMadeUp = status.added.includes(argumentsAdded) && users.every((word, at) => word === args[at]);
   return isMadeUp ? rest : { ...container, args: users };

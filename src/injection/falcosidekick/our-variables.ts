@@ -31,9 +31,8 @@ export function variableAdded(name: string): string {
 
 /** A variable as its user wrote it; nothing where there was none. */
 function asUserWrote(entry: V1EnvVar, { added }: Status): readonly V1EnvVar[] {
-  const { name } = entry;
-  const value = entry.value ?? '';
-  if (!value.includes('falco-federation')) return [entry];
+  const { name, value } = entry;
+  if (!value?.includes('falco-federation')) return [entry];
   const parts = value.split(',');
   if (name === 'CUSTOMFIELDS') {
     const on = parts.map((part) => (part.endsWith(off) ? part.slice(0, -off.length) : part));

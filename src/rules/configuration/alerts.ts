@@ -26,10 +26,7 @@ export interface PlannedAlerts {
   readonly finding: Finding;
 }
 
-/**
- * Outputs besides stdout: whoever takes texts there would get JSON. Not syslog, which is on by default and leads nowhere
- * in a pod (FACTS 1.22).
- */
+/** Outputs whose takers would get JSON; not syslog, on by default, which leads nowhere in a pod (FACTS 1.22). */
 const otherOutputs = ['program_output', 'http_output', 'grpc_output'];
 
 /**
