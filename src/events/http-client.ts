@@ -59,11 +59,10 @@ export interface HttpLimits {
    */
   readonly idleTime?: number;
   readonly mostConnections?: number;
-  /** Bytes of an answer that are read. */
-  readonly largestAnswer?: number;
 }
 
-export const defaultAnswerTime = 30_000;
+/** Bytes of an answer that are read. */
+const largestAnswer = 1024 * 1024;
 
 /** Milliseconds for the rest of an answer whose head is there. */
 const restTime = 5_000;
@@ -103,12 +102,7 @@ function agentFor(
 
 /** A client for one address and one set of credentials; others need another client. */
 export function httpClient(access: HttpAccess, limits: HttpLimits = {}): HttpClient {
-  const {
-    answerTime = defaultAnswerTime,
-    idleTime = 20_000,
-    mostConnections = 16,
-    largestAnswer = 1024 * 1024,
-  } = limits;
+  const { answerTime = 30_000, idleTime = 20_000, mostConnections = 16 } = limits;
   const agent = agentFor(access, idleTime, mostConnections);
   const url = new URL(access.address);
   const begin = url.protocol === 'https:' ? httpsRequest : httpRequest;

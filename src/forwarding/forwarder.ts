@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { nowAndThen } from '../background/now-and-then.ts';
 import type { LineOutcome } from '../events/batch.ts';
+import { postBatch } from '../events/batch-client.ts';
 import { completeEvent, type Marks } from '../events/complete-event.ts';
 import { type Credentials, noCredentials } from '../events/credentials.ts';
 import { priorityOf } from '../events/event.ts';
@@ -17,7 +18,6 @@ import { defaultForwarderAddress, priorities, type Settings } from '../settings/
 import { amountOf } from '../settings/values.ts';
 import { Delivery } from './delivery.ts';
 import { type ForwarderMetrics, makeForwarderMetrics } from './forwarder-metrics.ts';
-import { handOver } from './hand-over.ts';
 import type { NewEvent } from './spool.ts';
 import { Store } from './store.ts';
 
@@ -43,6 +43,9 @@ const defaults = { spoolSize: '1Gi', address: defaultForwarderAddress };
 
 /** Milliseconds of the grace period in which the other replica gets what the hub does not take. */
 const forHandingOver = 8_000;
+
+/** Failures in a row after which there is nobody to take it. */
+const mostFailures = 5;
 
 /** Milliseconds between two lines of the log about events that the hub refuses for the same reason. */
 const tellRejectionsEvery = 60_000;
@@ -214,6 +217,7 @@ export class Forwarder {
     return { waiting: this.store.status().events, handedOver };
   }
 
+  /** On the way out, as the disk may go with the pod. @returns how many events the other replica has taken */
   private async handOver(until: number): Promise<number> {
     const { address } = this.options.settings().forwarder ?? defaults;
     const { env } = this.options;
@@ -221,7 +225,21 @@ export class Forwarder {
       { ...{ address, env }, checkCertificate: true, credentials: noCredentials },
       { answerTime: Math.max(1_000, until - performance.now()), mostConnections: 1 },
     );
-    const taken = await handOver(this.store, peer, until);
+    let taken = 0;
+    for (let failures = 0; failures < mostFailures && performance.now() < until; ) {
+      const batch = await this.store.next(500, 7);
+      if (batch === undefined) break;
+      const outcome = await postBatch(peer, batch);
+      if (outcome.is === 'taken') {
+        failures = 0;
+        taken += outcome.done - outcome.refused.length;
+        this.store.settle(batch.number, outcome);
+      } else {
+        failures++;
+        this.store.settle(batch.number, 'back');
+        await new Promise((resolve) => setTimeout(resolve, 200));
+      }
+    }
     peer.abort();
     return taken;
   }
@@ -241,12 +259,7 @@ export class Forwarder {
   }
 
   private lowestPriority(): number {
-    return priorities.indexOf(this.hub()?.minimumPriority ?? 'debug');
-  }
-
-  private hub() {
-    const { hub } = this.options.settings();
-    return hub;
+    return priorities.indexOf(this.options.settings().hub?.minimumPriority ?? 'debug');
   }
 
   private spoolLimit(): number {
@@ -255,7 +268,7 @@ export class Forwarder {
 
   /** Other settings that say the same of the hub leave its connections alone. */
   private useNewClient(): void {
-    const { address, checkCertificate } = this.hub() ?? {};
+    const { address, checkCertificate } = this.options.settings().hub ?? {};
     const access = { address, checkCertificate, credentials: this.credentials };
     if (isDeepStrictEqual(access, this.access)) return;
     this.access = access;

@@ -118,11 +118,6 @@ export class Falcosidekick {
     return this.heldBackSince;
   }
 
-  /** Events that it has in memory, as far as is known. */
-  queued(): number {
-    return [...this.gauges.values()].reduce((most, gauge) => Math.max(most, gauge.queued()), 0);
-  }
-
   close(): void {
     clearTimeout(this.timer);
     for (const lane of this.lanes) lane.client.abort();

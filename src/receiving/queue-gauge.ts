@@ -66,9 +66,4 @@ export class QueueGauge {
   room(): number {
     return Math.max(0, this.rest + mostQueued - this.last - this.posted);
   }
-
-  /** Goroutines above those at rest. */
-  queued(): number {
-    return Math.max(0, this.last - this.rest) + this.posted;
-  }
 }

@@ -8,10 +8,8 @@ import { type Fleet, stateOf } from './fleet.ts';
 /** What the gauges show; asked at each scrape. */
 export interface ReceiverSources extends ProgramSources {
   readonly fleet: Fleet;
-  readonly connections: () => number;
   readonly falcosidekickReachable: () => boolean;
   readonly heldBack: () => boolean;
-  readonly queued: () => number;
   readonly certificateNotAfter: () => Date | undefined;
 }
 
@@ -47,17 +45,11 @@ export function makeReceiverMetrics(sources: ReceiverSources) {
   programGauges(registry, sources);
   const own = (name: string, help: string, value: () => number | undefined): void =>
     gauge(registry, `receiver_${name}`, help, value);
-  own('connections', 'Connections of spokes.', sources.connections);
   own('falcosidekick_reachable', 'Whether falcosidekick takes events (1).', () =>
     Number(sources.falcosidekickReachable()),
   );
   own('held_back', 'Whether events wait as falcosidekick has enough in memory (1).', () =>
     Number(sources.heldBack()),
-  );
-  own(
-    'falcosidekick_queued_events',
-    'Events in the memory of falcosidekick, as far as is known.',
-    sources.queued,
   );
   own('certificate_not_after_timestamp_seconds', "When the receiver's certificate expires.", () => {
     const notAfter = sources.certificateNotAfter();
@@ -104,7 +96,6 @@ export function makeReceiverMetrics(sources: ReceiverSources) {
         ),
     );
   byForwarder('waiting_events', 'Events that wait at a forwarder, as it says.', ({ events }) => events);
-  byForwarder('waiting_bytes', 'Bytes of these events.', ({ bytes }) => bytes);
   byForwarder(
     'oldest_waiting_seconds',
     'Age of the oldest of these events; 0 where none waits.',

@@ -81,10 +81,8 @@ export class Receiver {
       version,
       settings: () => ({ ...options.settings(), valid: options.settingsValid() }),
       fleet: this.fleet,
-      connections: () => this.peers.size,
       falcosidekickReachable: () => this.falcosidekick.problemNow() === undefined,
       heldBack: () => this.falcosidekick.heldBack() !== undefined,
-      queued: () => this.falcosidekick.queued(),
       certificateNotAfter: () => this.credentials.client?.notAfter,
     });
     this.falcosidekick = new Falcosidekick({

@@ -247,7 +247,7 @@ describe('when it is asked to stop', () => {
     const hub = await plainHub();
     const place = makePlace(settingsOf({ address: hub.address }));
     const forwarder = await startForwarder(place, {
-      flags: ['--drain-delay', '1s', '--grace-period', '10s'],
+      flags: ['--drain-delay', '3s', '--grace-period', '60s'],
     });
     hub.answers((response) => response.writeHead(503).end());
     const answers: (number | undefined)[] = [await send(forwarder.port, eventNamed('before'))];

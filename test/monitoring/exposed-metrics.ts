@@ -85,10 +85,8 @@ async function receiver(): Promise<Exposed> {
   const metrics = makeReceiverMetrics({
     ...{ version: '1.2.3', fleet },
     settings: () => ({ cluster: 'obsrv', role: 'hub', valid: true }),
-    connections: () => 1,
     falcosidekickReachable: () => true,
     heldBack: () => false,
-    queued: () => 0,
     certificateNotAfter: () => new Date(),
   });
   metrics.passed('staging', 'notice');
