@@ -1,20 +1,17 @@
-import type { z } from 'zod';
+import type { V1Secret } from '@kubernetes/client-node';
 import type { CertificateStore, StoredCertificates } from '../certificates/store.ts';
 import { hasStatus } from './cluster-error.ts';
 import type { ClusterConnection } from './connection.ts';
-import { secretObject } from './objects.ts';
 import { readObject } from './read-object.ts';
 import { requestJson } from './request.ts';
 import { fieldManager, secret } from './resource.ts';
-
-type SecretObject = z.infer<typeof secretObject>;
 
 const decode = (base64: string): string => Buffer.from(base64, 'base64').toString('utf8');
 const encode = (text: string): string => Buffer.from(text, 'utf8').toString('base64');
 
 /** The uid tells a Secret from its successor of the same name. */
-function versionOf({ metadata: { uid, resourceVersion } }: SecretObject): string {
-  return `${uid ?? ''}/${resourceVersion}`;
+function versionOf({ metadata }: V1Secret): string {
+  return `${metadata?.uid}/${metadata?.resourceVersion}`;
 }
 
 /** What changed is encoded anew; all else, also what is no text, stays as it is. */
@@ -37,8 +34,7 @@ export function certificateStore(
 ): CertificateStore {
   const resource = secret(namespace, name);
 
-  const current = () =>
-    readObject(connection, { verb: 'get', resource }, { schema: secretObject, kind: 'Secret', absent: 404 });
+  const current = () => readObject<V1Secret>(connection, resource);
 
   /** Conflict: it changed, went away or is there already. */
   const send = async (verb: 'create' | 'update', body: unknown): Promise<boolean> => {

@@ -1,4 +1,4 @@
-import { access } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { messageOf } from '../reasons/message-of.ts';
 import type { ClusterConnection } from './connection.ts';
@@ -18,18 +18,11 @@ export async function connect(from: {
 }): Promise<ClusterConnection | undefined> {
   if (from.kubeconfig !== undefined) {
     const { fromKubeconfig } = await import('./kubeconfig.ts');
-    return fromKubeconfig(from.kubeconfig);
+    return fromKubeconfig([from.kubeconfig]);
   }
   const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = from.env;
   if (host === undefined || host === '') return undefined;
   return await inCluster(host, port ?? '443', from.serviceAccount ?? serviceAccountFolder);
-}
-
-async function isThere(file: string): Promise<boolean> {
-  return await access(file).then(
-    () => true,
-    () => false,
-  );
 }
 
 /**
@@ -47,26 +40,14 @@ export async function connectAsKubectl(from: {
 }): Promise<ClusterConnection | undefined> {
   const { kubeconfig, context, env, home } = from;
   const listed = (env.KUBECONFIG ?? '').split(path.delimiter).filter((file) => file !== '');
-  const candidates = listed.length > 0 ? listed : [path.join(home, '.kube', 'config')];
-  const there = await Promise.all(candidates.map(isThere));
-  const files = kubeconfig === undefined ? candidates.filter((_, at) => there[at]) : [kubeconfig];
-  if (files.length > 0) {
-    const { fromKubeconfigs } = await import('./kubeconfig.ts');
-    const connection = fromKubeconfigs(files, context);
-    // Not within a request's time: a login plugin may open a browser, and wait for somebody.
-    await connection.access().catch((failure: unknown) => {
-      throw new Error(`login to ${connection.server} failed: ${messageOf(failure)}`);
-    });
-    return connection;
-  }
-  if (listed.length > 0) {
-    const files = listed.join(', ');
-    throw new Error(`KUBECONFIG (${files}): no such file; set it to the file that kubectl uses, or unset it`);
-  }
-  if (context !== undefined) {
-    throw new Error(
-      `--context ${context}: there is no kubeconfig (${candidates.join(', ')}); give --kubeconfig`,
-    );
-  }
-  return await connect({ env });
+  const there = (listed.length > 0 ? listed : [path.join(home, '.kube', 'config')]).filter(existsSync);
+  const files = kubeconfig === undefined ? (there.length > 0 ? there : listed) : [kubeconfig];
+  if (files.length === 0) return await connect({ env });
+  const { fromKubeconfig } = await import('./kubeconfig.ts');
+  const connection = fromKubeconfig(files, context);
+  // Not within a request's time: a login plugin may open a browser, and wait for somebody.
+  await connection.access().catch((failure: unknown) => {
+    throw new Error(`login to ${connection.server} failed: ${messageOf(failure)}`);
+  });
+  return connection;
 }

@@ -2,31 +2,22 @@
  * What `check` asks of a cluster, with the permissions of whoever runs it. Nothing is changed: the only objects that
  * are created are reviews of access, which are not kept, and a pod as a dry run.
  */
-import type { z } from 'zod';
-import { ClusterError } from './cluster-error.ts';
+import type {
+  CoreV1Event,
+  V1ConfigMap,
+  V1EndpointSliceList,
+  V1Secret,
+  V1SelfSubjectReview,
+  V1StorageClass,
+  V1SubjectAccessReview,
+  VersionInfo,
+} from '@kubernetes/client-node';
 import type { ClusterConnection } from './connection.ts';
-import {
-  accessReview,
-  configMapObject,
-  eventObject,
-  type InspectedNamespace,
-  type InspectedPod,
-  type InspectedWebhooks,
-  type InspectedWorkload,
-  inspectedWebhooks,
-  listOf,
-  namespaceObject,
-  podObject,
-  selfReview,
-  versionAnswer,
-  workloadObject,
-} from './inspected.ts';
-import { endpointSliceList, secretObject } from './objects.ts';
+import type { InspectedNamespace, InspectedPod, InspectedWebhooks, InspectedWorkload } from './inspected.ts';
 import { readObject } from './read-object.ts';
-import { type ProxiedAnswer, requestJson, requestProxied } from './request.ts';
+import { requestJson, requestProxied } from './request.ts';
 import {
   apps,
-  type ClusterRequest,
   core,
   endpointSlices,
   mutatingWebhookConfigurations,
@@ -68,185 +59,138 @@ export interface FailedCreate {
   readonly message: string;
 }
 
-export interface InspectedCluster {
-  readonly server: string;
-  /** Of the kubeconfig. */
-  readonly context: string | undefined;
-  /** As `v1.36.3`, and its numbers. */
-  readonly version: () => Promise<{ readonly text: string; readonly major: number; readonly minor: number }>;
-  /** Name of the user that asks; undefined where the API server does not tell. */
-  readonly user: () => Promise<string | undefined>;
-  readonly may: (permission: Permission) => Promise<boolean>;
-  /** Whether a ServiceAccount may. */
-  readonly accountMay: (
-    account: { readonly namespace: string; readonly name: string },
-    permission: Permission,
-  ) => Promise<boolean>;
-  readonly webhookConfigurations: () => Promise<readonly InspectedWebhooks[]>;
-  readonly storageClasses: () => Promise<readonly { readonly name: string; readonly isDefault: boolean }[]>;
-  readonly namespaces: () => Promise<readonly InspectedNamespace[]>;
-  /** All of the cluster, or one of them. */
-  readonly workloads: (kind: WorkloadKind) => Promise<readonly InspectedWorkload[]>;
-  readonly workload: (
-    kind: WorkloadKind,
-    namespace: string,
-    name: string,
-  ) => Promise<InspectedWorkload | undefined>;
-  readonly pods: (namespace: string, labelSelector?: string) => Promise<readonly InspectedPod[]>;
-  /** From Events, the latest last. */
-  readonly failedCreates: (namespace: string) => Promise<readonly FailedCreate[]>;
-  readonly configMap: (
-    namespace: string,
-    name: string,
-  ) => Promise<Readonly<Record<string, string>> | undefined>;
-  readonly secret: (namespace: string, name: string) => Promise<InspectedSecret | undefined>;
-  /** How many ready endpoints a Service has; undefined: no EndpointSlice is there. */
-  readonly readyEndpoints: (namespace: string, service: string) => Promise<number | undefined>;
-  /** GET of a port of a pod, by way of the API server. */
-  readonly getFromPod: (namespace: string, pod: string, port: string, path: string) => Promise<ProxiedAnswer>;
-  readonly postToPod: (
-    namespace: string,
-    pod: string,
-    port: string,
-    path: string,
-    body: unknown,
-  ) => Promise<ProxiedAnswer>;
-  /** Has a pod created as a dry run; the pod as it would be. */
-  readonly dryRun: (namespace: string, pod: object) => Promise<InspectedPod>;
-}
+export type InspectedCluster = ReturnType<typeof inspectCluster>;
 
 const pageSize = '500';
+const authorization = 'authorization.k8s.io';
 
 function decoded(base64: string): string {
   return Buffer.from(base64, 'base64').toString('utf8');
 }
 
-/** @throws ClusterError from each of its functions, as `requestJson` */
-export function inspectCluster(connection: ClusterConnection): InspectedCluster {
-  async function one<T>(request: ClusterRequest, schema: z.ZodType<T>, kind: string): Promise<T> {
-    const found = await readObject(connection, request, { schema, kind, absent: 0 });
-    if (found === undefined)
-      throw new ClusterError(connection, request, `unexpected answer: not of kind ${kind}`);
-    return found;
-  }
+type Query = Readonly<Record<string, string>>;
 
-  async function all<T>(
-    resource: Resource,
-    item: z.ZodType<T>,
-    labelSelector = '',
-    fieldSelector = '',
-  ): Promise<readonly T[]> {
+/** @throws ClusterError from each of its functions, as `requestJson` */
+export function inspectCluster(connection: ClusterConnection) {
+  const get = <T>(resource: Resource): Promise<T | undefined> => readObject<T>(connection, resource);
+
+  async function all<T>(resource: Resource, selection: Query = {}): Promise<readonly T[]> {
     const found: T[] = [];
     let next: string | undefined;
     do {
-      const query = {
+      const query: Query = {
+        ...selection,
         limit: pageSize,
-        ...(labelSelector === '' ? {} : { labelSelector }),
-        ...(fieldSelector === '' ? {} : { fieldSelector }),
         ...(next === undefined ? {} : { continue: next }),
       };
-      const page = await one({ verb: 'list', resource, query }, listOf(item), 'list');
+      const page = await requestJson<{
+        readonly metadata: { readonly continue?: string };
+        readonly items: readonly T[] | null;
+      }>(connection, { verb: 'list', resource, query });
       found.push(...(page.items ?? []));
       next = page.metadata.continue || undefined;
     } while (next !== undefined);
     return found;
   }
 
-  const review = (group: string, plural: string, kind: string, spec: object | undefined) => ({
-    verb: 'create' as const,
-    resource: { group, version: 'v1', plural },
-    body: { apiVersion: `${group}/v1`, kind, ...(spec === undefined ? {} : { spec }) },
-  });
+  function reviewed<T>(group: string, plural: string, kind: string, spec?: object): Promise<T> {
+    const resource = { group, version: 'v1', plural };
+    return requestJson(connection, {
+      ...{ verb: 'create', resource },
+      body: { apiVersion: `${group}/v1`, kind, ...(spec === undefined ? {} : { spec }) },
+    });
+  }
 
   return {
     server: connection.server,
+    /** Of the kubeconfig. */
     context: connection.context,
+    /** As `v1.36.3`, and its numbers. */
     version: async () => {
-      const request: ClusterRequest = { verb: 'get', resource: { url: '/version' } };
-      const { major, minor, gitVersion } = await one(request, versionAnswer, 'version');
+      const { gitVersion, major, minor } = await requestJson<VersionInfo>(connection, {
+        ...{ verb: 'get', resource: { url: '/version' } },
+      });
       // Managed clusters say `30+`.
       return { text: gitVersion, major: Number.parseInt(major, 10), minor: Number.parseInt(minor, 10) };
     },
+    /** Name of the user that asks; undefined where the API server does not tell. */
     user: async () => {
-      const asked = review('authentication.k8s.io', 'selfsubjectreviews', 'SelfSubjectReview', undefined);
-      return (await one(asked, selfReview, 'SelfSubjectReview')).status.userInfo.username;
+      const [group, plural] = ['authentication.k8s.io', 'selfsubjectreviews'];
+      const { status } = await reviewed<V1SelfSubjectReview>(group, plural, 'SelfSubjectReview');
+      return status?.userInfo?.username;
     },
-    may: async (resourceAttributes) => {
-      const asked = review('authorization.k8s.io', 'selfsubjectaccessreviews', 'SelfSubjectAccessReview', {
-        resourceAttributes,
-      });
-      return (await one(asked, accessReview, 'SelfSubjectAccessReview')).status.allowed;
+    may: async (resourceAttributes: Permission): Promise<boolean> => {
+      const [plural, kind] = ['selfsubjectaccessreviews', 'SelfSubjectAccessReview'];
+      const spec = { resourceAttributes };
+      const { status } = await reviewed<V1SubjectAccessReview>(authorization, plural, kind, spec);
+      return status?.allowed === true;
     },
-    accountMay: async ({ namespace, name }, resourceAttributes) => {
-      const asked = review('authorization.k8s.io', 'subjectaccessreviews', 'SubjectAccessReview', {
+    /** Whether a ServiceAccount may. */
+    accountMay: async (
+      { namespace, name }: { readonly namespace: string; readonly name: string },
+      resourceAttributes: Permission,
+    ): Promise<boolean> => {
+      const [plural, kind] = ['subjectaccessreviews', 'SubjectAccessReview'];
+      const spec = {
         resourceAttributes,
         user: `system:serviceaccount:${namespace}:${name}`,
         groups: ['system:serviceaccounts', `system:serviceaccounts:${namespace}`, 'system:authenticated'],
-      });
-      return (await one(asked, accessReview, 'SubjectAccessReview')).status.allowed;
+      };
+      const { status } = await reviewed<V1SubjectAccessReview>(authorization, plural, kind, spec);
+      return status?.allowed === true;
     },
-    webhookConfigurations: () => all(mutatingWebhookConfigurations, inspectedWebhooks),
-    storageClasses: async () => {
+    webhookConfigurations: () => all<InspectedWebhooks>(mutatingWebhookConfigurations),
+    storageClasses: async (): Promise<readonly { readonly name: string; readonly isDefault: boolean }[]> => {
       const resource = { group: 'storage.k8s.io', version: 'v1', plural: 'storageclasses' };
-      return (await all(resource, namespaceObject)).map(({ metadata: { name, annotations } }) => ({
-        ...{ name, isDefault: annotations?.['storageclass.kubernetes.io/is-default-class'] === 'true' },
+      return (await all<V1StorageClass>(resource)).map(({ metadata }) => ({
+        name: metadata?.name ?? '',
+        isDefault: metadata?.annotations?.['storageclass.kubernetes.io/is-default-class'] === 'true',
       }));
     },
-    namespaces: () => all(namespaces, namespaceObject),
-    workloads: (kind) => all(apps(workloadKinds[kind]), workloadObject),
-    workload: (kind, namespace, name) =>
-      readObject(
-        connection,
-        { verb: 'get', resource: apps(workloadKinds[kind], namespace, name) },
-        { schema: workloadObject, kind, absent: 404 },
-      ),
-    pods: (namespace, labelSelector) => all(core('pods', namespace), podObject, labelSelector),
-    failedCreates: async (namespace) => {
-      const events = await all(core('events', namespace), eventObject, '', 'reason=FailedCreate');
-      return events.map(({ involvedObject: { kind = '', name = '' }, message }) => ({
-        of: { kind, name },
-        message: message ?? '',
+    namespaces: () => all<InspectedNamespace>(namespaces),
+    /** All of the cluster. */
+    workloads: (kind: WorkloadKind) => all<InspectedWorkload>(apps(workloadKinds[kind])),
+    workload: (kind: WorkloadKind, namespace: string, name: string) =>
+      get<InspectedWorkload>(apps(workloadKinds[kind], namespace, name)),
+    pods: (namespace: string, labelSelector?: string) =>
+      all<InspectedPod>(core('pods', namespace), labelSelector === undefined ? {} : { labelSelector }),
+    /** From Events, the latest last. */
+    failedCreates: async (namespace: string): Promise<readonly FailedCreate[]> => {
+      const selection = { fieldSelector: 'reason=FailedCreate' };
+      const events = await all<CoreV1Event>(core('events', namespace), selection);
+      return events.map(({ involvedObject: { kind = '', name = '' }, message = '' }) => ({
+        ...{ of: { kind, name }, message },
       }));
     },
-    configMap: async (namespace, name) => {
-      const found = await readObject(
-        connection,
-        { verb: 'get', resource: core('configmaps', namespace, name) },
-        { schema: configMapObject, kind: 'ConfigMap', absent: 404 },
-      );
-      return found === undefined ? undefined : (found.data ?? {});
+    configMap: async (namespace: string, name: string): Promise<Query | undefined> => {
+      const found = await get<V1ConfigMap>(core('configmaps', namespace, name));
+      return found && (found.data ?? {});
     },
-    secret: async (namespace, name) => {
-      const found = await readObject(
-        connection,
-        { verb: 'get', resource: secret(namespace, name) },
-        { schema: secretObject, kind: 'Secret', absent: 404 },
-      );
-      if (found === undefined) return undefined;
-      const entries = Object.entries(found.data ?? {}).map(([key, text]) => [key, decoded(text)] as const);
-      return { data: new Map(entries) };
+    secret: async (namespace: string, name: string): Promise<InspectedSecret | undefined> => {
+      const found = await get<V1Secret>(secret(namespace, name));
+      const entries = Object.entries(found?.data ?? {}).map(([key, text]) => [key, decoded(text)] as const);
+      return found && { data: new Map(entries) };
     },
-    readyEndpoints: async (namespace, service) => {
+    /** How many ready endpoints a Service has; undefined: no EndpointSlice is there. */
+    readyEndpoints: async (namespace: string, service: string): Promise<number | undefined> => {
       const query = { labelSelector: `kubernetes.io/service-name=${service}` };
-      const request: ClusterRequest = { verb: 'list', resource: endpointSlices(namespace), query };
-      const { items } = await one(request, endpointSliceList, 'EndpointSliceList');
+      const { items } = await requestJson<V1EndpointSliceList>(connection, {
+        ...{ verb: 'list', resource: endpointSlices(namespace), query },
+      });
       if (items.length === 0) return undefined;
       return items
         .flatMap(({ endpoints }) => endpoints ?? [])
         .filter(({ conditions }) => conditions?.ready !== false).length;
     },
-    getFromPod: (namespace, pod, port, path) =>
+    /** GET of a port of a pod, by way of the API server. */
+    getFromPod: (namespace: string, pod: string, port: string, path: string) =>
       requestProxied(connection, { verb: 'get', resource: podProxy(namespace, pod, port, path) }),
-    postToPod: (namespace, pod, port, path, body) =>
+    postToPod: (namespace: string, pod: string, port: string, path: string, body: unknown) =>
       requestProxied(connection, { verb: 'create', resource: podProxy(namespace, pod, port, path), body }),
-    dryRun: async (namespace, pod) =>
-      podObject.parse(
-        await requestJson(connection, {
-          verb: 'create',
-          resource: core('pods', namespace),
-          query: { dryRun: 'All' },
-          body: pod,
-        }),
-      ),
+    /** Has a pod created as a dry run; the pod as it would be. */
+    dryRun: (namespace: string, pod: object) =>
+      requestJson<InspectedPod>(connection, {
+        ...{ verb: 'create', resource: core('pods', namespace), query: { dryRun: 'All' }, body: pod },
+      }),
   };
 }

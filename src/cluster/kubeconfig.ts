@@ -9,70 +9,35 @@ import type { Access, ClusterConnection } from './connection.ts';
  * (certificates, tokens, exec plugins, OIDC, proxies). The client is big: this file is the only one
  * that imports it, and is itself loaded only where there is a kubeconfig.
  *
- * @param context the one to take (default: the file's current one)
+ * @param files of several the first current context counts
+ * @param asked the context to take (default: the files' current one)
  * @throws Error that names the file and the remedy
  */
-export function fromKubeconfig(file: string, context?: string): ClusterConnection {
-  return connectionOf(loaded(file, `--kubeconfig ${file}`), {
-    said: `--kubeconfig ${file}`,
-    kubectl: `kubectl --kubeconfig ${file}`,
-    context,
-  });
-}
-
-/**
- * The same of several files, as kubectl merges those of KUBECONFIG: what an earlier one says of a name counts, and the
- * first current context.
- */
-export function fromKubeconfigs(files: readonly string[], context?: string): ClusterConnection {
-  const [first] = files;
-  if (files.length === 1 && first !== undefined) return fromKubeconfig(first, context);
-  const configs = files.map((file) => loaded(file, `KUBECONFIG (${file})`));
-  const merged = new KubeConfig();
-  merged.loadFromOptions({
-    clusters: firstOfEach(configs.flatMap(({ clusters }) => clusters)),
-    users: firstOfEach(configs.flatMap(({ users }) => users)),
-    contexts: firstOfEach(configs.flatMap(({ contexts }) => contexts)),
-    currentContext: configs.map(({ currentContext }) => currentContext).find((name) => name) ?? '',
-  });
-  return connectionOf(merged, { said: `KUBECONFIG (${files.join(', ')})`, kubectl: 'kubectl', context });
-}
-
-function firstOfEach<T extends { readonly name: string }>(all: readonly T[]): T[] {
-  return all.filter(({ name }, at) => all.findIndex((one) => one.name === name) === at);
-}
-
-function loaded(file: string, said: string): KubeConfig {
+export function fromKubeconfig(files: readonly string[], asked?: string): ClusterConnection {
   const config = new KubeConfig();
+  const said = `kubeconfig ${files.join(', ')}`;
   try {
-    config.loadFromFile(file);
+    for (const file of files) {
+      const one = new KubeConfig();
+      one.loadFromFile(file);
+      config.mergeConfig(one, Boolean(config.currentContext));
+    }
   } catch (error) {
     throw new Error(`${said}: ${messageOf(error)}; give the file that kubectl uses`);
   }
-  return config;
-}
-
-interface Asked {
-  /** How the kubeconfig was given, and how kubectl is given it. */
-  readonly said: string;
-  readonly kubectl: string;
-  readonly context: string | undefined;
-}
-
-function connectionOf(config: KubeConfig, { said, kubectl, context: asked }: Asked): ClusterConnection {
   if (asked !== undefined) config.setCurrentContext(asked);
-  const context = config.getContextObject(config.getCurrentContext());
+  const current = config.getCurrentContext();
+  const context = config.getContextObject(current);
   if (context === null) {
     const names = config.getContexts().map(({ name }) => name);
-    const which = `${asked === undefined ? 'current-context' : '--context'} "${config.getCurrentContext() ?? ''}"`;
     throw new Error(
-      `${said}: ${which} is none of its contexts (${names.join(', ')}); choose one with: ${kubectl} config use-context NAME`,
+      `${said}: context "${current ?? ''}" is none of its contexts (${names.join(', ')}); choose one with: kubectl config use-context NAME`,
     );
   }
   const cluster = config.getCurrentCluster();
   if (cluster === null) {
     throw new Error(
-      `${said}: context "${context.name}" wants cluster "${context.cluster}", which is not in the file; add it with: ${kubectl} config set-cluster ${context.cluster} --server=URL`,
+      `${said}: context "${context.name}" wants cluster "${context.cluster}", which is not in the file; add it with: kubectl config set-cluster ${context.cluster} --server=URL`,
     );
   }
   const isProxied = cluster.proxyUrl !== undefined;

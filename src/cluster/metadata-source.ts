@@ -1,6 +1,5 @@
 import type { ClusterConnection } from './connection.ts';
-import { objectSource } from './object-source.ts';
-import type { ReceivedObject } from './received-object.ts';
+import { objectSource, type ReceivedObject } from './object-source.ts';
 import type { ObjectMeta, ReflectorSource } from './reflector.ts';
 import type { Resource } from './resource.ts';
 

@@ -1,10 +1,27 @@
-import { ClusterError, hasStatus } from './cluster-error.ts';
+import { ClusterError } from './cluster-error.ts';
 import type { ClusterConnection } from './connection.ts';
-import { listObject, watchLine } from './objects.ts';
-import { type ReceivedObject, receivedChange, receivedObject } from './received-object.ts';
-import { Expired, type Page, type Reflected, type ReflectorSource, type WatchEvent } from './reflector.ts';
-import { requestJsonLines, requestList } from './request.ts';
+import type { Page, Reflected, ReflectorSource, WatchEvent } from './reflector.ts';
+import { requestJson, requestJsonLines } from './request.ts';
 import type { ClusterRequest, Resource } from './resource.ts';
+
+/** An object as the API server sends it, as far as every kind is alike. */
+export interface ReceivedObject {
+  readonly metadata: {
+    readonly name: string;
+    readonly resourceVersion: string;
+    readonly annotations?: Readonly<Record<string, string>>;
+  };
+}
+
+interface ReceivedList {
+  readonly metadata: { readonly resourceVersion: string; readonly continue?: string };
+  readonly items: readonly ReceivedObject[] | null;
+}
+
+/** One line of a watch. */
+type ReceivedChange =
+  | { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK'; readonly object: ReceivedObject }
+  | { readonly type: 'ERROR'; readonly object: { readonly code?: number; readonly message?: string } };
 
 /** What is asked for, and what is kept of it. */
 export interface Selection<T extends Reflected> {
@@ -19,40 +36,6 @@ export interface Selection<T extends Reflected> {
   readonly keep: (object: ReceivedObject) => T | undefined;
 }
 
-type Keep<T> = (object: ReceivedObject) => T | undefined;
-
-function eventOf<T extends Reflected>(
-  line: unknown,
-  keep: Keep<T>,
-  fail: (why: string) => ClusterError,
-): WatchEvent<T> {
-  const change = receivedChange(line);
-  if (change?.type === 'set') {
-    const object = keep(change.object);
-    return object === undefined ? removed(change.object) : { type: 'set', object };
-  }
-  if (change?.type === 'removed') return removed(change.object);
-  const parsed = watchLine.safeParse(line);
-  if (!parsed.success) throw fail(`no watch event: ${parsed.error.issues[0]?.path.join('.')}`);
-  const event = parsed.data;
-  switch (event.type) {
-    case 'BOOKMARK':
-      return { type: 'bookmark', resourceVersion: event.object.metadata.resourceVersion };
-    case 'ERROR': {
-      const { code, message } = event.object;
-      throw code === 410 ? new Expired(message) : fail(`${code ?? ''} ${message ?? 'error'}`.trim());
-    }
-  }
-}
-
-function removed({ metadata: { name, resourceVersion } }: ReceivedObject) {
-  return { type: 'removed', object: { name, resourceVersion } } as const;
-}
-
-function expiredOr(error: unknown): unknown {
-  return hasStatus(error, 410) ? new Expired(String(error)) : error;
-}
-
 /** One kind of objects at the API server, for a reflector. */
 export function objectSource<T extends Reflected>(
   connection: ClusterConnection,
@@ -60,6 +43,21 @@ export function objectSource<T extends Reflected>(
 ): ReflectorSource<T> {
   const selection = labelSelector === '' ? {} : { labelSelector };
   const form = (of: 'list' | 'object') => (accept === undefined ? {} : { accept: accept[of] });
+
+  function eventOf({ type, object }: ReceivedChange, request: ClusterRequest): WatchEvent<T> {
+    if (type === 'ERROR') throw new ClusterError(connection, request, object.message ?? 'error', object.code);
+    const { name, resourceVersion } = object.metadata;
+    if (type === 'BOOKMARK') return { type: 'bookmark', resourceVersion };
+    const kept = type === 'DELETED' ? undefined : keep(object);
+    return kept === undefined
+      ? { type: 'removed', object: { name, resourceVersion } }
+      : { type: 'set', object: kept };
+  }
+
+  async function* eventsOf(lines: AsyncIterable<ReceivedChange>, request: ClusterRequest) {
+    for await (const line of lines) yield eventOf(line, request);
+  }
+
   return {
     list: async (next, signal): Promise<Page<T>> => {
       const query = {
@@ -68,21 +66,12 @@ export function objectSource<T extends Reflected>(
         ...(next === undefined ? {} : { continue: next }),
       };
       const request: ClusterRequest = { verb: 'list', resource, query, ...form('list') };
-      const items: T[] = [];
-      const read = (item: unknown): void => {
-        const object = receivedObject(item);
-        if (object === undefined)
-          throw new ClusterError(connection, request, 'unexpected answer: not a list');
-        const kept = keep(object);
-        if (kept !== undefined) items.push(kept);
+      const { metadata, items } = await requestJson<ReceivedList>(connection, request, signal);
+      return {
+        items: (items ?? []).flatMap((object) => keep(object) ?? []),
+        resourceVersion: metadata.resourceVersion,
+        next: metadata.continue || undefined,
       };
-      const rest = await requestList(connection, request, read, signal).catch((error: unknown) => {
-        throw expiredOr(error);
-      });
-      const answer = listObject.safeParse(rest);
-      if (!answer.success) throw new ClusterError(connection, request, 'unexpected answer: not a list');
-      const { resourceVersion, continue: more } = answer.data.metadata;
-      return { items, resourceVersion, next: more || undefined };
     },
     watch: async (resourceVersion, seconds, signal) => {
       const query = {
@@ -92,18 +81,7 @@ export function objectSource<T extends Reflected>(
         timeoutSeconds: String(seconds),
       };
       const request: ClusterRequest = { verb: 'watch', resource, query, ...form('object') };
-      const lines = await requestJsonLines(connection, request, signal).catch((error: unknown) => {
-        throw expiredOr(error);
-      });
-      return events(lines, keep, (why) => new ClusterError(connection, request, why));
+      return eventsOf(await requestJsonLines<ReceivedChange>(connection, request, signal), request);
     },
   };
-}
-
-async function* events<T extends Reflected>(
-  lines: AsyncIterable<unknown>,
-  keep: Keep<T>,
-  fail: (why: string) => ClusterError,
-): AsyncGenerator<WatchEvent<T>> {
-  for await (const line of lines) yield eventOf(line, keep, fail);
 }

@@ -1,8 +1,7 @@
 import { messageOf } from '../reasons/message-of.ts';
 import { hasStatus } from './cluster-error.ts';
 import type { ClusterConnection } from './connection.ts';
-import { objectSource } from './object-source.ts';
-import type { ReceivedObject } from './received-object.ts';
+import { objectSource, type ReceivedObject } from './object-source.ts';
 import { type Reflected, type ReflectorSource, reflect } from './reflector.ts';
 import { core } from './resource.ts';
 
@@ -24,8 +23,8 @@ export interface WatchedPods<T> {
   readonly stop: () => void;
 }
 
-/** A pod is some 18 KB as it is sent (FACTS 4.7): what the API server has to make at once. */
-const pageSize = 200;
+/** A pod is some 18 KB as it is sent (FACTS 4.7): a page is in memory as a whole, as text and as objects. */
+const pageSize = 20;
 
 interface Followed<T> {
   readonly pods: ReadonlyMap<string, T>;

@@ -28,10 +28,7 @@ export type WatchEvent<T extends Reflected = ObjectMeta> =
   /** Nothing that concerns us has changed up to this version. */
   | { readonly type: 'bookmark'; readonly resourceVersion: string };
 
-/** Our resource version is too old for the API server (410 Gone, as an answer or within a watch): only a list helps. */
-export class Expired extends Error {}
-
-/** One kind of objects at the API server. Both throw `Expired`, and other errors as they come. */
+/** One kind of objects at the API server. */
 export interface ReflectorSource<T extends Reflected = ObjectMeta> {
   list(next: string | undefined, signal: AbortSignal): Promise<Page<T>>;
   /** The promise is that the watch has begun. */
@@ -85,6 +82,9 @@ interface Round {
   readonly error?: unknown;
 }
 
+/** Our resource version is too old for the API server, as an answer or within a watch: only a list helps. */
+const isExpired = (error: unknown): boolean => hasStatus(error, 410);
+
 interface Step {
   readonly from: 'where it was' | 'a list';
   readonly wait: boolean;
@@ -102,7 +102,7 @@ interface Step {
  * a version that is not there yet just brings nothing (ran).
  */
 function stepAfter({ healthy, brought, error }: Round, mayListAtOnce: boolean): Step {
-  if (error instanceof Expired) return { from: 'a list', wait: !mayListAtOnce };
+  if (isExpired(error)) return { from: 'a list', wait: !mayListAtOnce };
   return { from: brought ? 'where it was' : 'a list', wait: !(healthy && error === undefined) };
 }
 
@@ -142,7 +142,7 @@ export async function reflect<T extends Reflected>(
     if (last.healthy) failures = 0;
     mayListAtOnce ||= last.healthy;
     const step = stepAfter(last, mayListAtOnce);
-    if (last.error instanceof Expired) mayListAtOnce = false;
+    if (isExpired(last.error)) mayListAtOnce = false;
     if (step.from === 'a list') version = undefined;
     if (!step.wait) continue;
     if (last.error !== undefined) tell(messageOf(last.error));

@@ -5,7 +5,6 @@ import { messageOf } from '../reasons/message-of.ts';
 import { ClusterError, refusal } from './cluster-error.ts';
 import type { Access, ClusterConnection } from './connection.ts';
 import { type Deadline, deadline } from './deadline.ts';
-import { ListItems } from './list-items.ts';
 import { type ClusterRequest, urlPath, userAgent, type Verb } from './resource.ts';
 import { type Answered, keepAliveDelay, type Sent, sendShared, type Tls } from './shared-connection.ts';
 
@@ -141,43 +140,18 @@ async function open(
 }
 
 /**
- * Asks the API server for JSON.
+ * Asks the API server for JSON, which is taken for what was asked for: the API server checks its objects itself.
  *
  * @throws ClusterError when there is no answer within `answerTime`, or one that is no success or no JSON
  */
-export async function requestJson(
+export async function requestJson<T>(
   connection: ClusterConnection,
   request: ClusterRequest,
   signal?: AbortSignal,
-): Promise<unknown> {
+): Promise<T> {
   const limit = answerDeadline(connection, signal);
   try {
     return JSON.parse(await bodyOf(await open(connection, request, limit.signal)));
-  } catch (error) {
-    throw asClusterError(error, connection, request, limit.signal);
-  } finally {
-    limit.release();
-  }
-}
-
-/**
- * Asks the API server for a list, and hands over each item as it arrives.
- *
- * @returns the list without its items
- * @throws ClusterError as `requestJson`; what `onItem` throws is one too
- */
-export async function requestList(
-  connection: ClusterConnection,
-  request: ClusterRequest,
-  onItem: (item: unknown) => void,
-  signal?: AbortSignal,
-): Promise<unknown> {
-  const limit = answerDeadline(connection, signal);
-  const items = new ListItems();
-  try {
-    const response = await open(connection, request, limit.signal);
-    for await (const chunk of response.body) for (const item of items.add(chunk)) onItem(item);
-    return items.end();
   } catch (error) {
     throw asClusterError(error, connection, request, limit.signal);
   } finally {
@@ -226,11 +200,11 @@ export async function requestProxied(
  *
  * @throws ClusterError as `requestJson`, at the beginning or while it is read
  */
-export async function requestJsonLines(
+export async function requestJsonLines<T>(
   connection: ClusterConnection,
   request: ClusterRequest,
   signal: AbortSignal,
-): Promise<AsyncIterable<unknown>> {
+): Promise<AsyncIterable<T>> {
   const limit = answerDeadline(connection, signal);
   try {
     const response = await open(connection, request, limit.signal);
@@ -242,12 +216,12 @@ export async function requestJsonLines(
   }
 }
 
-async function* readLines(
+async function* readLines<T>(
   response: Answered,
   connection: ClusterConnection,
   request: ClusterRequest,
   limit: Deadline,
-): AsyncGenerator<unknown> {
+): AsyncGenerator<T> {
   let rest = '';
   try {
     for await (const part of textsOf(response)) {

@@ -1,8 +1,7 @@
-import type { z } from 'zod';
+import type { V1MutatingWebhookConfiguration } from '@kubernetes/client-node';
 import type { TrustPublisher } from '../certificates/store.ts';
 import { hasStatus } from './cluster-error.ts';
 import type { ClusterConnection } from './connection.ts';
-import { webhookConfigurationObject } from './objects.ts';
 import { readObject } from './read-object.ts';
 import { requestJson } from './request.ts';
 import { fieldManager, mutatingWebhookConfiguration } from './resource.ts';
@@ -12,8 +11,6 @@ export const ourWebhooks: readonly string[] = [
   'inject.falco-federation.io',
   'inject-workloads.falco-federation.io',
 ];
-
-type WebhookConfiguration = z.infer<typeof webhookConfigurationObject>;
 
 /**
  * The caBundle of our webhooks in a MutatingWebhookConfiguration. Takes get and patch on it.
@@ -29,18 +26,14 @@ export function trustPublisher(
 
   // What the next publishing may replace: another replica's newer bundle is not overwritten by one that was made
   // from what was there before it.
-  let lastRead: WebhookConfiguration | undefined;
+  let lastRead: V1MutatingWebhookConfiguration | undefined;
 
-  const ours = (configuration: WebhookConfiguration | undefined) =>
+  const ours = (configuration: V1MutatingWebhookConfiguration | undefined) =>
     configuration?.webhooks?.filter(({ name }) => webhookNames.includes(name)) ?? [];
 
   return {
     read: async () => {
-      lastRead = await readObject(
-        connection,
-        { verb: 'get', resource },
-        { schema: webhookConfigurationObject, kind: 'MutatingWebhookConfiguration', absent: 404 },
-      );
+      lastRead = await readObject(connection, resource);
       const bundles = ours(lastRead).map(({ clientConfig }) => clientConfig.caBundle ?? '');
       const [first] = bundles;
       if (first === undefined) return undefined;
@@ -58,7 +51,7 @@ export function trustPublisher(
           // Merges webhooks by name. The version sees to it that a name that went away meanwhile is not added.
           contentType: 'application/strategic-merge-patch+json',
           body: {
-            metadata: { resourceVersion: lastRead.metadata.resourceVersion },
+            metadata: { resourceVersion: lastRead.metadata?.resourceVersion },
             webhooks: webhooks.map(({ name }) => ({ name, clientConfig: { caBundle } })),
           },
         });

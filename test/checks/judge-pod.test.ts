@@ -4,7 +4,7 @@ import type { V1Pod } from '@kubernetes/client-node';
 import jsonPatch from 'fast-json-patch';
 import { injectObject } from '../../src/admission/inject-object.ts';
 import { judgePod } from '../../src/checks/judge-pod.ts';
-import { podObject } from '../../src/cluster/inspected.ts';
+import type { InspectedPod } from '../../src/cluster/index.ts';
 import { settingsFrom } from '../injection/pods.ts';
 
 const settings = settingsFrom('cluster: staging\n');
@@ -26,7 +26,7 @@ function injected(pod: V1Pod): V1Pod {
 }
 
 function judged(pod: V1Pod, by = settings) {
-  const found = judgePod(podObject.parse(pod), by, undefined, Date.now());
+  const found = judgePod(pod as InspectedPod, by, undefined, Date.now());
   return found === undefined ? undefined : [found.state, found.reason?.code ?? found.why];
 }
 
@@ -85,8 +85,7 @@ describe('how a pod stands', () => {
   });
 
   test('the workload, as kubectl names it', () => {
-    const workload = (pod: V1Pod) =>
-      judgePod(podObject.parse(pod), settings, undefined, Date.now())?.workload;
+    const workload = (pod: V1Pod) => judgePod(pod as InspectedPod, settings, undefined, Date.now())?.workload;
     assert.equal(workload(falco), 'deployment/falco');
     assert.equal(workload({ ...falco, metadata: { name: 'falco' } }), 'pod/falco');
   });

@@ -9,7 +9,7 @@ import { falcosidekick } from '../../src/checks/falcosidekick.ts';
 import { forwarder } from '../../src/checks/forwarder.ts';
 import type { Line } from '../../src/checks/line.ts';
 import { aboutConfigurations } from '../../src/checks/webhook-configuration.ts';
-import { inspectedWebhooks, podObject } from '../../src/cluster/inspected.ts';
+import type { InspectedPod, InspectedWebhooks } from '../../src/cluster/index.ts';
 import { settingsFrom } from '../injection/pods.ts';
 import { documentsOf } from '../manifests/files.ts';
 import { podNamed, pretendCluster } from './pretend-cluster.ts';
@@ -112,10 +112,7 @@ describe('the dry run', () => {
         dryRun: async (_, pod) => {
           now += took;
           const { metadata, ...made } = injected(pod, spoke);
-          return podObject.parse({
-            ...made,
-            metadata: { ...metadata, name: 'falco-federation-check-abcde' },
-          });
+          return { ...made, metadata: { ...metadata, name: 'falco-federation-check-abcde' } } as InspectedPod;
         },
       });
       try {
@@ -165,10 +162,10 @@ describe("the hub's falcosidekick", () => {
 });
 
 describe('the webhook of workloads, and injectAt', () => {
-  const pods = inspectedWebhooks.parse(documentsOf('base/webhook-configuration.yaml')[0]);
+  const pods = documentsOf('base/webhook-configuration.yaml')[0] as unknown as InspectedWebhooks;
   // Safe: it is the patch that adds the webhook.
   const [{ value }] = documentsOf('components/workloads/webhook.yaml')[0] as [{ value: object }];
-  const both = inspectedWebhooks.parse({ ...pods, webhooks: [...(pods.webhooks ?? []), value] });
+  const both = { ...pods, webhooks: [...(pods.webhooks ?? []), value] } as InspectedWebhooks;
   const marks = (found: typeof pods, injectAt: 'pod' | 'workload') =>
     aboutConfigurations([found], injectAt, { namespace: 'ours', role: 'spoke', objects: [] })
       .filter(({ check, mark }) => check === 'webhook_selection' && mark !== 'ok')

@@ -79,8 +79,8 @@ test('through a proxy, where the kubeconfig names one', async () => {
 });
 
 for (const [what, text, says] of [
-  ['is empty', '', /--kubeconfig .*config: .*give the file that kubectl uses/],
-  ['is no YAML', 'a: [', /--kubeconfig .*config: /],
+  ['is empty', '', /kubeconfig .*config: .*give the file that kubectl uses/],
+  ['is no YAML', 'a: [', /kubeconfig .*config: /],
   [
     'has no current context',
     good.replace('here', 'away'),
@@ -96,6 +96,6 @@ for (const [what, text, says] of [
 test('a kubeconfig that is not there', async () => {
   await assert.rejects(
     connect({ kubeconfig: '/nowhere/config', env: {} }),
-    /--kubeconfig \/nowhere\/config: ENOENT/,
+    /kubeconfig \/nowhere\/config: ENOENT/,
   );
 });

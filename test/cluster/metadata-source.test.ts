@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
 import { type TestContext, test } from 'node:test';
+import { hasStatus } from '../../src/cluster/cluster-error.ts';
 import { metadataSource } from '../../src/cluster/metadata-source.ts';
-import { Expired, type WatchEvent } from '../../src/cluster/reflector.ts';
+import type { WatchEvent } from '../../src/cluster/reflector.ts';
 import { mutatingWebhookConfiguration, namespaces, secret } from '../../src/cluster/resource.ts';
 import { type Answer, apiServer, lines, refused } from './api-server.ts';
 
@@ -122,7 +123,7 @@ test('lines arrive whole, wherever the network cuts them', async (t) => {
 
 test('410 Gone is told apart from other errors, as an answer and within a watch', async (t) => {
   const answered = await watched(t, refused(410, 'Expired', 'too old resource version'));
-  assert.ok(answered.error instanceof Expired);
+  assert.ok(hasStatus(answered.error, 410));
   const within = await watched(
     t,
     lines(
@@ -131,28 +132,22 @@ test('410 Gone is told apart from other errors, as an answer and within a watch'
     ),
   );
   assert.equal(within.events.length, 1);
-  assert.ok(within.error instanceof Expired);
+  assert.ok(hasStatus(within.error, 410));
   const { connection } = await apiServer(t, () => refused(410, 'Expired', 'the continue token is too old'));
-  await assert.rejects(metadataSource(connection, namespaces).list('token', signal), Expired);
+  await assert.rejects(metadataSource(connection, namespaces).list('token', signal), (error) =>
+    hasStatus(error, 410),
+  );
   const other = await watched(t, lines({ type: 'ERROR', object: { code: 500, message: 'etcd is away' } }));
-  assert.ok(!(other.error instanceof Expired));
-  assert.match(String(other.error), /watch namespaces at https:.*: 500 etcd is away/);
+  assert.ok(!hasStatus(other.error, 410));
+  assert.match(String(other.error), /watch namespaces at https:.*: etcd is away/);
 });
 
-test('lines that are no JSON or no event end a watch after what came before', async (t) => {
-  for (const line of [
-    '{"type":"ADDED","obj',
-    '{}',
-    '[]',
-    '{"type":"ADDED","object":{}}',
-    '{"type":"NEW","object":{}}',
-  ]) {
-    const { events, error } = await watched(t, (response) => {
-      response.end(`${JSON.stringify({ type: 'ADDED', object: named('a', '6') })}\n${line}\n`);
-    });
-    assert.equal(events.length, 1, line);
-    assert.match(String(error), /watch namespaces at http/, line);
-  }
+test('a line that is no JSON ends a watch after what came before', async (t) => {
+  const { events, error } = await watched(t, (response) => {
+    response.end(`${JSON.stringify({ type: 'ADDED', object: named('a', '6') })}\n{"type":"ADDED","obj\n`);
+  });
+  assert.equal(events.length, 1);
+  assert.match(String(error), /watch namespaces at http/);
 });
 
 test('an answer that breaks off is an error, not an end', async (t) => {

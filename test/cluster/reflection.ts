@@ -1,3 +1,4 @@
+import { ClusterError } from '../../src/cluster/cluster-error.ts';
 import {
   type ObjectMeta,
   type Page,
@@ -7,6 +8,13 @@ import {
   reflect,
   type WatchEvent,
 } from '../../src/cluster/reflector.ts';
+import { namespaces } from '../../src/cluster/resource.ts';
+
+/** 410: the version that was asked for is too old. */
+export function expired(why: string): ClusterError {
+  const connection = { server: 'https://pretended', namespace: undefined, access: async () => ({}) };
+  return new ClusterError(connection, { verb: 'watch', resource: namespaces }, why, 410);
+}
 
 export function object(name: string, resourceVersion: string): ObjectMeta {
   return { name, resourceVersion, annotations: {} };

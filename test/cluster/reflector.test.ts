@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { refusal } from '../../src/cluster/cluster-error.ts';
-import { Expired, reflect } from '../../src/cluster/reflector.ts';
+import { reflect } from '../../src/cluster/reflector.ts';
 import { namespaces } from '../../src/cluster/resource.ts';
-import { bookmark, page, reflection, removed, set } from './reflection.ts';
+import { bookmark, expired, page, reflection, removed, set } from './reflection.ts';
 
 const long = 290_000;
 
@@ -31,7 +31,7 @@ test('a bookmark moves the version and nothing else', async () => {
 });
 
 test('410 Gone, as an answer or within a watch: a list at once; it knows what was deleted meanwhile', async () => {
-  const gone = new Expired('too old');
+  const gone = expired('too old');
   const answered = await reflection([page('5', ['a', 'b']), page('9', ['a'])], [{ refuses: gone }, {}]);
   assert.deepEqual(answered.slice(0, 6), [
     'list',
@@ -49,12 +49,12 @@ test('410 Gone, as an answer or within a watch: a list at once; it knows what wa
 });
 
 test('410 while the pages of a list are read: the list from its beginning', async () => {
-  const log = await reflection([page('5', ['a'], 'a'), new Expired('token'), page('6', ['b'])], [{}]);
+  const log = await reflection([page('5', ['a'], 'a'), expired('token'), page('6', ['b'])], [{}]);
   assert.deepEqual(log.slice(0, 5), ['list', 'list from a', 'list', 'replace b', 'watch from 6']);
 });
 
 test('410 again and again is no reason to hurry', async () => {
-  const gone = { refuses: new Expired('too old') };
+  const gone = { refuses: expired('too old') };
   const log = await reflection([page('5', []), page('6', []), page('7', [])], [gone, gone, gone]);
   assert.deepEqual(
     log.filter((line) => line.startsWith('wait')),

@@ -40,7 +40,7 @@ describe('check and the manifests', () => {
     assert.deepEqual(otherwise({ ...pods, matchConditions: [changed] }, 'pods'), ['matchConditions']);
     assert.deepEqual(otherwise({ ...pods, matchConditions: [] }, 'pods'), ['matchConditions']);
     assert.deepEqual(otherwise({ ...pods, rules: [] }, 'pods'), ['rules']);
-    assert.deepEqual(otherwise({ ...pods, namespaceSelector: {}, objectSelector: undefined }, 'pods'), [
+    assert.deepEqual(otherwise({ ...pods, namespaceSelector: {}, objectSelector: {} }, 'pods'), [
       'namespaceSelector',
       'objectSelector',
     ]);
@@ -50,11 +50,14 @@ describe('check and the manifests', () => {
 
   test('namespaces of its own that a provider leaves out are no difference; anything else is', () => {
     assert.ok(pods !== undefined);
-    const { matchLabels, matchExpressions = [] } = pods.namespaceSelector ?? {};
+    const { matchExpressions = [] } = pods.namespaceSelector ?? {};
     const [own] = matchExpressions ?? [];
     assert.ok(own !== undefined);
     const withExpressions = (...all: readonly (typeof own)[]): readonly string[] =>
-      otherwise({ ...pods, namespaceSelector: { matchLabels, matchExpressions: [...all] } }, 'pods');
+      otherwise(
+        { ...pods, namespaceSelector: { ...pods.namespaceSelector, matchExpressions: [...all] } },
+        'pods',
+      );
     // As AKS has it, and as GKE Autopilot.
     const managed = { key: 'kubernetes.azure.com/managedby', operator: 'NotIn', values: ['aks'] };
     assert.deepEqual(withExpressions(own, { key: 'control-plane', operator: 'DoesNotExist' }, managed), []);

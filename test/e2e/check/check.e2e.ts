@@ -579,7 +579,7 @@ function testFaults(stage: () => Stage, { texts, told, says, run, lookUntil, tel
     assert.equal(found.lines.length, 1);
     const wrong = await stage().look('--context', 'nowhere');
     assert.equal(wrong.status, 1);
-    assert.match(wrong.stderr, /--context "nowhere" is none of its contexts \(e2e\)/);
+    assert.match(wrong.stderr, /context "nowhere" is none of its contexts \(e2e\)/);
   });
 
   test('--wait ends as soon as nothing is wrong', async () => {
