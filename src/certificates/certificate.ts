@@ -73,22 +73,12 @@ export function isIssuedBy(certificate: X509Certificate, authority: X509Certific
   }
 }
 
-/**
- * When a part of a certificate's life is over; the backdating is no part of its life.
- *
- * @param lifetime milliseconds that it shall live now: what was made to live longer is renewed as if it did not
- * @returns milliseconds since 1970
- */
-export function atPartOfLife(
-  certificate: X509Certificate,
-  part: number,
-  lifetime = Number.POSITIVE_INFINITY,
-): number {
+/** When a part of a certificate's life is over, milliseconds since 1970; the backdating is no part of its life. */
+export function atPartOfLife(certificate: X509Certificate, part: number): number {
   const end = certificate.validToDate.getTime();
-  const begin = certificate.validFromDate.getTime();
   // Another's certificate may not be backdated, and live shorter than that.
-  const made = begin + backdating < end ? begin + backdating : begin;
-  return made + Math.min(end - made, lifetime) * part;
+  const made = Math.min(end, certificate.validFromDate.getTime() + backdating);
+  return made + (end - made) * part;
 }
 
 /** DNS names and addresses that a certificate is for. */

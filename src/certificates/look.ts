@@ -1,18 +1,10 @@
 import { askedPause } from '../background/pause-after.ts';
 import { messageOf } from '../reasons/message-of.ts';
-import { carryOut } from './carry-out.ts';
-import { certificatesIn, fingerprintOf } from './certificate.ts';
+import { certificatesIn, fingerprintOf, pemOf } from './certificate.ts';
 import type { KeyPair } from './files.ts';
-import {
-  bundleToPublish,
-  type Lifetimes,
-  nextStep,
-  type Step,
-  type StepReason,
-  settlingTime,
-  shortly,
-} from './next-step.ts';
-import { type Files, issuerOf, type Whole } from './pieces.ts';
+import { bundleToPublish, nextStep, type Step, type StepReason, settlingTime, shortly } from './next-step.ts';
+import type { Files, Whole } from './pieces.ts';
+import { makeServingCertificate } from './self-signed.ts';
 import type { CertificateStore, StoredCertificates, TrustPublisher } from './store.ts';
 import { trustView } from './trust-view.ts';
 
@@ -27,7 +19,8 @@ export interface Keeping {
   readonly trust: TrustPublisher;
   /** DNS names and IP addresses that the API server calls us by. */
   readonly names: readonly string[];
-  readonly lifetimes: Lifetimes;
+  /** Of what is made, milliseconds. */
+  readonly lifetime: number;
   /** Called with each certificate to serve from now on. */
   readonly onPair: (pair: KeyPair) => void;
   /** Never told a key. */
@@ -85,10 +78,10 @@ export function certificateLooks(keeping: Keeping): {
   look(): Promise<Look>;
   state(): CertificateState;
 } {
-  const { store, names, lifetimes, onPair, tell } = keeping;
+  const { store, names, lifetime, onPair, tell } = keeping;
   const { now = Date.now, elapsed = () => performance.now() } = keeping;
   const trust = trustView(keeping.trust, elapsed);
-  const settling = settlingTime(lifetimes);
+  const settling = settlingTime(lifetime);
   let remembered: Files | undefined;
   let served: Served | undefined;
   let published = false;
@@ -98,9 +91,14 @@ export function certificateLooks(keeping: Keeping): {
     step: Extract<Step, { kind: 'replace' }>,
     over: StoredCertificates | undefined,
   ): Promise<void> {
-    const made = await carryOut(step.plan, lifetimes, now());
-    const written = await store.write({ ...over?.files, ...made }, over);
-    if (written) tell({ kind: step.why, detail: step.detail });
+    const { serving, authorities, why, detail } = step;
+    const { ca, certificate, key } =
+      'names' in serving
+        ? await makeServingCertificate(serving.names, lifetime, now())
+        : { ca: '', certificate: serving.cert, key: serving.key };
+    const files = { 'ca.crt': ca + pemOf(authorities), 'tls.crt': certificate, 'tls.key': key };
+    const written = await store.write({ ...over?.files, ...files }, over);
+    if (written) tell({ kind: why, detail });
   }
 
   /** Whether to wait with the stored certificate, and serve the other one that long: milliseconds, or 0. */
@@ -118,9 +116,9 @@ export function certificateLooks(keeping: Keeping): {
 
   /** Serves the stored certificate as soon as the API server trusts it. Returns how long that is to wait. */
   function serve(whole: Whole): number {
-    const { certificate, cert, key } = whole.serving;
-    const issuer = issuerOf(certificate, whole.authorities);
-    const [fingerprint, authority] = [fingerprintOf(certificate), issuer ? fingerprintOf(issuer) : ''];
+    const { authority, serving } = whole;
+    const { certificate, cert, key } = serving;
+    const fingerprint = fingerprintOf(certificate);
     if (served?.fingerprint === fingerprint) return 0;
     const wait = waitWith(authority);
     if (wait > 0) return wait;
@@ -136,7 +134,6 @@ export function certificateLooks(keeping: Keeping): {
     if (!trust.isKnown()) return true;
     if (trust.isAbsent()) return 'no MutatingWebhookConfiguration with our webhooks found';
     const current = trust.bundle() ?? '';
-    if (current === stored['ca.crt']) return true;
     const bundle = bundleToPublish({ stored, published: current, now: now() });
     if (bundle === current) return true;
     try {
@@ -166,10 +163,8 @@ export function certificateLooks(keeping: Keeping): {
       stored: stored?.files,
       remembered,
       published: trust.bundle() ?? '',
-      publishedFor: trust.publishedFor,
       now: now(),
       names,
-      lifetimes,
     });
     if (stored === undefined || step.kind === 'replace') {
       if (step.kind === 'replace') await write(step, stored);

@@ -2,7 +2,7 @@ import { isIP } from 'node:net';
 import { parseArgs } from 'node:util';
 import { defaultNamespaces, type Holder, type Issuing } from '../certificates/federation-authority.ts';
 import { issue, list } from './certs/federation.ts';
-import { type CommandIo, done } from './command.ts';
+import type { CommandIo } from './command.ts';
 import { withFlags } from './with-flags.ts';
 
 const defaultDir = 'certs';
@@ -112,56 +112,45 @@ function issuing({ dir, days, renew, namespace }: Common, holder: Holder): Issui
   return { dir, renew, authorityDays, holder, days: readDays(days), now: Date.now() };
 }
 
-const helpOption = { help: { type: 'boolean', default: false } } as const;
 const dirOption = { dir: { type: 'string', default: defaultDir } } as const;
 const issuingOptions = {
-  ...helpOption,
   ...dirOption,
   days: { type: 'string', default: String(defaultDays) },
   namespace: { type: 'string' },
   renew: { type: 'boolean', default: false },
 } as const;
 
-interface Flags {
-  readonly help: boolean;
-  /** What to do, after all that can be wrong with how it was asked for. */
-  readonly act: (io: CommandIo) => Promise<number>;
-}
+/** What to do, after all that can be wrong with how it was asked for. */
+type Act = (io: CommandIo) => Promise<number>;
 
-/** For help, which asks for nothing else. */
-const onlyHelp: Flags = { help: true, act: async () => done };
-
-function hubFlags(args: string[]): Flags {
+function hubFlags(args: string[]): Act {
   const options = { ...issuingOptions, name: { type: 'string', multiple: true } } as const;
   const { values } = parseArgs({ args, options });
-  if (values.help) return onlyHelp;
   const { name = [], namespace } = values;
   const asked = issuing(values, { is: 'hub', names: readNames(name), namespace });
-  return { help: false, act: (io) => issue(asked, io) };
+  return (io) => issue(asked, io);
 }
 
-function spokeFlags(args: string[]): Flags {
+function spokeFlags(args: string[]): Act {
   const { values, positionals } = parseArgs({ args, options: issuingOptions, allowPositionals: true });
-  if (values.help) return onlyHelp;
   const holder: Holder = { is: 'spoke', name: readSpoke(positionals), namespace: values.namespace };
   const asked = issuing(values, holder);
-  return { help: false, act: (io) => issue(asked, io) };
+  return (io) => issue(asked, io);
 }
 
-function listFlags(args: string[]): Flags {
-  const { help: isHelp, dir } = parseArgs({ args, options: { ...helpOption, ...dirOption } }).values;
-  return { help: isHelp, act: (io) => list(dir, io, Date.now()) };
+function listFlags(args: string[]): Act {
+  const { dir } = parseArgs({ args, options: dirOption }).values;
+  return (io) => list(dir, io, Date.now());
 }
 
-/** Without a subcommand: help, or wrong use. */
-function noFlags(name: string): Flags {
-  if (name === '--help') return onlyHelp;
+/** Without a subcommand. */
+function noFlags(name: string): Act {
   throw new Error(
     `${name === '' ? 'a subcommand is missing' : `unknown subcommand "${name}"`}; it is one of hub, spoke and list (certs --help)`,
   );
 }
 
-const subcommands: Readonly<Record<string, { readonly help: string; read: (args: string[]) => Flags }>> = {
+const subcommands: Readonly<Record<string, { readonly help: string; read: (args: string[]) => Act }>> = {
   hub: { help: hubHelp, read: hubFlags },
   spoke: { help: spokeHelp, read: spokeFlags },
   list: { help: listHelp, read: listFlags },
@@ -175,8 +164,9 @@ export async function certs(argv: readonly string[], io: CommandIo): Promise<num
     {
       name: subcommand === undefined ? 'certs' : `certs ${name}`,
       help: subcommand?.help ?? help,
+      argv,
       readFlags: () => (subcommand === undefined ? noFlags(name) : subcommand.read(args)),
-      run: ({ act }) => act(io),
+      run: (act) => act(io),
     },
     io,
   );

@@ -52,7 +52,6 @@ function readFlags(argv: readonly string[]) {
       namespace: { type: 'string', short: 'n' },
       wait: { type: 'string' },
       output: { type: 'string', short: 'o', default: 'text' },
-      help: { type: 'boolean', default: false },
     },
   });
   const { output, settings } = values;
@@ -155,7 +154,7 @@ async function run(flags: Flags, io: CommandIo): Promise<number> {
 /** `falco-federation check`: see its help. */
 export function check(argv: readonly string[], io: CommandIo): Promise<number> {
   return withFlags(
-    { name: 'check', help, readFlags: () => readFlags(argv), run: (flags) => run(flags, io) },
+    { name: 'check', help, argv, readFlags: () => readFlags(argv), run: (flags) => run(flags, io) },
     io,
   );
 }

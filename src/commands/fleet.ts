@@ -33,7 +33,6 @@ function readFlags(argv: readonly string[]) {
       context: { type: 'string' },
       namespace: { type: 'string', short: 'n' },
       output: { type: 'string', short: 'o', default: 'text' },
-      help: { type: 'boolean', default: false },
     },
   });
   const { output } = values;
@@ -132,5 +131,5 @@ export function fleet(argv: readonly string[], io: CommandIo): Promise<number> {
       io,
     );
   };
-  return withFlags({ name: 'fleet', help, readFlags: () => readFlags(argv), run }, io);
+  return withFlags({ name: 'fleet', help, argv, readFlags: () => readFlags(argv), run }, io);
 }

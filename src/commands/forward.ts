@@ -8,12 +8,12 @@ import { forgetRejected, rejectedEvents } from '../forwarding/rejected-events.ts
 import { testPage } from '../forwarding/test-page.ts';
 import type { Settings } from '../settings/schema.ts';
 import { type CommandIo, couldNot, done } from './command.ts';
-import { runEvents } from './events/run.ts';
 import { type ForwardFlags, help, readFlags } from './forward/flags.ts';
+import { runServer } from './run-server.ts';
 import { withSettings } from './with-settings.ts';
 
 function run(flags: ForwardFlags, first: Settings, io: CommandIo, logger: Logger): Promise<number> {
-  return runEvents(flags, first, logger, ({ settings, settingsValid, isDraining }) => {
+  return runServer(flags, first, logger, ({ settings, settingsValid, isDraining }) => {
     const followed = flags.webhookMetrics === undefined ? undefined : followPods(flags.webhookMetrics);
     const forwarder = new Forwarder({
       ...{ spool: flags.spool, replica: flags.replica, env: io.env, logger, settings, settingsValid },
@@ -25,16 +25,15 @@ function run(flags: ForwardFlags, first: Settings, io: CommandIo, logger: Logger
     const lowest = () => settings().hub?.minimumPriority ?? 'debug';
     return {
       name: 'forwarding',
-      to: { hub: first.hub?.address },
+      about: { hub: first.hub?.address },
       server: eventServer({ create: createServer, ...receiving, isDraining }),
       metrics: forwarder.metrics,
-      pages: { health: { 'POST /test': testPage(receiving.take, lowest, flags.replica) }, metrics: {} },
+      pages: { health: { 'POST /test': testPage(receiving.take, lowest, flags.replica) } },
       checks: () => forwarder.checks(),
       settingsChanged: () => forwarder.settingsChanged(),
-      useCredentials: (credentials) => forwarder.useCredentials(credentials),
-      needsCredentials: false,
+      credentials: { use: (credentials) => forwarder.useCredentials(credentials), areNeeded: false },
       // The rest of the time is for what waits.
-      lastEvents: 2_000,
+      lastCalls: 2_000,
       start: () => forwarder.start(),
       stop: (until) => {
         followed?.stop();
@@ -83,6 +82,7 @@ export function forward(argv: readonly string[], io: CommandIo): Promise<number>
     {
       name: 'forward',
       help,
+      argv,
       readFlags: () => readFlags(argv, io.env),
       withoutSettings: (flags) => withoutSettings(flags, io),
       run: (flags, settings) => run(flags, settings, io, pino({ level: flags.logLevel, base: { version } })),

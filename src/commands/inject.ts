@@ -62,7 +62,6 @@ function readFlags(argv: readonly string[]) {
       filename: { type: 'string', short: 'f', default: '-' },
       settings: { type: 'string', default: defaultSettings },
       namespace: { type: 'string', short: 'n' },
-      help: { type: 'boolean', default: false },
     },
   }).values;
 }
@@ -107,7 +106,7 @@ async function run(flags: Flags, io: CommandIo): Promise<number> {
 /** `falco-federation inject`: see its help. */
 export function inject(argv: readonly string[], io: CommandIo): Promise<number> {
   return withFlags(
-    { name: 'inject', help, readFlags: () => readFlags(argv), run: (flags) => run(flags, io) },
+    { name: 'inject', help, argv, readFlags: () => readFlags(argv), run: (flags) => run(flags, io) },
     io,
   );
 }

@@ -4,8 +4,8 @@ import { Receiver } from '../receiving/receiver.ts';
 import type { Settings } from '../settings/schema.ts';
 import { type CommandIo, couldNot } from './command.ts';
 import type { EventFlags } from './events/flags.ts';
-import { runEvents } from './events/run.ts';
 import { help, readFlags } from './receive/flags.ts';
+import { runServer } from './run-server.ts';
 import { withSettings } from './with-settings.ts';
 
 async function run(flags: EventFlags, first: Settings, io: CommandIo, logger: Logger): Promise<number> {
@@ -16,7 +16,7 @@ async function run(flags: EventFlags, first: Settings, io: CommandIo, logger: Lo
     return couldNot;
   }
   const { falcosidekick } = first.receiver;
-  return await runEvents(flags, first, logger, ({ settings, settingsValid, isDraining }) => {
+  return await runServer(flags, first, logger, ({ settings, settingsValid, isDraining }) => {
     const receiver = new Receiver({ logger, settings, settingsValid });
     const fleet = () => ({
       ...{ status: 200, type: 'application/json' },
@@ -24,14 +24,13 @@ async function run(flags: EventFlags, first: Settings, io: CommandIo, logger: Lo
     });
     return {
       name: 'receiving',
-      to: { falcosidekick },
+      about: { falcosidekick },
       server: receiver.serve(isDraining),
       metrics: receiver.metrics,
-      pages: { health: {}, metrics: { '/fleet': fleet } },
+      pages: { metrics: { '/fleet': fleet } },
       checks: () => receiver.checks(),
       settingsChanged: () => receiver.settingsChanged(),
-      useCredentials: (credentials) => receiver.useCredentials(credentials),
-      needsCredentials: true,
+      credentials: { use: (credentials) => receiver.useCredentials(credentials), areNeeded: true },
       start: () => {},
       stop: async () => {
         receiver.stop();
@@ -47,6 +46,7 @@ export function receive(argv: readonly string[], io: CommandIo): Promise<number>
     {
       name: 'receive',
       help,
+      argv,
       readFlags: () => readFlags(argv),
       run: (flags, settings) => run(flags, settings, io, pino({ level: flags.logLevel, base: { version } })),
     },

@@ -1,19 +1,15 @@
 import { readFile } from 'node:fs/promises';
 import { Server as TlsServer } from 'node:tls';
-import { pino } from 'pino';
+import { type Logger, pino } from 'pino';
 import { certificatesIn } from '../certificates/certificate.ts';
 import { connect } from '../cluster/index.ts';
 import { version } from '../federation/names.ts';
 import { messageOf } from '../reasons/message-of.ts';
-import { drain } from '../server/drain.ts';
-import { buildHealth, type Condition } from '../server/health.ts';
-import { listenOnAll, portOf } from '../server/listen.ts';
-import { buildMetricsServer, makeMetrics } from '../server/metrics.ts';
+import { makeMetrics } from '../server/metrics.ts';
 import { buildWebhook, type Callers } from '../server/webhook.ts';
-import { type Settings, withImage } from '../settings/schema.ts';
-import { type CommandIo, done, stopSignal } from './command.ts';
-import { anyAddress } from './flag-values.ts';
-import { followSettings, settingsCheck } from './followed-settings.ts';
+import { withImage } from '../settings/schema.ts';
+import type { CommandIo } from './command.ts';
+import { type Given, runServer, type ServerProgram } from './run-server.ts';
 import { localCaFile, servingCertificate } from './serve/certificate.ts';
 import { knownCoverage } from './serve/coverage.ts';
 import { help, readFlags, type ServeFlags } from './serve/flags.ts';
@@ -46,9 +42,12 @@ async function callersOf({ callers }: ServeFlags): Promise<Callers | undefined> 
   return { authority, name: callers.name };
 }
 
-async function run(flags: ServeFlags, first: Settings, io: CommandIo): Promise<number> {
-  const logger = pino({ level: flags.logLevel, base: { version } });
-  const stopped = stopSignal();
+async function program(
+  flags: ServeFlags,
+  { settings: inForce, settingsValid, isDraining }: Given,
+  io: CommandIo,
+  logger: Logger,
+): Promise<ServerProgram> {
   // On a workstation the settings alone count, unless a cluster is named.
   const isAlone = flags.local && flags.kubeconfig === undefined;
   const found = isAlone ? undefined : await connect({ kubeconfig: flags.kubeconfig, env: io.env });
@@ -57,92 +56,50 @@ async function run(flags: ServeFlags, first: Settings, io: CommandIo): Promise<n
   const callers = await callersOf(flags);
   const certificate = await servingCertificate(flags.certificate, connection, logger);
   const namespaces = knownNamespaces(connection, logger);
-  const file = followSettings(flags.settings, first, logger);
   const image = ownImage(connection, flags.pod, logger);
-  const settings = () => withImage(file.current(), image.current());
-  let draining = false;
-  const imageCheck = () => image.check(file.current().rules.image !== undefined);
-  const checks = (): Readonly<Record<string, Condition>> => ({
-    serving: { ready: !draining, detail: draining ? 'draining' : 'ok' },
-    certificate: certificate.check(),
-    settings: settingsCheck(flags.settings, file),
-    image: imageCheck(),
-    namespaces: namespaces.check(),
-  });
-  const coverage = knownCoverage(
-    {
-      connection,
-      settings,
-      namespaces,
-      isSettled: () => imageCheck().ready,
-    },
-    flags.replica,
-    logger,
-  );
-
+  const settings = () => withImage(inForce(), image.current());
+  const imageCheck = () => image.check(inForce().rules.image !== undefined);
+  const isSettled = () => imageCheck().ready;
+  const coverage = knownCoverage({ connection, settings, namespaces, isSettled }, flags.replica, logger);
   const metrics = makeMetrics({
     version,
     certificateNotAfter: () => certificate.pair()?.notAfter,
-    settings: () => ({
-      ...settings(),
-      valid: file.problems().length === 0,
-      readAt: file.readAt(),
-    }),
+    settings: () => ({ ...settings(), valid: settingsValid() }),
     namespaces: namespaces.state,
     pods: coverage.counts,
   });
   const webhook = buildWebhook({
     sources: { settings, namespaceAnnotations: namespaces.annotations },
     tls: certificate.pair() ?? {},
-    callers,
-    logger,
-    isDraining: () => draining,
+    ...{ callers, logger, isDraining, metrics },
+  });
+  let stopCertificate = (): void => {};
+  return {
+    name: 'serving',
+    about: { role: inForce().role },
+    server: webhook,
     metrics,
-  });
-  const health = buildHealth(() => ({ ...checks(), coverage: coverage.check() }));
-  const metricsServer = buildMetricsServer(metrics);
-
-  const host = flags.host ?? (flags.local ? '127.0.0.1' : anyAddress());
-  const listeners = {
-    webhook: { server: webhook, host, port: flags.port, flag: '--port' },
-    health: { server: health, host, port: flags.healthPort, flag: '--health-port' },
-    metrics: { server: metricsServer, host, port: flags.metricsPort, flag: '--metrics-port' },
-  };
-  try {
-    await listenOnAll(Object.values(listeners));
-  } catch (error) {
-    // What goes on watching would keep the process alive.
-    for (const stop of [file.stop, image.stop, namespaces.stop, coverage.stop]) void stop();
-    throw error;
-  }
-  // For new connections only; those that are open go on (FACTS 5).
-  const stopCertificate = certificate.follow((pair) => {
-    const clients = callers && { ca: callers.authority };
-    if (webhook.server instanceof TlsServer) webhook.server.setSecureContext({ ...pair, ...clients });
-  });
-  const port = portOf(listeners.webhook);
-  logger.info(
-    {
-      cluster: first.cluster,
-      role: first.role,
-      port,
-      healthPort: portOf(listeners.health),
-      metricsPort: portOf(listeners.metrics),
+    checks: () => ({
+      certificate: certificate.check(),
+      image: imageCheck(),
+      namespaces: namespaces.check(),
+      coverage: coverage.check(),
+    }),
+    start: (port) => {
+      // For new connections only; those that are open go on (FACTS 5).
+      stopCertificate = certificate.follow((pair) => {
+        const clients = callers && { ca: callers.authority };
+        if (webhook.server instanceof TlsServer) webhook.server.setSecureContext({ ...pair, ...clients });
+      });
+      if (flags.local) io.stdout.write(invitation(port));
     },
-    'serving',
-  );
-  if (flags.local) io.stdout.write(invitation(port));
-
-  const signal = await stopped;
-  draining = true;
-  logger.info({ signal }, 'draining');
-  // At a keyboard nobody's calls are on their way.
-  await drain(webhook, flags.local || signal === 'SIGINT' ? { delay: 0, grace: 2_000 } : flags.drain);
-  for (const stop of [file.stop, image.stop, namespaces.stop, stopCertificate]) stop();
-  closing.abort(new Error('the webhook is stopping'));
-  await Promise.all([coverage.stop(), health.close(), metricsServer.close()]);
-  logger.info('stopped');
-  return done;
+    stop: async () => {
+      for (const stop of [image.stop, namespaces.stop, stopCertificate]) stop();
+      closing.abort(new Error('the webhook is stopping'));
+      await coverage.stop();
+      return {};
+    },
+  };
 }
 
 /** `falco-federation serve`: see its help. Runs until a signal. */
@@ -151,8 +108,12 @@ export function serve(argv: readonly string[], io: CommandIo): Promise<number> {
     {
       name: 'serve',
       help,
+      argv,
       readFlags: () => readFlags(argv, io.env),
-      run: (flags, settings) => run(flags, settings, io),
+      run: (flags, settings) => {
+        const logger = pino({ level: flags.logLevel, base: { version } });
+        return runServer(flags, settings, logger, (given) => program(flags, given, io, logger));
+      },
     },
     io,
   );

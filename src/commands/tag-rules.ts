@@ -7,13 +7,13 @@ import { reasons } from '../reasons/reasons.ts';
 import type { AlertsQuestion } from '../rules/configuration/alerts.ts';
 import { readFalcoVersion } from '../rules/configuration/falco-version.ts';
 import { falcoFileSystem, signatureOf } from '../rules/configuration/file-system.ts';
-import { followStep, type Woken, wokenWords } from '../rules/publishing/follow-step.ts';
+import { followStep, wokenWords } from '../rules/publishing/follow-step.ts';
 import type { RulesReport } from '../rules/publishing/publication-plan.ts';
 import { publishingDisk } from '../rules/publishing/publish.ts';
 import { type TagAndPublish, tagAndPublish } from '../rules/publishing/tag-and-publish.ts';
 import { linesForPeople, logLine, terminationMessage } from '../rules/publishing/tell-report.ts';
 import { type CommandIo, couldNot, done, wrongUse } from './command.ts';
-import { wrongFlags } from './unknown.ts';
+import { withFlags } from './with-flags.ts';
 
 const help = `Usage: falco-federation tag-rules [--tag TAG…] --output FOLDER [options] [-- FALCO ARGUMENTS…]
 
@@ -41,73 +41,55 @@ may hold Falco back then).
 /** Where the launcher reads what to wait for. */
 const watchListDescriptor = 3;
 
-interface Settings {
-  readonly tags: readonly string[];
-  readonly output: string;
-  readonly config: string | undefined;
-  readonly falcoVersion: string | undefined;
-  readonly onFailure: 'ignore' | 'fail';
-  readonly follow: boolean;
-  readonly alerts: AlertsQuestion | undefined;
-  readonly terminationMessage: string;
-  readonly falcoArguments: readonly string[];
-}
-
-type Read =
-  | { readonly is: 'help' }
-  /** `ignored`: the command line says that no failure may hold Falco back, so this one must not either. */
-  | { readonly is: 'wrong'; readonly why: string; readonly ignored: boolean }
-  | ({ readonly is: 'run' } & Settings);
+type Flags = ReturnType<typeof readFlags>;
 
 /**
  * Runs the command. `argv` is what follows the command's name; the exit status is returned. The summary goes to
  * stdout as one JSON line, problems go to stderr.
  */
 export async function tagRules(argv: readonly string[], io: CommandIo): Promise<number> {
-  const read = readSettings(argv);
-  if (read.is === 'help') {
-    io.stdout.write(help);
-    return done;
-  }
-  if (read.is === 'wrong') {
-    io.stderr.write(`tag-rules: ${read.why}\nSee falco-federation tag-rules --help.\n`);
-    return read.ignored ? done : wrongUse;
-  }
-  if (!read.follow) return runOnce(read, io);
-  const woken = wokenWords.find((word) => word === io.env.FALCO_FEDERATION_WOKEN);
-  if (woken !== undefined) return runOneStep(read, io, woken);
-  io.stderr.write(
-    "tag-rules: --follow needs the image's launcher (/usr/bin/falco-federation), which waits for changes.\n",
+  const own = ownOf(argv);
+  const status = await withFlags(
+    {
+      name: 'tag-rules',
+      help,
+      argv: own,
+      readFlags: () => readFlags(argv),
+      run: async (flags) => (flags.follow ? runOneStep(flags, io) : runOnce(flags, io)),
+    },
+    io,
   );
-  return wrongUse;
+  // Said outright, as injected containers do, it holds for a flag that only another version knows too.
+  const isIgnored = own.some((arg, at) => arg === 'ignore' && own[at - 1] === '--on-failure');
+  return status === wrongUse && isIgnored ? done : status;
 }
 
-function asRun(settings: Settings, io: CommandIo): TagAndPublish {
+function asRun(flags: Flags, io: CommandIo): TagAndPublish {
   return {
     fileSystem: falcoFileSystem(),
     disk: publishingDisk(),
-    version: readFalcoVersion(settings.falcoVersion),
-    falcoArguments: settings.falcoArguments,
-    configFile: settings.config,
+    version: readFalcoVersion(flags.falcoVersion),
+    falcoArguments: flags.falcoArguments,
+    configFile: flags.config,
     lookup: (name) => io.env[`${falcoVariablePrefix}${name}`] ?? io.env[name],
-    output: settings.output,
-    tags: settings.tags,
-    following: settings.follow,
-    alerts: settings.alerts,
+    output: flags.output,
+    tags: flags.tags,
+    following: flags.follow,
+    alerts: flags.alerts,
   };
 }
 
-function tell(report: RulesReport, settings: Settings, io: CommandIo): void {
-  io.stdout.write(`${logLine(report, settings.tags, Date.now())}\n`);
+function tell(report: RulesReport, { tags, terminationMessage: file }: Flags, io: CommandIo): void {
+  io.stdout.write(`${logLine(report, tags, Date.now())}\n`);
   for (const line of linesForPeople(report)) io.stderr.write(`tag-rules: ${line}\n`);
-  leaveMessage(settings.terminationMessage, terminationMessage(report, settings.tags));
+  leaveMessage(file, terminationMessage(report, tags));
 }
 
-function runOnce(settings: Settings, io: CommandIo): number {
-  const report = tagAndPublish(asRun(settings, io));
-  tell(report, settings, io);
+function runOnce(flags: Flags, io: CommandIo): number {
+  const report = tagAndPublish(asRun(flags, io));
+  tell(report, flags, io);
   const failed = reasons[report.outcome.code].severity === 'error';
-  return failed && settings.onFailure === 'fail' ? couldNot : done;
+  return failed && flags.onFailure === 'fail' ? couldNot : done;
 }
 
 /**
@@ -115,9 +97,14 @@ function runOnce(settings: Settings, io: CommandIo): number {
  * that it reads: texts with a NUL behind each: the milliseconds, what to rename and to where, then each path and its
  * signature.
  */
-function runOneStep(settings: Settings, io: CommandIo, woken: Woken): number {
-  const { report, seen, within, left } = followStep(asRun(settings, io), signatureOf, woken);
-  if (report !== undefined) tell(report, settings, io);
+function runOneStep(flags: Flags, io: CommandIo): number {
+  const woken = wokenWords.find((word) => word === io.env.FALCO_FEDERATION_WOKEN);
+  if (woken === undefined)
+    throw new Error(
+      "--follow needs the image's launcher (/usr/bin/falco-federation), which waits for changes",
+    );
+  const { report, seen, within, left } = followStep(asRun(flags, io), signatureOf, woken);
+  if (report !== undefined) tell(report, flags, io);
   const list = [within, left?.draft ?? '', left?.path ?? '', ...[...seen].flat()];
   writeFileSync(watchListDescriptor, list.map((text) => `${text}\0`).join(''));
   return done;
@@ -131,80 +118,69 @@ function leaveMessage(path: string, text: string): void {
   }
 }
 
-const flags = {
-  tag: { type: 'string', multiple: true },
-  output: { type: 'string' },
-  config: { type: 'string' },
-  'falco-version': { type: 'string' },
-  follow: { type: 'boolean' },
-  'alerts-to': { type: 'string' },
-  'json-output': { type: 'string' },
-  'on-failure': { type: 'string' },
-  'termination-message': { type: 'string' },
-  help: { type: 'boolean' },
-} as const;
-
-function readSettings(argv: readonly string[]): Read {
+/** What is not Falco's. */
+function ownOf(argv: readonly string[]): readonly string[] {
   const end = argv.indexOf('--');
-  const own = end === -1 ? argv : argv.slice(0, end);
-  // Said outright, as injected containers do, it holds for a flag that only another version knows too.
-  const ignored = own.some((arg, at) => arg === 'ignore' && own[at - 1] === '--on-failure');
-  try {
-    const { values } = parseArgs({ args: [...own], options: flags, strict: true, allowPositionals: false });
-    if (values.help === true) return { is: 'help' };
-    const wrong = wrongIn(values);
-    if (wrong !== undefined) return { is: 'wrong', why: wrong, ignored };
-    return {
-      ...{
-        is: 'run',
-        tags: [...new Set(values.tag)],
-        output: (values.output ?? '').replace(/(?<=.)\/+$/, ''),
-      },
-      ...{ config: values.config, falcoVersion: values['falco-version'] },
-      ...{ onFailure: values['on-failure'] === 'fail' ? 'fail' : 'ignore', follow: values.follow === true },
-      falcoArguments: end === -1 ? [] : argv.slice(end + 1),
-      terminationMessage: values['termination-message'] ?? '/dev/termination-log',
-      alerts: readAlerts(values),
-    };
-  } catch (error) {
-    // parseArgs throws for unknown flags and missing values, and names the flag.
-    return { is: 'wrong', why: wrongFlags(error, help), ignored };
-  }
+  return end === -1 ? argv : argv.slice(0, end);
 }
 
-interface Values {
-  readonly tag?: string[];
-  readonly output?: string;
-  readonly config?: string;
-  readonly 'on-failure'?: string;
-  readonly 'alerts-to'?: string;
-  readonly 'json-output'?: string;
-}
-
-function wrongIn(values: Values): string | undefined {
-  const { tag = [], output, config } = values;
+/** Throws an error that names the flag on wrong use. */
+function readFlags(argv: readonly string[]) {
+  const own = ownOf(argv);
+  const { values } = parseArgs({
+    args: [...own],
+    options: {
+      tag: { type: 'string', multiple: true, default: [] },
+      output: { type: 'string', default: '' },
+      config: { type: 'string' },
+      'falco-version': { type: 'string' },
+      follow: { type: 'boolean', default: false },
+      'alerts-to': { type: 'string' },
+      'json-output': { type: 'string', default: 'set' },
+      'on-failure': { type: 'string', default: 'ignore' },
+      'termination-message': { type: 'string', default: '/dev/termination-log' },
+    },
+  });
+  const { tag, config, follow } = values;
   const bad = tag.find((one) => one === '' || /\p{Cc}|\p{Cs}/u.test(one));
   if (bad !== undefined)
-    return `--tag ${JSON.stringify(bad)}: a tag must not be empty or hold control characters`;
-  if (output === undefined) return '--output is missing';
+    throw new Error(`--tag ${JSON.stringify(bad)}: a tag must not be empty or hold control characters`);
+  checkOutput(values.output);
+  if (tag.length === 0 && values['alerts-to'] === undefined) throw new Error('--tag is missing');
+  if (config !== undefined && !config.startsWith('/'))
+    throw new Error(`--config ${config}: must be a whole path`);
+  return {
+    tags: [...new Set(tag)],
+    output: values.output.replace(/(?<=.)\/+$/, ''),
+    ...{ config, follow, falcoVersion: values['falco-version'] },
+    onFailure: oneOf('on-failure', values['on-failure'], ['ignore', 'fail']),
+    alerts: alertsQuestion(
+      values['alerts-to'],
+      oneOf('json-output', values['json-output'], ['set', 'leave']),
+    ),
+    terminationMessage: values['termination-message'],
+    falcoArguments: argv.slice(own.length + 1),
+  };
+}
+
+function oneOf<T extends string>(flag: string, given: string, [first, second]: readonly [T, T]): T {
+  if (given === first || given === second) return given === first ? first : second;
+  throw new Error(`--${flag} ${given}: must be ${first} or ${second}`);
+}
+
+function checkOutput(output: string): void {
+  if (output === '') throw new Error('--output is missing');
   if (!output.startsWith('/'))
-    return `--output ${output}: must be a whole path, Falco reads it from elsewhere`;
+    throw new Error(`--output ${output}: must be a whole path, Falco reads it from elsewhere`);
   if (/\.ya?ml/.test(output))
-    return `--output ${output}: Falco loads no rules from a folder named .yaml or .yml`;
-  if (config !== undefined && !config.startsWith('/')) return `--config ${config}: must be a whole path`;
-  const onFailure = values['on-failure'] ?? 'ignore';
-  if (!['ignore', 'fail'].includes(onFailure)) return `--on-failure ${onFailure}: must be ignore or fail`;
-  return wrongInAlerts(values);
+    throw new Error(`--output ${output}: Falco loads no rules from a folder named .yaml or .yml`);
 }
 
-function readAlerts({ 'alerts-to': file, 'json-output': json }: Values): AlertsQuestion | undefined {
-  return file === undefined ? undefined : { file, jsonOutput: json === 'leave' ? 'leave' : 'set' };
-}
-
-function wrongInAlerts({ tag, 'alerts-to': file, 'json-output': json = 'set' }: Values): string | undefined {
-  if (!['set', 'leave'].includes(json)) return `--json-output ${json}: must be set or leave`;
-  if (file === undefined) return tag === undefined ? '--tag is missing' : undefined;
-  return file.startsWith('/') && !/[$\p{Cc}\p{Cs}]/u.test(file)
-    ? undefined
-    : `--alerts-to ${file}: must be a whole path without "$", which Falco would expand`;
+function alertsQuestion(
+  file: string | undefined,
+  jsonOutput: AlertsQuestion['jsonOutput'],
+): AlertsQuestion | undefined {
+  if (file === undefined) return undefined;
+  if (file.startsWith('/') && !/[$\p{Cc}\p{Cs}]/u.test(file)) return { file, jsonOutput };
+  throw new Error(`--alerts-to ${file}: must be a whole path without "$", which Falco would expand`);
 }

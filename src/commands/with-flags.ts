@@ -5,6 +5,8 @@ import { wrongFlags } from './unknown.ts';
 interface Frame<F> {
   readonly name: string;
   readonly help: string;
+  /** What follows the command's name. */
+  readonly argv: readonly string[];
   /** Throws an error that names the flag on wrong use. */
   readonly readFlags: () => F;
   readonly run: (flags: F) => Promise<number>;
@@ -15,23 +17,23 @@ interface Frame<F> {
  *
  * @returns the exit status
  */
-export async function withFlags<F extends { readonly help: boolean }>(
-  { name, help, readFlags, run }: Frame<F>,
+export async function withFlags<F>(
+  { name, help, argv, readFlags, run }: Frame<F>,
   io: CommandIo,
 ): Promise<number> {
   const tell = (error: unknown): void => {
     io.stderr.write(`falco-federation ${name}: ${messageOf(error)}\n`);
   };
+  if (argv.includes('--help')) {
+    io.stdout.write(help);
+    return done;
+  }
   let flags: F;
   try {
     flags = readFlags();
   } catch (error) {
     tell(`${wrongFlags(error, help)}\nSee falco-federation ${name} --help.`);
     return wrongUse;
-  }
-  if (flags.help) {
-    io.stdout.write(help);
-    return done;
   }
   try {
     return await run(flags);

@@ -6,6 +6,7 @@ import { withFlags } from './with-flags.ts';
 interface Frame<F> {
   readonly name: string;
   readonly help: string;
+  readonly argv: readonly string[];
   /** Throws an error that names the flag on wrong use. */
   readonly readFlags: () => F;
   /** What needs no settings: an exit status where that was all. */
@@ -18,8 +19,8 @@ interface Frame<F> {
  *
  * @returns the exit status
  */
-export function withSettings<F extends { readonly help: boolean; readonly settings: string }>(
-  { name, help, readFlags, withoutSettings, run }: Frame<F>,
+export function withSettings<F extends { readonly settings: string }>(
+  { withoutSettings, run, ...frame }: Frame<F>,
   io: CommandIo,
 ): Promise<number> {
   const runWithSettings = async (flags: F): Promise<number> => {
@@ -30,5 +31,5 @@ export function withSettings<F extends { readonly help: boolean; readonly settin
     for (const problem of loaded.problems) io.stderr.write(`${describeProblem(flags.settings, problem)}\n`);
     return couldNot;
   };
-  return withFlags({ name, help, readFlags, run: runWithSettings }, io);
+  return withFlags({ ...frame, run: runWithSettings }, io);
 }

@@ -1,20 +1,12 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Decision } from '../admission/decide.ts';
-import { gauge, prefix, programGauges } from './gauges.ts';
+import { gauge, type ProgramSources, prefix, programGauges } from './gauges.ts';
 import { type Pages, type PlainServer, pagesServer } from './plain-server.ts';
 
 /** What the gauges show; asked at each scrape, and answered from memory. */
-export interface MetricsSources {
-  readonly version: string;
+export interface MetricsSources extends ProgramSources {
   /** End of the serving certificate's life; `undefined` where there is none yet. */
   readonly certificateNotAfter: () => Date | undefined;
-  /** The settings in force, whether their file is good as it is now, and when a good one was last read. */
-  readonly settings: () => {
-    readonly cluster: string;
-    readonly role: string;
-    readonly valid: boolean;
-    readonly readAt: Date;
-  };
   /** Opted-in namespaces; `undefined` where no API server is watched. */
   readonly namespaces: () => { readonly known: number; readonly synced: boolean } | undefined;
   /** Pods with Falco or falcosidekick in them; `undefined` where no pods can be seen. */
@@ -79,10 +71,6 @@ function podGauges(registry: Registry, pods: MetricsSources['pods']): void {
   );
 }
 
-function seconds(date: Date): number {
-  return Math.floor(date.getTime() / 1000);
-}
-
 /** The metrics of one webhook, with Node's and the process's own; names after Prometheus' conventions. */
 export function makeMetrics(sources: MetricsSources): Metrics {
   const registry = new Registry();
@@ -106,15 +94,9 @@ export function makeMetrics(sources: MetricsSources): Metrics {
     buckets,
   });
   programGauges(registry, sources);
-  gauge(
-    registry,
-    'settings_last_reload_success_timestamp_seconds',
-    'When the settings in force were read.',
-    () => seconds(sources.settings().readAt),
-  );
   gauge(registry, 'certificate_not_after_timestamp_seconds', 'When the serving certificate expires.', () => {
     const date = sources.certificateNotAfter();
-    return date && seconds(date);
+    return date && Math.floor(date.getTime() / 1000);
   });
   gauge(registry, 'namespaces', 'Namespaces known to be opted in.', () => sources.namespaces()?.known);
   gauge(

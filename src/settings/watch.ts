@@ -9,8 +9,6 @@ export interface WatchedSettings {
   readonly current: () => Settings;
   /** What is wrong with the file as it is now; empty while it is good. */
   readonly problems: () => readonly SettingsProblem[];
-  /** When a good file was last read. */
-  readonly readAt: () => Date;
   readonly stop: () => void;
 }
 
@@ -30,7 +28,6 @@ export function watchSettings(
 ): WatchedSettings {
   let settings = first;
   let problems: readonly SettingsProblem[] = [];
-  let readAt = new Date();
   // Nothing counts as known: a change between the reading of `first` and now is seen at the first look.
   const stop = watchTexts([file], { ok: true, texts: [] }, every, (read) => {
     const result = read.ok
@@ -39,8 +36,7 @@ export function watchSettings(
     const before = { settings, problems };
     if (result.ok && !isDeepStrictEqual(result.settings, settings)) settings = result.settings;
     problems = result.ok ? [] : result.problems;
-    if (result.ok) readAt = new Date();
     if (!isDeepStrictEqual({ settings, problems }, before)) onChange(problems);
   });
-  return { current: () => settings, problems: () => problems, readAt: () => readAt, stop };
+  return { current: () => settings, problems: () => problems, stop };
 }

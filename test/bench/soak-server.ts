@@ -25,7 +25,7 @@ const webhook = buildWebhook({
   metrics: makeMetrics({
     version: 'soak',
     certificateNotAfter: () => loaded.pair.notAfter,
-    settings: () => ({ ...settings.current(), valid: true, readAt: settings.readAt() }),
+    settings: () => ({ ...settings.current(), valid: true }),
     namespaces: () => undefined,
     pods: () => undefined,
   }),

@@ -117,7 +117,7 @@ function tell({ what, count, samples }: Awaited<ReturnType<typeof soak>>): boole
   return isFlat;
 }
 
-const pairs = await Promise.all([0, 1].map(() => makeServingCertificate(['localhost'], 30)));
+const pairs = await Promise.all([0, 1].map(() => makeServingCertificate(['localhost'], 30 * 86_400_000)));
 const made = await makePlace();
 const place = { ...made, ca: [made.ca, ...pairs.map(({ ca }) => ca)].join('') };
 const server = await startServer(place);

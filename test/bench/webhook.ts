@@ -34,7 +34,7 @@ export interface Place {
 export async function makePlace(): Promise<Place> {
   const folder = temporaryFolder('bench-');
   const at = (name: string): string => join(folder, name);
-  const { certificate, key, ca } = await makeServingCertificate(['localhost'], 30);
+  const { certificate, key, ca } = await makeServingCertificate(['localhost'], 30 * 86_400_000);
   writeFileSync(at('tls.crt'), certificate);
   writeFileSync(at('tls.key'), key, { mode: 0o600 });
   mkdirSync(at('settings'));

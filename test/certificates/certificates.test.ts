@@ -9,7 +9,7 @@ import { temporaryFolder } from '../temporary-folder.ts';
 
 describe('a serving certificate made on the spot', () => {
   test('is signed by its authority, for the names asked, for the days asked', async () => {
-    const made = await makeServingCertificate(['localhost', '127.0.0.1', '::1'], 30);
+    const made = await makeServingCertificate(['localhost', '127.0.0.1', '::1'], 30 * 86_400_000);
     const [ca, leaf] = [new X509Certificate(made.ca), new X509Certificate(made.certificate)];
     assert.ok(ca.ca && !leaf.ca);
     assert.ok(leaf.verify(ca.publicKey));
@@ -31,8 +31,8 @@ describe('certificate files', () => {
   };
 
   test('bad ones are told apart: missing, no PEM, of two pairs', async () => {
-    const one = await makeServingCertificate(['a'], 1);
-    const two = await makeServingCertificate(['a'], 1);
+    const one = await makeServingCertificate(['a'], 86_400_000);
+    const two = await makeServingCertificate(['a'], 86_400_000);
     const why = (result: KeyPairResult): string => (result.ok ? 'accepted' : result.why);
     assert.match(why(await loadKeyPair({ cert: '/nowhere', key: '/nowhere' })), /ENOENT.*\/nowhere/);
     assert.match(why(readKeyPair('x', one.key)), /no PEM certificate and key/);
@@ -42,7 +42,10 @@ describe('certificate files', () => {
   });
 
   test('a new pair is told, a half-written one too, and then the whole', async () => {
-    const [one, two] = [await makeServingCertificate(['a'], 1), await makeServingCertificate(['a'], 2)];
+    const [one, two] = [
+      await makeServingCertificate(['a'], 86_400_000),
+      await makeServingCertificate(['a'], 2),
+    ];
     write(one.certificate, one.key);
     const known = await loadKeyPair(files);
     assert.ok(known.ok);

@@ -1,33 +1,35 @@
 /** The table of `next-step.ts`, row by row. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { carryOut } from '../../src/certificates/carry-out.ts';
-import { certificatesIn, fingerprintOf, isIssuedBy, namesOf } from '../../src/certificates/certificate.ts';
-import { makeAuthority, makeServing } from '../../src/certificates/issue.ts';
-import { bundleToPublish, nextStep, type Situation, settlingTime } from '../../src/certificates/next-step.ts';
+import { certificatesIn, isIssuedBy, namesOf, pemOf } from '../../src/certificates/certificate.ts';
+import { makeAuthority } from '../../src/certificates/issue.ts';
+import { bundleToPublish, nextStep, type Situation } from '../../src/certificates/next-step.ts';
 import type { Files } from '../../src/certificates/pieces.ts';
+import { makeServingCertificate } from '../../src/certificates/self-signed.ts';
 
 const [hour, day] = [3_600_000, 86_400_000];
-const lifetimes = { authority: 1095 * day, leaf: 90 * day };
-const settling = settlingTime(lifetimes);
 const start = Date.UTC(2030, 0, 1);
 const names = ['webhook.svc', '10.0.0.1', '::1'];
 
-const quiet: Omit<Situation, 'stored'> = {
-  ...{ remembered: undefined, published: '', publishedFor: () => 0 },
-  ...{ now: start, names, lifetimes },
-};
+const quiet: Omit<Situation, 'stored'> = { remembered: undefined, published: '', now: start, names };
+
+async function made(wanted: readonly string[], now: number, behind = ''): Promise<Files> {
+  const { ca, certificate, key } = await makeServingCertificate(wanted, 90 * day, now);
+  return { 'ca.crt': ca + behind, 'tls.crt': certificate, 'tls.key': key };
+}
 
 /** What becomes of the files in a situation: the step taken, and the files after it. */
 async function after(stored: Files | undefined, more: Partial<Situation> = {}) {
   const situation = { ...quiet, ...more, stored };
   const step = nextStep(situation);
-  const files = step.kind === 'keep' ? (stored ?? {}) : await carryOut(step.plan, lifetimes, situation.now);
-  return {
-    step: step.kind === 'keep' ? 'keep' : step.why,
-    until: step.kind === 'keep' ? step.until : 0,
-    files,
-  };
+  if (step.kind === 'keep') return { step: 'keep', until: step.until, files: stored ?? {} };
+  const { serving } = step;
+  const behind = pemOf(step.authorities);
+  const files =
+    'names' in serving
+      ? await made(serving.names, situation.now, behind)
+      : { 'ca.crt': behind, 'tls.crt': serving.cert, 'tls.key': serving.key };
+  return { step: step.why, until: 0, files };
 }
 
 function parts(files: Files) {
@@ -37,24 +39,7 @@ function parts(files: Files) {
   return { authorities, leaf, issuer: authorities.findIndex((one) => isIssuedBy(leaf, one)) };
 }
 
-/** When an authority made at the start is due. */
-const later = start + 731 * day;
-
-/** Another serving certificate by the authority that is stored. */
-async function anotherLeaf(stored: Files, now: number): Promise<Files> {
-  const [newest = ''] = certificatesIn(stored['ca.crt'] ?? '').map(String);
-  const leaf = await makeServing(
-    { certificate: newest, key: stored['ca.key'] ?? '' },
-    names,
-    now,
-    lifetimes.leaf,
-  );
-  return { ...stored, 'tls.crt': leaf.certificate, 'tls.key': leaf.key };
-}
-
-const steady = (await after(undefined)).files;
-const introduced = (await after(await anotherLeaf(steady, later), { now: later })).files;
-const switched = (await after(introduced, { now: later, publishedFor: () => settling })).files;
+const steady = await made(names, start);
 
 describe('missing', () => {
   test('an authority and a certificate for the names are made', async () => {
@@ -82,7 +67,7 @@ describe('missing', () => {
 });
 
 describe('damaged', () => {
-  for (const key of ['ca.crt', 'ca.key', 'tls.crt', 'tls.key']) {
+  for (const key of ['ca.crt', 'tls.crt', 'tls.key']) {
     for (const [how, value] of [
       ['missing', undefined],
       ['garbage', 'garbage'],
@@ -98,7 +83,7 @@ describe('damaged', () => {
 
   test('nobody remembers: all is made anew, and what is stored or published of ours stays trusted', async () => {
     for (const [key, published] of [
-      ['ca.key', ''],
+      ['tls.crt', ''],
       ['tls.key', ''],
       ['ca.crt', steady['ca.crt'] ?? ''],
     ] as const) {
@@ -127,21 +112,19 @@ describe('damaged', () => {
 });
 
 describe('steady', () => {
-  test('is kept until two thirds of the certificate’s life, then another is made by the same authority', async () => {
+  test('is kept until two thirds of the certificate’s life, then another is made, the old authority behind its own', async () => {
     const { step, until } = await after(steady);
     assert.deepEqual([step, until], ['keep', start + 60 * day]);
     assert.equal((await after(steady, { now: start + 60 * day - 1 })).step, 'keep');
     const { step: next, files } = await after(steady, { now: start + 60 * day });
-    assert.deepEqual([next, files['ca.crt']], ['renewed', steady['ca.crt']]);
-    assert.equal(parts(files).leaf.validToDate.getTime(), start + 150 * day);
-  });
-
-  test('lifetimes that are shorter now count for what was made before', async () => {
-    const shorter = { authority: 30 * day, leaf: 9 * day };
-    const on = (days: number) => after(steady, { lifetimes: shorter, now: start + days * day });
-    assert.deepEqual([(await on(5)).step, (await on(5)).until], ['keep', start + 6 * day]);
-    assert.equal((await on(6)).step, 'renewed');
-    assert.equal((await on(20)).step, 'authority_introduced');
+    const { authorities, issuer, leaf } = parts(files);
+    assert.deepEqual(
+      [next, authorities.length, issuer, authorities[1]?.toString()],
+      ['renewed', 2, 0, steady['ca.crt']],
+    );
+    assert.equal(leaf.validToDate.getTime(), start + 150 * day);
+    const { files: third } = await after(files, { now: start + 120 * day });
+    assert.ok(!third['ca.crt']?.includes(steady['ca.crt'] ?? ''), 'what has expired goes with the next');
   });
 
   test('a missing name: a certificate for old and wanted names, which neither side changes again', async () => {
@@ -151,53 +134,6 @@ describe('steady', () => {
     for (const wanted of [names, ['new.svc', '::1']]) {
       assert.equal((await after(files, { names: wanted })).step, 'keep');
     }
-  });
-
-  test('an authority at two thirds of its life: another comes in front, the certificate stays', async () => {
-    const { authorities, issuer } = parts(introduced);
-    assert.deepEqual([authorities.length, issuer], [2, 1]);
-    assert.equal(authorities[1]?.toString(), steady['ca.crt']);
-    const stored = await anotherLeaf(steady, start + 729 * day);
-    assert.equal((await after(stored, { now: start + 729 * day })).step, 'keep');
-    const { step, files } = await after(stored, { now: start + 730 * day });
-    assert.deepEqual([step, files['tls.crt']], ['authority_introduced', stored['tls.crt']]);
-  });
-
-  test('a certificate that would outlive its authority: another authority first', async () => {
-    const authority = await makeAuthority(start, 130 * day);
-    const leaf = await makeServing(authority, names, start, lifetimes.leaf);
-    const stored = {
-      ...{ 'ca.crt': authority.certificate, 'ca.key': authority.key },
-      ...{ 'tls.crt': leaf.certificate, 'tls.key': leaf.key },
-    };
-    assert.equal((await after(stored, { now: start + 60 * day })).step, 'authority_introduced');
-  });
-});
-
-describe('introduced', () => {
-  test('waits until the new authority was published for the settling time, then switches', async () => {
-    const newest = fingerprintOf(parts(introduced).authorities[0] ?? assert.fail());
-    const publishedFor = (ms: number) => (authority: string) => (authority === newest ? ms : 0);
-    const early = await after(introduced, { now: later, publishedFor: publishedFor(settling - 10) });
-    assert.deepEqual([early.step, early.until], ['keep', later + 10]);
-    const { step, files } = await after(introduced, { now: later, publishedFor: publishedFor(settling) });
-    assert.deepEqual([step, files['ca.crt'], parts(files).issuer], ['switched', introduced['ca.crt'], 0]);
-  });
-
-  test('does not wait any more when the certificate is at nine tenths of its life', async () => {
-    assert.equal((await after(introduced, { now: later + 80.9 * day })).step, 'keep');
-    assert.equal((await after(introduced, { now: later + 81 * day })).step, 'switched');
-  });
-});
-
-describe('switched', () => {
-  test('the old authority stays trusted until it expires', async () => {
-    const now = start + 1096 * day;
-    const [newest = '', older = ''] = certificatesIn(switched['ca.crt'] ?? '').map(String);
-    const stored = await anotherLeaf(switched, now - day);
-    const { step, files } = await after(stored, { now });
-    assert.deepEqual([step, files['ca.crt']], ['pruned', newest]);
-    assert.ok(!files['ca.crt']?.includes(older));
   });
 });
 
@@ -218,6 +154,6 @@ describe('the caBundle', () => {
       ...at,
       published: many.map(({ certificate }) => certificate).join(''),
     });
-    assert.equal(certificatesIn(crowded).length, 6, 'five of those whose keys are gone');
+    assert.equal(certificatesIn(crowded).length, 6, 'five earlier ones');
   });
 });

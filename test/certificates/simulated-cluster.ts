@@ -4,7 +4,6 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { certificatesIn, fingerprintOf, isIssuedBy } from '../../src/certificates/certificate.ts';
 import type { KeyPair } from '../../src/certificates/files.ts';
 import { type CertificateEvent, certificateLooks } from '../../src/certificates/look.ts';
-import type { Lifetimes } from '../../src/certificates/next-step.ts';
 import type { CertificateStore, StoredCertificates, TrustPublisher } from '../../src/certificates/store.ts';
 
 export interface Chance {
@@ -69,7 +68,7 @@ export class SimulatedCluster {
   readonly untrusted: string[] = [];
   /** The longest time that a ready replica was not trusted, mending included. */
   longestUntrusted = 0;
-  readonly lifetimes: Lifetimes;
+  readonly lifetime: number;
   #version = 0;
   #bundleVersion = 0;
   #apiServer: { readonly at: number; readonly bundle: string }[] = [{ at: 0, bundle: '' }];
@@ -79,8 +78,8 @@ export class SimulatedCluster {
   readonly #trusted = new Map<string, readonly [number, number]>();
   readonly #random: () => number;
 
-  constructor(lifetimes: Lifetimes, { trouble, seed }: Chance) {
-    this.lifetimes = lifetimes;
+  constructor(lifetime: number, { trouble, seed }: Chance) {
+    this.lifetime = lifetime;
     this.trouble = trouble;
     this.#random = random(seed);
   }
@@ -89,7 +88,7 @@ export class SimulatedCluster {
     const name = `webhook-${this.#started++}`;
     const call: Call = (act, conflict) => this.#call(act, conflict, replica.cutOffUntil > this.time);
     const { look, state } = certificateLooks({
-      ...{ store: this.#store(call), trust: this.#trust(call), names, lifetimes: this.lifetimes },
+      ...{ store: this.#store(call), trust: this.#trust(call), names, lifetime: this.lifetime },
       onPair: (pair) => {
         replica.served = pair;
         this.check();
@@ -137,7 +136,7 @@ export class SimulatedCluster {
 
   /** Lets a long time pass, in which everybody looks now and then. */
   async jump(milliseconds: number): Promise<void> {
-    const stride = this.lifetimes.leaf / 20;
+    const stride = this.lifetime / 20;
     for (let left = milliseconds; left > 0; left -= stride) {
       this.time += Math.min(left, stride);
       for (let at = 0; at < 3; at++) {

@@ -3,14 +3,14 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { certificatesIn, namesMissing } from '../../src/certificates/certificate.ts';
-import { makeAuthority, makeServing } from '../../src/certificates/issue.ts';
 import type { Files } from '../../src/certificates/pieces.ts';
+import { makeServingCertificate } from '../../src/certificates/self-signed.ts';
 import { isLong, rounds } from '../rounds.ts';
 import { describe as describeCluster, SimulatedCluster } from './simulated-cluster.ts';
 
 const day = 86_400_000;
 const base = 'falco-federation-webhook.falco-federation.svc';
-const keys = ['ca.crt', 'ca.key', 'tls.crt', 'tls.key'] as const;
+const keys = ['ca.crt', 'tls.crt', 'tls.key'] as const;
 
 type Happening =
   | { readonly is: 'wait'; readonly seconds: number }
@@ -54,12 +54,8 @@ const happening: fc.Arbitrary<Happening> = fc.oneof(
 );
 
 async function foreignFiles(now: number): Promise<Files> {
-  const authority = await makeAuthority(now, 900 * day);
-  const serving = await makeServing(authority, [base], now, 60 * day);
-  return {
-    ...{ 'ca.crt': authority.certificate, 'ca.key': authority.key },
-    ...{ 'tls.crt': serving.certificate, 'tls.key': serving.key },
-  };
+  const { ca, certificate, key } = await makeServingCertificate([base], 60 * day, now);
+  return { 'ca.crt': ca, 'tls.crt': certificate, 'tls.key': key };
 }
 
 async function damage(cluster: SimulatedCluster, { key, how }: Extract<Happening, { is: 'damage' }>) {
@@ -76,7 +72,7 @@ async function happen(cluster: SimulatedCluster, what: Happening, older: readonl
     case 'jump':
       // Long times are looked at now and then only: too seldom for what is mended within seconds.
       while (cluster.isMending || cluster.isSomeoneCutOff) await cluster.wait(5);
-      return cluster.jump((what.twentieths * cluster.lifetimes.leaf) / 20);
+      return cluster.jump((what.twentieths * cluster.lifetime) / 20);
     case 'delete':
       return cluster.setFiles(undefined);
     case 'damage':
@@ -118,9 +114,8 @@ function assertAgreed(cluster: SimulatedCluster): void {
   }
   assert.ok(cluster.isTrusted(cluster.replicas[0]?.served, cluster.bundle));
   assert.ok(cluster.bundle.startsWith(files['ca.crt'] ?? '-'));
-  assert.ok(
-    certificatesIn(cluster.bundle).every(({ validToDate }) => validToDate.getTime() > cluster.time - 600_000),
-  );
+  const besides = certificatesIn(cluster.bundle.slice(files['ca.crt']?.length));
+  assert.ok(besides.every(({ validToDate }) => validToDate.getTime() > cluster.time - 600_000));
 }
 
 /** Waits for a minute in which nobody writes; a renewal may just be due in one or two. */
@@ -144,7 +139,7 @@ async function play(cluster: SimulatedCluster, happenings: readonly Happening[])
 
 /** Three that serve the same, for a while already. */
 async function settled(): Promise<SimulatedCluster> {
-  const cluster = new SimulatedCluster({ leaf: 90 * day, authority: 1095 * day }, { trouble: 0, seed: 1 });
+  const cluster = new SimulatedCluster(90 * day, { trouble: 0, seed: 1 });
   for (const minutes of [-10, 0, 10]) cluster.addReplica(minutes * 60_000, [base]);
   await cluster.wait(60);
   assertAgreed(cluster);
@@ -191,20 +186,15 @@ describe('what happens to replicas that share certificates', () => {
     assertAgreed(cluster);
   });
 
-  test('three years and more: authorities come and go, and nobody is untrusted for a moment', async () => {
+  test('a year and more: authorities come and go, and nobody is untrusted for a moment', async () => {
     const cluster = await settled();
     const first = cluster.bundle;
-    await cluster.jump(1100 * day);
+    await cluster.jump(400 * day);
     await cluster.wait(120);
     assertAgreed(cluster);
     assert.ok(!cluster.bundle.includes(first));
     assert.deepEqual(cluster.untrusted, []);
-    for (const kind of ['renewed', 'authority_introduced', 'switched', 'pruned']) {
-      assert.ok(
-        cluster.events.some((event) => event.includes(` ${kind}: `)),
-        kind,
-      );
-    }
+    assert.ok(cluster.events.filter((event) => event.includes(' renewed: ')).length >= 5);
   });
 });
 
@@ -216,9 +206,9 @@ describe('replicas that share certificates', () => {
         fc.array(happening, { maxLength: 12 }),
         fc.integer(),
         fc.constantFrom(0, 0.05, 0.3),
-        fc.constantFrom({ leaf: 90 * day, authority: 1095 * day }, { leaf: day / 4, authority: day / 2 }),
-        async (happenings, seed, trouble, lifetimes) => {
-          const cluster = new SimulatedCluster(lifetimes, { trouble, seed });
+        fc.constantFrom(90 * day, day / 4),
+        async (happenings, seed, trouble, lifetime) => {
+          const cluster = new SimulatedCluster(lifetime, { trouble, seed });
           try {
             for (const minutes of [-10, 0, 10]) cluster.addReplica(minutes * 60_000, [base]);
             await cluster.wait(60);

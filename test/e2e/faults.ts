@@ -124,7 +124,7 @@ export function testFaults(scene: () => Scene): void {
 
   test('certificate and authority rotate all the time: no admission fails', async () => {
     const { installation, flags, api } = scene();
-    installation.useFlags([...flags, '--certificate-lifetime', '12s', '--authority-lifetime', '36s']);
+    installation.useFlags([...flags, '--certificate-lifetime', '12s']);
     await rollingRestart(installation);
     const leaves = new Set<string>();
     const authorities = new Set<string>();

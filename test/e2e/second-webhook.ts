@@ -31,7 +31,7 @@ export async function startSecondWebhook(
   namespace: string,
   patchFor: (pod: V1Pod) => readonly object[] = addProxy,
 ): Promise<SecondWebhook> {
-  const { ca, certificate, key } = await makeServingCertificate(['localhost'], 1);
+  const { ca, certificate, key } = await makeServingCertificate(['localhost'], 86_400_000);
   let calls = 0;
   const server = Fastify({ https: { cert: certificate, key }, bodyLimit: 7 * 1024 * 1024 });
   server.post('/add', async (request) => {

@@ -16,7 +16,7 @@ function scrape(synced: boolean): Promise<string> {
   return makeMetrics({
     version: '1.2.3',
     certificateNotAfter: () => new Date(),
-    settings: () => ({ cluster: 'staging', role: 'spoke', valid: true, readAt: new Date() }),
+    settings: () => ({ cluster: 'staging', role: 'spoke', valid: true }),
     namespaces: () => ({ known: 1, synced: true }),
     pods: () => ({ synced, states, findings: [] }),
   }).registry.metrics();

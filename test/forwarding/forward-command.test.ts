@@ -84,7 +84,7 @@ test('an event arrives completed, and pages and metrics tell of it', async () =>
     assert.equal(status, 200);
     assert.match(
       text,
-      /^\[\+\] forwarding: ok\n\[\+\] spool: ok, 0 events wait \(0 bytes\)\n\[\+\] hub: ok\n\[\+\] credentials: ok\n\[\+\] settings: ok, [0-9a-f]{12}\n$/,
+      /^\[\+\] forwarding: ok\n\[\+\] settings: ok, [0-9a-f]{12}\n\[\+\] spool: ok, 0 events wait \(0 bytes\)\n\[\+\] hub: ok\n\[\+\] credentials: ok\n$/,
     );
   });
 });

@@ -104,7 +104,7 @@ describe('the alert rules', () => {
     assert.ok(certificate.from === 'secret');
     const [, days] = /< (\d+) \* 86400$/.exec(alertNamed('FalcoFederationCertificateExpiring').expr) ?? [];
     // Renewed with a third of its life left.
-    assert.ok(Number(days) * 86_400_000 < certificate.shared.lifetimes.leaf / 3);
+    assert.ok(Number(days) * 86_400_000 < certificate.shared.lifetime / 3);
   });
 });
 

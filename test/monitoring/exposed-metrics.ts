@@ -27,7 +27,7 @@ async function webhook(): Promise<Exposed> {
   const sources = {
     version: '1.2.3',
     certificateNotAfter: () => new Date(),
-    settings: () => ({ cluster: 'staging', role: 'spoke', valid: true, readAt: new Date() }),
+    settings: () => ({ cluster: 'staging', role: 'spoke', valid: true }),
     namespaces: () => ({ known: 1, synced: true }),
     pods: () => ({
       synced: true,

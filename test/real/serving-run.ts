@@ -25,7 +25,7 @@ export async function serveInImage(
 ): Promise<void> {
   const folder = scratchFolder('volumes-');
   const [port = 0, healthPort = 0] = await freePorts(2);
-  const made = await makeServingCertificate(['localhost'], 1);
+  const made = await makeServingCertificate(['localhost'], 86_400_000);
   const pod = webhookPod(port, healthPort);
   try {
     const configMap = {

@@ -204,10 +204,10 @@ test('a step of following, and a run before the start, where Falco does not look
   assert.deepEqual([JSON.parse(before.stdout).code, before.stderr], ['rules_tagged', '']);
 });
 
-test('following takes the launcher: without it, wrong use that says so, and nothing done', async () => {
+test('following takes the launcher: without it, an error that says so, and nothing done', async () => {
   const { at, flags } = plant();
   const { status, stdout, stderr } = await run(...flags, '--follow');
-  assert.deepEqual([status, stdout], [2, '']);
+  assert.deepEqual([status, stdout], [1, '']);
   assert.match(stderr, /--follow needs the image's launcher/);
   assert(!existsSync(at('out/federation.yaml')));
 });

@@ -39,7 +39,7 @@ test('decisions, findings, durations and states are there for a scrape, with hel
   const metrics = makeMetrics({
     version: '1.2.3',
     certificateNotAfter: () => new Date('2030-01-01T00:00:00Z'),
-    settings: () => ({ cluster: 'staging', role: 'spoke', valid, readAt: new Date('2026-01-01T00:00:00Z') }),
+    settings: () => ({ cluster: 'staging', role: 'spoke', valid }),
     namespaces: () => known,
     pods: () => pods,
   });
@@ -73,7 +73,6 @@ test('decisions, findings, durations and states are there for a scrape, with hel
     'falco_federation_admission_duration_seconds_bucket{le="0.001"}': 0,
     'falco_federation_admission_duration_seconds_bucket{le="0.0025"}': 3,
     falco_federation_settings_last_reload_successful: 1,
-    falco_federation_settings_last_reload_success_timestamp_seconds: Date.UTC(2026, 0) / 1000,
     falco_federation_certificate_not_after_timestamp_seconds: Date.UTC(2030, 0) / 1000,
     falco_federation_namespaces: 3,
     falco_federation_namespaces_synced: 1,

@@ -46,7 +46,7 @@ describe('POST /mutate', () => {
     post(port, tls.ca, '/mutate', body, headers);
 
   before(async () => {
-    tls = await makeServingCertificate(['localhost', '127.0.0.1'], 1);
+    tls = await makeServingCertificate(['localhost', '127.0.0.1'], 86_400_000);
     server = buildWebhook({
       sources,
       tls: { cert: tls.certificate, key: tls.key },
@@ -380,7 +380,7 @@ describe('POST /mutate', () => {
 });
 
 test('with --client-ca only a client of its name is answered', async () => {
-  const tls = await makeServingCertificate(['localhost'], 1);
+  const tls = await makeServingCertificate(['localhost'], 86_400_000);
   const now = Date.now();
   const [authority, other] = [await makeAuthority(now, 86_400_000), await makeAuthority(now, 86_400_000)];
   const server = buildWebhook({

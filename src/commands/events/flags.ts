@@ -10,21 +10,17 @@ export const eventOptions = {
   'log-level': { type: 'string', default: 'info' },
   'drain-delay': { type: 'string', default: '5s' },
   'grace-period': { type: 'string', default: '25s' },
-  help: { type: 'boolean', default: false },
 } as const;
 
 type Texts = {
-  readonly [Name in keyof typeof eventOptions]: Name extends 'help'
-    ? boolean
-    : Name extends 'credentials' | 'host'
-      ? string | undefined
-      : string;
+  readonly [Name in keyof typeof eventOptions]: Name extends 'credentials' | 'host'
+    ? string | undefined
+    : string;
 } & { readonly port: string };
 
 /** Throws an error that names the flag on wrong use. */
 export function eventFlags(values: Texts) {
   return {
-    help: values.help,
     settings: values.settings,
     credentials: values.credentials,
     host: values.host,

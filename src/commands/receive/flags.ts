@@ -28,8 +28,7 @@ Exit status: 0 stopped by a signal, 1 could not receive, 2 wrong use.
 export function readFlags(argv: readonly string[]) {
   const options = { ...eventOptions, port: { type: 'string', default: '2802' } } as const;
   const { values } = parseArgs({ args: [...argv], options });
-  const { credentials, help } = values;
-  if (credentials === undefined && !help)
+  if (values.credentials === undefined)
     throw new Error('--credentials is missing: a folder with tls.crt, tls.key and ca.crt');
   return eventFlags({ credentials: undefined, host: undefined, ...values });
 }

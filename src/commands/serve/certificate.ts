@@ -35,7 +35,7 @@ function lifeCheck({ notAfter }: KeyPair, remedy: string): Condition {
 /** For `--local`: its authority is written to {@link localCaFile}, for clients on this machine. */
 async function fromTheSpot(): Promise<ServingCertificate> {
   const names = ['localhost', '127.0.0.1', '::1'];
-  const { ca, certificate, key, notAfter } = await makeServingCertificate(names, 30);
+  const { ca, certificate, key, notAfter } = await makeServingCertificate(names, 30 * 86_400_000);
   const pair = { cert: certificate, key, notAfter };
   await mkdir(path.dirname(localCaFile), { recursive: true });
   await writeFile(localCaFile, ca);
@@ -81,7 +81,7 @@ function fromSecret(
       '--tls-secret needs a cluster: run in a pod with a service account, or give --kubeconfig',
     );
   }
-  const { namespace, secret, webhookConfiguration, names, lifetimes } = flags;
+  const { namespace, secret, webhookConfiguration, names, lifetime } = flags;
   let keeper: ReturnType<typeof keepCertificates> | undefined;
   let wasPublished = false;
   return {
@@ -105,7 +105,7 @@ function fromSecret(
         store: certificateStore(connection, namespace, secret),
         trust: trustPublisher(connection, webhookConfiguration),
         names,
-        lifetimes,
+        lifetime,
         onPair: swap,
         tell: ({ kind, detail }) =>
           logger[kind === 'problem' ? 'warn' : 'info']({ kind, detail }, 'serving certificate'),

@@ -34,8 +34,8 @@ With --tls-secret:
       --tls-name DNS      name that the API server calls by; repeat it for more than one
       --webhook-configuration NAME
                           MutatingWebhookConfiguration whose caBundle is kept (default: falco-federation-webhook)
-      --certificate-lifetime D, --authority-lifetime D
-                          as in 90d, 12h, 30m, 45s (default: 90d, 1095d)
+      --certificate-lifetime D
+                          as in 90d, 12h, 30m, 45s (default: 90d)
 
 The cluster, for opted-in namespaces and their pods, and for --tls-secret:
       --kubeconfig FILE   (default: the service account of the pod; without one the settings alone count)
@@ -55,7 +55,7 @@ export interface SharedCertificateFlags {
   readonly names: readonly string[];
   readonly webhookConfiguration: string;
   /** Milliseconds. */
-  readonly lifetimes: { readonly authority: number; readonly leaf: number };
+  readonly lifetime: number;
 }
 
 export type CertificateFlags =
@@ -79,7 +79,6 @@ function parse(argv: readonly string[]) {
       'tls-name': { type: 'string', multiple: true, default: [] },
       'webhook-configuration': { type: 'string', default: 'falco-federation-webhook' },
       'certificate-lifetime': { type: 'string', default: '90d' },
-      'authority-lifetime': { type: 'string', default: '1095d' },
       'client-ca': { type: 'string' },
       'client-name': { type: 'string' },
       kubeconfig: { type: 'string' },
@@ -87,7 +86,6 @@ function parse(argv: readonly string[]) {
       'drain-delay': { type: 'string', default: '5s' },
       'grace-period': { type: 'string', default: '30s' },
       local: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
     },
   }).values;
 }
@@ -104,19 +102,14 @@ function sharedFlags(values: Values, secret: string, env: CommandIo['env']): Sha
       '--tls-secret needs --tls-name: the name that the API server calls by, <service>.<namespace>.svc',
     );
   }
-  const lifetimes = {
-    leaf: duration('certificate-lifetime', values['certificate-lifetime']),
-    authority: duration('authority-lifetime', values['authority-lifetime']),
-  };
-  if (lifetimes.leaf === 0 || lifetimes.authority < 2 * lifetimes.leaf) {
-    throw new Error('--certificate-lifetime must not be 0, and --authority-lifetime at least twice as long');
-  }
+  const lifetime = duration('certificate-lifetime', values['certificate-lifetime']);
+  if (lifetime === 0) throw new Error('--certificate-lifetime must not be 0');
   return {
     secret,
     namespace,
     names: values['tls-name'],
     webhookConfiguration: values['webhook-configuration'],
-    lifetimes,
+    lifetime,
   };
 }
 
@@ -135,7 +128,7 @@ function certificateFlags(values: Values, env: CommandIo['env']): CertificateFla
     throw new Error('only one of --tls-cert with --tls-key, --tls-secret and --local can be given');
   if (cert !== undefined && key !== undefined) return { from: 'files', files: { cert, key } };
   if (secret !== undefined) return { from: 'secret', shared: sharedFlags(values, secret, env) };
-  if (local || values.help) return { from: 'spot' };
+  if (local) return { from: 'spot' };
   throw new Error(
     'no certificate: give --tls-cert and --tls-key, or --tls-secret, or --local to try it on this machine',
   );
@@ -153,10 +146,9 @@ function callerFlags(values: Values): { readonly ca: string; readonly name: stri
 export function readFlags(argv: readonly string[], env: CommandIo['env']) {
   const values = parse(argv);
   return {
-    help: values.help,
     settings: values.settings,
     local: values.local,
-    host: values.host,
+    host: values.host ?? (values.local ? '127.0.0.1' : undefined),
     ...serverFlags(values),
     certificate: certificateFlags(values, env),
     callers: callerFlags(values),

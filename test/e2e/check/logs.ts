@@ -24,7 +24,7 @@ function problemOf(pod: V1Pod, container: string, previous: boolean): string | u
 }
 
 export async function startLogs(api: Api): Promise<Logs> {
-  const { certificate: cert, key } = await makeServingCertificate(['node-1'], 1);
+  const { certificate: cert, key } = await makeServingCertificate(['node-1'], 86_400_000);
   const server = createServer({ cert, key }, async ({ url = '' }, response) => {
     const { pathname, searchParams } = new URL(url, 'https://node-1');
     const [, , namespace, pod, container = ''] = pathname.split('/');

@@ -13,7 +13,7 @@ export interface ReviewRecorder {
 
 /** Serves at an address as `name`. Rejects where the address cannot be listened on. */
 export async function startReviewRecorder(name: string, host: string, port: number): Promise<ReviewRecorder> {
-  const { ca, certificate, key } = await makeServingCertificate([name], 1);
+  const { ca, certificate, key } = await makeServingCertificate([name], 86_400_000);
   let reached: string[] = [];
   const server = createServer({ cert: certificate, key }, async (request, response) => {
     // Safe: only the API server calls.
