@@ -8,7 +8,7 @@
  * Each of the folders has tls.crt, tls.key, ca.crt and secret.yaml, the same as a Secret for kubectl apply.
  */
 import { X509Certificate } from 'node:crypto';
-import { chmod, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { messageOf } from '../reasons/message-of.ts';
 import { isExpired, namesOf } from './certificate.ts';
@@ -25,8 +25,8 @@ export type Holder =
   | { readonly is: 'hub'; readonly names: readonly string[]; readonly namespace: string | undefined }
   | { readonly is: 'spoke'; readonly name: string; readonly namespace: string | undefined };
 
-/** Namespaces of the Secrets where none is asked for: of the hub's receiver, and of a spoke's forwarder. */
-export const defaultNamespaces = { hub: 'falco-federation', spoke: 'falco-federation' } as const;
+/** Of the Secrets, where none is asked for. */
+export const defaultNamespace = 'falco-federation';
 
 export interface Issuing {
   readonly dir: string;
@@ -57,15 +57,10 @@ async function exists(file: string): Promise<boolean> {
   );
 }
 
-/** Replaces a file whole: a reader sees the old text or the new one, and nobody a key that is not for them. */
+/** Replaces a file: what was there may have another mode, or be somebody's link. */
 async function put(file: string, text: string, mode: number): Promise<void> {
-  const draft = `${file}.new`;
-  // A draft that was left there would keep its mode, and may be somebody's link.
-  await rm(draft, { force: true });
-  await writeFile(draft, text, { mode, flag: 'wx' });
-  // Whatever the umask took away.
-  await chmod(draft, mode);
-  await rename(draft, file);
+  await rm(file, { force: true });
+  await writeFile(file, text, { mode, flag: 'wx' });
 }
 
 /** @throws Error that names the file */
@@ -153,10 +148,10 @@ async function namesFor(holder: Holder, folder: string): Promise<readonly string
 }
 
 /** Namespace for the Secret: a renewed one stays where it is. */
-async function namespaceFor({ is, namespace }: Holder, secret: string): Promise<string> {
+async function namespaceFor({ namespace }: Holder, secret: string): Promise<string> {
   if (namespace !== undefined) return namespace;
   const text = await readFile(secret, 'utf8').catch(() => '');
-  return /^ {2}namespace: "([^"]+)"$/m.exec(text)?.[1] ?? defaultNamespaces[is];
+  return /^ {2}namespace: "([^"]+)"$/m.exec(text)?.[1] ?? defaultNamespace;
 }
 
 /** @throws Error where files would be overwritten, or where there are none to renew */

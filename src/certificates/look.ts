@@ -97,7 +97,7 @@ export function certificateLooks(keeping: Keeping): {
         ? await makeServingCertificate(serving.names, lifetime, now())
         : { ca: '', certificate: serving.cert, key: serving.key };
     const files = { 'ca.crt': ca + pemOf(authorities), 'tls.crt': certificate, 'tls.key': key };
-    const written = await store.write({ ...over?.files, ...files }, over);
+    const written = await store.write(files, over);
     if (written) tell({ kind: why, detail });
   }
 

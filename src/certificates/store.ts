@@ -10,7 +10,7 @@ export interface StoredCertificates {
 export interface CertificateStore {
   /** Undefined: there is none. Throws when it cannot be asked. */
   read(): Promise<StoredCertificates | undefined>;
-  /** Writes over exactly what was read (undefined: creates). False: someone was faster; read again. */
+  /** Writes files into exactly what was read (undefined: creates). False: someone was faster; read again. */
   write(files: StoredCertificates['files'], over: StoredCertificates | undefined): Promise<boolean>;
 }
 

@@ -6,11 +6,6 @@ interface Reference {
   readonly name?: string;
 }
 
-/** `$(NAME)` sees what came before (FACTS 4.1). */
-function expanded(text: string, values: ReadonlyMap<string, string>): string {
-  return text.replaceAll(/\$\(([^)]+)\)/g, (whole, name: string) => values.get(name) ?? whole);
-}
-
 /** As the kubelet would make it; what is missing keeps the pod from starting, which it tells. @throws ClusterError */
 export async function readEnvironment(
   view: View,
@@ -30,8 +25,7 @@ export async function readEnvironment(
     const { secretKeyRef, configMapKeyRef } = valueFrom ?? {};
     const key = (secretKeyRef ?? configMapKeyRef)?.key;
     // Other sources are fields of the pod: names and addresses, which matter to nobody here.
-    const text =
-      key === undefined ? expanded(value, values) : (await dataOf(secretKeyRef, configMapKeyRef)).get(key);
+    const text = key === undefined ? value : (await dataOf(secretKeyRef, configMapKeyRef)).get(key);
     if (text !== undefined) values.set(name, text);
   }
   return values;

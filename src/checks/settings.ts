@@ -18,10 +18,8 @@ function unlikely(settings: Settings, where: string, fix: string | undefined): r
     const why = `alerts are marked as "${cluster}" but not forwarded; set hub.address, or role: hub on the hub`;
     lines.push(warning('settings_hub', `${where}: no hub`, why, fix));
   }
-  if (hub !== undefined && (hub.address.startsWith('http://') || !hub.checkCertificate)) {
-    const why = hub.checkCertificate
-      ? 'not encrypted: anyone in between can read and change alerts; use https://'
-      : 'its certificate is not verified (hub.checkCertificate: false): anyone in between can intercept alerts';
+  if (hub?.address.startsWith('http://')) {
+    const why = 'not encrypted: anyone in between can read and change alerts; use https://';
     lines.push(warning('settings_encryption', `${where}: the way to ${hub.address}`, why, fix));
   }
   return lines;

@@ -7,23 +7,18 @@ import { requestJson } from './request.ts';
 import { fieldManager, secret } from './resource.ts';
 
 const decode = (base64: string): string => Buffer.from(base64, 'base64').toString('utf8');
-const encode = (text: string): string => Buffer.from(text, 'utf8').toString('base64');
 
 /** The uid tells a Secret from its successor of the same name. */
 function versionOf({ metadata }: V1Secret): string {
   return `${metadata?.uid}/${metadata?.resourceVersion}`;
 }
 
-/** What changed is encoded anew; all else, also what is no text, stays as it is. */
-function withFiles(
-  data: Readonly<Record<string, string>>,
-  files: StoredCertificates['files'],
-): Record<string, string> {
-  const changed = Object.entries(files).filter(([key, text]) => {
-    const base64 = data[key];
-    return base64 === undefined || decode(base64) !== text;
-  });
-  return { ...data, ...Object.fromEntries(changed.map(([key, text]) => [key, encode(text)])) };
+function encoded(files: StoredCertificates['files']): Record<string, string> {
+  const entries = Object.entries(files).map(([key, text]) => [
+    key,
+    Buffer.from(text, 'utf8').toString('base64'),
+  ]);
+  return Object.fromEntries(entries);
 }
 
 /** The Secret in which replicas share their certificates. Takes get, update and create on it. */
@@ -62,13 +57,13 @@ export function certificateStore(
           kind: 'Secret',
           type: 'Opaque',
           metadata: { name, namespace, labels: { 'app.kubernetes.io/name': fieldManager } },
-          data: withFiles({}, files),
+          data: encoded(files),
         });
       }
       const stored = await current();
       if (stored === undefined || versionOf(stored) !== over.version) return false;
       // With its resourceVersion and uid, so that the API server refuses it if the Secret has changed since.
-      return await send('update', { ...stored, data: withFiles(stored.data ?? {}, files) });
+      return await send('update', { ...stored, data: { ...stored.data, ...encoded(files) } });
     },
   };
 }

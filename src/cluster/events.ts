@@ -16,12 +16,7 @@ export interface EventToTell {
   };
   readonly reason: string;
   readonly note: string;
-  /** How many times it is true. */
-  readonly count: number;
 }
-
-/** A series of one is none for the API server. */
-const leastCount = 2;
 
 /**
  * Tells it by an Event. Takes create on events; one that is there already says the same, until the cluster forgets it.
@@ -32,12 +27,11 @@ const leastCount = 2;
 export async function tellEvent(
   connection: ClusterConnection,
   instance: string,
-  { name, regarding, reason, note, count }: EventToTell,
+  { name, regarding, reason, note }: EventToTell,
 ): Promise<void> {
   const now = new Date().toISOString().replace('Z', '000Z');
   const resource = events(regarding.namespace, name);
   const query = { fieldManager };
-  const series = { count: Math.max(count, leastCount), lastObservedTime: now };
   try {
     const body = {
       apiVersion: 'events.k8s.io/v1',
@@ -49,7 +43,6 @@ export async function tellEvent(
       ...{ reason, note, regarding },
       reportingController: 'falco-federation.io/webhook',
       reportingInstance: instance,
-      ...(count < leastCount ? {} : { series }),
     };
     await requestJson(connection, { verb: 'create', resource, query, body });
   } catch (error) {

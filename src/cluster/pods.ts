@@ -27,10 +27,10 @@ export interface WatchedPods<T> {
 const pageSize = 20;
 
 interface Followed<T> {
-  readonly pods: ReadonlyMap<string, T>;
-  readonly synced: boolean;
-  readonly denied: string | undefined;
-  readonly problem: string | undefined;
+  pods: Map<string, T>;
+  synced: boolean;
+  denied: string | undefined;
+  problem: string | undefined;
   readonly again: () => void;
   readonly stop: () => void;
 }
@@ -89,7 +89,8 @@ export function watchPods<T extends Reflected>(
           denied === undefined ? [] : [[namespace, denied]],
         ),
       ),
-    problem: () => each().find(({ problem }) => problem !== undefined)?.problem,
+    problem: () =>
+      each().find(({ denied, problem }) => denied === undefined && problem !== undefined)?.problem,
     stop: () => {
       for (const { stop } of followed.values()) stop();
     },
@@ -98,11 +99,16 @@ export function watchPods<T extends Reflected>(
 
 /** One namespace, until it is stopped. */
 function followNamespace<T extends Reflected>(source: ReflectorSource<T>): Followed<T> {
-  let pods = new Map<string, T>();
-  let synced = false;
-  let denied: string | undefined;
-  let problem: string | undefined;
   let running = new AbortController();
+  const stop = (): void => running.abort();
+  const followed: Followed<T> = {
+    ...{ pods: new Map(), synced: false, denied: undefined, problem: undefined },
+    again: () => {
+      stop();
+      begin();
+    },
+    stop,
+  };
 
   function begin(): void {
     running = new AbortController();
@@ -111,7 +117,7 @@ function followNamespace<T extends Reflected>(source: ReflectorSource<T>): Follo
         try {
           return await source.list(next, signal);
         } catch (error) {
-          if (hasStatus(error, 403) && !signal.aborted) denied = messageOf(error);
+          if (hasStatus(error, 403) && !signal.aborted) followed.denied = messageOf(error);
           throw error;
         }
       },
@@ -119,38 +125,19 @@ function followNamespace<T extends Reflected>(source: ReflectorSource<T>): Follo
     };
     const target = {
       replace: (all: readonly T[]) => {
-        pods = new Map(all.map((pod) => [pod.name, pod]));
-        synced = true;
-        denied = undefined;
+        followed.pods = new Map(all.map((pod) => [pod.name, pod]));
+        followed.synced = true;
+        followed.denied = undefined;
       },
-      set: (pod: T) => pods.set(pod.name, pod),
-      remove: (name: string) => pods.delete(name),
+      set: (pod: T) => followed.pods.set(pod.name, pod),
+      remove: (name: string) => followed.pods.delete(name),
       problem: (next: string | undefined) => {
-        problem = next;
+        followed.problem = next;
       },
     };
     void reflect(watched, target, running.signal);
   }
 
-  const stop = (): void => running.abort();
   begin();
-  return {
-    get pods() {
-      return pods;
-    },
-    get synced() {
-      return synced;
-    },
-    get denied() {
-      return denied;
-    },
-    get problem() {
-      return denied === undefined ? problem : undefined;
-    },
-    again: () => {
-      stop();
-      begin();
-    },
-    stop,
-  };
+  return followed;
 }

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import { parseArgs } from 'node:util';
-import { defaultNamespaces, type Holder, type Issuing } from '../certificates/federation-authority.ts';
+import { defaultNamespace, type Holder, type Issuing } from '../certificates/federation-authority.ts';
 import { issue, list } from './certs/federation.ts';
 import type { CommandIo } from './command.ts';
 import { withFlags } from './with-flags.ts';
@@ -32,7 +32,7 @@ federation's authority first, where there is none yet.
 
       --name DNS      name or address by which spokes reach the hub; repeat it for more than one (with --renew: as before)
 ${issuingFlags}
-      --namespace NS  of the Secret (default: ${defaultNamespaces.hub}; with --renew: as before)
+      --namespace NS  of the Secret (default: ${defaultNamespace}; with --renew: as before)
       --renew         replace the certificate that is there
       --help          this text
 
@@ -45,7 +45,7 @@ Issues the client certificate of a spoke's forwarder: spokes/NAME/tls.crt, tls.k
 apply. NAME is the name of the cluster. Makes the federation's authority first, where there is none yet.
 
 ${issuingFlags}
-      --namespace NS  of the Secret (default: ${defaultNamespaces.spoke}; with --renew: as before)
+      --namespace NS  of the Secret (default: ${defaultNamespace}; with --renew: as before)
       --renew         replace the certificate that is there
       --help          this text
 

@@ -11,8 +11,6 @@ export interface Announcement {
   /** As Events spell it: `PodStale`. */
   readonly reason: string;
   readonly note: string;
-  /** Pods of which it is true. */
-  readonly pods: number;
 }
 
 /** What the API server takes as an Event's note. */
@@ -31,12 +29,12 @@ function textOf(finding: Finding, workload: Workload): string {
   return `${code}: ${reasons[code].sentence} Run: ${restartCommand(workload.namespace, kubectlName(workload))}`;
 }
 
-function announcementOf(workload: Workload, { finding, pods }: CountedFinding): Announcement {
+function announcementOf(workload: Workload, { finding }: CountedFinding): Announcement {
   const text = textOf(finding, workload);
   const note = text.length > longestNote ? `${text.slice(0, longestNote - 1)}…` : text;
   const { key, uid = '' } = workload;
   const digest = createHash('sha256').update([key, uid, note].join('\n')).digest('hex').slice(0, 16);
-  return { name: `falco-federation.${digest}`, workload, reason: inCamelCase(finding.code), note, pods };
+  return { name: `falco-federation.${digest}`, workload, reason: inCamelCase(finding.code), note };
 }
 
 /** All that is to be said now. */

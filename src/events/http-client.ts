@@ -44,7 +44,6 @@ export interface HttpClient {
 
 export interface HttpAccess {
   readonly address: string;
-  readonly checkCertificate: boolean;
   readonly credentials: Credentials;
   /** For HTTPS_PROXY, HTTP_PROXY and NO_PROXY. */
   readonly env: NodeJS.ProcessEnv;
@@ -80,7 +79,7 @@ function wasClosedIdle(request: ClientRequest, error: Error): boolean {
 
 /** Agents whose idle connections go, and with them tunnels through a proxy that are not finished, after `timeout`. */
 function agentFor(
-  { address, checkCertificate, credentials, env }: HttpAccess,
+  { address, credentials, env }: HttpAccess,
   timeout: number,
   maxSockets: number,
 ): HttpAgent | HttpsAgent {
@@ -94,7 +93,6 @@ function agentFor(
   const { ca, client } = credentials;
   return new HttpsAgent({
     ...options,
-    rejectUnauthorized: checkCertificate,
     ...(ca === undefined ? {} : { ca }),
     ...(client === undefined ? {} : { cert: client.cert, key: client.key }),
   });

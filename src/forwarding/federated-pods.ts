@@ -26,7 +26,7 @@ export function followPods(
   every = askEvery,
 ): { readonly pods: () => Report['pods']; readonly stop: () => void } {
   const client = httpClient(
-    { address, checkCertificate: true, credentials: noCredentials, env: {} },
+    { address, credentials: noCredentials, env: {} },
     { answerTime: 10_000, mostConnections: 1 },
   );
   let known: Report['pods'];

@@ -59,7 +59,6 @@ const noHub: HttpClient = {
 
 interface Access {
   readonly address: string | undefined;
-  readonly checkCertificate: boolean | undefined;
   readonly credentials: Credentials;
 }
 
@@ -222,7 +221,7 @@ export class Forwarder {
     const { address } = this.options.settings().forwarder ?? defaults;
     const { env } = this.options;
     const peer = httpClient(
-      { ...{ address, env }, checkCertificate: true, credentials: noCredentials },
+      { address, env, credentials: noCredentials },
       { answerTime: Math.max(1_000, until - performance.now()), mostConnections: 1 },
     );
     let taken = 0;
@@ -268,8 +267,8 @@ export class Forwarder {
 
   /** Other settings that say the same of the hub leave its connections alone. */
   private useNewClient(): void {
-    const { address, checkCertificate } = this.options.settings().hub ?? {};
-    const access = { address, checkCertificate, credentials: this.credentials };
+    const { address } = this.options.settings().hub ?? {};
+    const access = { address, credentials: this.credentials };
     if (isDeepStrictEqual(access, this.access)) return;
     this.access = access;
     const { headers } = this.credentials;
@@ -283,9 +282,9 @@ export class Forwarder {
     this.delivery.use(this.clientFor(access));
   }
 
-  private clientFor({ address, checkCertificate = true, credentials }: Access): HttpClient {
+  private clientFor({ address, credentials }: Access): HttpClient {
     if (address === undefined) return noHub;
-    return httpClient({ address, checkCertificate, credentials, env: this.options.env });
+    return httpClient({ address, credentials, env: this.options.env });
   }
 
   private tellSpool(problem: string | undefined): void {

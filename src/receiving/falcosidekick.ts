@@ -149,7 +149,7 @@ export class Falcosidekick {
 
   private newLane(address: string): Lane {
     const client = httpClient(
-      { address, checkCertificate: true, credentials: noCredentials, env: {} },
+      { address, credentials: noCredentials, env: {} },
       { answerTime: this.answerTime, mostConnections: 1 },
     );
     const lane: Lane = { client, gauge: undefined };

@@ -10,33 +10,18 @@ export interface Listener {
   readonly flag: string;
 }
 
-const remedies: Readonly<Record<string, (listener: Listener) => string>> = {
-  EADDRINUSE: ({ flag }) => `the port is in use; choose another with ${flag}`,
-  EACCES: ({ flag }) => `permission denied; choose a port above 1023 with ${flag}`,
-  EADDRNOTAVAIL: () => 'this machine does not have that address; choose another with --host',
-  ENOTFOUND: () => 'the name does not resolve; use an IP address with --host',
-};
-
-function whyNot(listener: Listener, error: unknown): string {
-  const { host, port, flag } = listener;
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  const remedy = remedies[code]?.(listener);
-  return `cannot listen on ${host} port ${port} (${flag}): ${remedy === undefined ? messageOf(error) : `${code}, ${remedy}`}`;
-}
-
 /**
  * Listens everywhere or nowhere: where one port is not to be had, those that were opened are closed again.
  *
- * @throws Error that names the address, the flag and the remedy
+ * @throws Error that names the address and the flag
  */
 export async function listenOnAll(listeners: readonly Listener[]): Promise<void> {
-  for (const listener of listeners) {
-    const { server, host, port } = listener;
+  for (const { server, host, port, flag } of listeners) {
     try {
       await server.listen({ host, port });
     } catch (error) {
       await Promise.allSettled(listeners.map((one) => one.server.close()));
-      throw new Error(whyNot(listener, error));
+      throw new Error(`cannot listen on ${host} port ${port} (${flag}): ${messageOf(error)}`);
     }
   }
 }

@@ -45,24 +45,21 @@ export type Pages = Readonly<Record<string, (request: IncomingMessage) => Page |
 
 const type = 'text/plain; charset=utf-8';
 
-/** What makes the answer to a request; a page, where none does. */
-function pageFor(pages: Pages, { method, url = '' }: IncomingMessage): Pages[string] | Page {
+/** What makes the answer to a request. */
+function pageFor(pages: Pages, { method, url = '' }: IncomingMessage): Pages[string] | undefined {
   const [path = ''] = url.split('?', 1);
-  const at = (key: string) => (Object.hasOwn(pages, key) ? pages[key] : undefined);
-  const [get, post] = [at(path), at(`POST ${path}`)];
-  const found = { GET: get, HEAD: get, POST: post }[method ?? ''];
-  if (found !== undefined) return found;
-  if (get === undefined && post === undefined) return { status: 404, type, text: `not found: ${path}\n` };
-  return { status: 405, type, text: `method not allowed; use ${get === undefined ? 'POST' : 'GET'}\n` };
+  const key = method === 'GET' || method === 'HEAD' ? path : `${method} ${path}`;
+  return Object.hasOwn(pages, key) ? pages[key] : undefined;
 }
 
 /** A server of a few pages, made anew for each request. */
 export function pagesServer(pages: Pages): PlainServer {
   const pageAt = async (request: IncomingMessage): Promise<Page> => {
-    const found = pageFor(pages, request);
-    if (typeof found !== 'function') return found;
+    const page = pageFor(pages, request);
+    if (page === undefined)
+      return { status: 404, type, text: `not found: ${request.method} ${request.url}\n` };
     try {
-      return await found(request);
+      return await page(request);
     } catch (error) {
       return { status: 500, type, text: `${messageOf(error)}\n` };
     }

@@ -263,7 +263,6 @@ const rules = z
 const hub = z
   .strictObject({
     address: address.describe("Address of the hub's receiver."),
-    checkCertificate: z.boolean().default(true).describe("Check the hub's certificate."),
     minimumPriority: z.enum(priorities).optional().describe('Forward only events of this priority or above.'),
   })
   .describe('Where a spoke sends its events. Spokes only.');

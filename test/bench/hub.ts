@@ -94,10 +94,7 @@ async function spokeOf(authority: Issued, name: string, address: string) {
     client: { cert, key, notAfter: new Date() },
     headers: {},
   };
-  const client = httpClient(
-    { address, checkCertificate: true, credentials, env: {} },
-    { mostConnections: 1 },
-  );
+  const client = httpClient({ address, credentials, env: {} }, { mostConnections: 1 });
   let next = 0;
   const send = async (count: number): Promise<number> => {
     const batch = Array.from({ length: count }, () => `{"key":"${next++}","event":${body}}\n`).join('');

@@ -50,7 +50,7 @@ function memory() {
       write: (files: StoredCertificates['files'], over: StoredCertificates | undefined) =>
         answer(() => {
           if (over?.version !== api.stored?.version) return false;
-          api.stored = { files, version: `${++version}` };
+          api.stored = { files: { ...over?.files, ...files }, version: `${++version}` };
           return true;
         }),
     },

@@ -213,7 +213,7 @@ export class SimulatedCluster {
       write: (files, over) =>
         call(() => {
           if (this.secret?.version !== over?.version) return false;
-          this.secret = { files, version: `${++this.#version}` };
+          this.secret = { files: { ...over?.files, ...files }, version: `${++this.#version}` };
           this.writes++;
           this.#wake();
           return true;

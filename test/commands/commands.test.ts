@@ -268,11 +268,11 @@ describe('serve', () => {
       const [told, [status]] = await Promise.all([text(child.stderr), once(child, 'exit')]);
       other.close();
       assert.equal(status, 1);
-      assert.equal(
+      assert.ok(
+        told.startsWith(`falco-federation serve: cannot listen on 127.0.0.1 port ${taken} (${flag}): `),
         told,
-        `falco-federation serve: cannot listen on 127.0.0.1 port ${taken} (${flag}): EADDRINUSE, the port is in use; ` +
-          `choose another with ${flag}\n`,
       );
+      assert.match(told, /EADDRINUSE/);
     });
   }
 

@@ -50,7 +50,6 @@ describe('a hub with a private authority', () => {
   let client: TestClient;
   const access = (more: Partial<HttpAccess> = {}): HttpAccess => ({
     address: hub.address,
-    checkCertificate: true,
     credentials: { ...noCredentials, ca: hub.authority.certificate },
     env: {},
     ...more,
@@ -95,12 +94,6 @@ describe('a hub with a private authority', () => {
     const named = await wrongName.post(event);
     wrongName.close();
     assert.equal(named.is, 'failed');
-  });
-
-  test('is taken without a check where the settings say so', async () => {
-    const trusting = hubClient(access({ credentials: noCredentials, checkCertificate: false }));
-    assert.deepEqual(await trusting.post(event), delivered);
-    trusting.close();
   });
 
   const [certificate, otherService] = [': see the certificate', ', and not as a receiver does'];
@@ -214,7 +207,6 @@ describe('a hub that asks for client certificates', () => {
   async function post(credentials: Partial<Credentials>) {
     const client = hubClient({
       address: hub.address,
-      checkCertificate: true,
       credentials: { ...noCredentials, ca: hub.authority.certificate, ...credentials },
       env: {},
     });
@@ -312,7 +304,7 @@ test('a proxy of the environment is used, as Go programs do', async () => {
   const listening = proxy.address();
   const port = typeof listening === 'object' && listening !== null ? listening.port : 0;
   const client = hubClient({
-    ...{ address: 'https://hub.example/', checkCertificate: true, credentials: noCredentials },
+    ...{ address: 'https://hub.example/', credentials: noCredentials },
     env: { HTTPS_PROXY: `127.0.0.1:${port}` },
   });
   assert.equal((await client.post(event)).is, 'failed');
@@ -360,7 +352,6 @@ test('nobody there, or one who speaks no TLS: again later', async () => {
   const port = typeof listening === 'object' && listening !== null ? listening.port : 0;
   const client = hubClient({
     address: `https://127.0.0.1:${port}`,
-    checkCertificate: true,
     credentials: noCredentials,
     env: {},
   });
@@ -392,7 +383,6 @@ describe('whatever a hub does, a post has an outcome, and its connection goes', 
     const client = hubClient(
       {
         address: `http://127.0.0.1:${port}`,
-        checkCertificate: true,
         credentials: noCredentials,
         env: {},
         ...access(port),
@@ -509,7 +499,6 @@ describe('whatever a hub does, a post has an outcome, and its connection goes', 
     const port = typeof listening === 'object' && listening !== null ? listening.port : 0;
     const client = hubClient({
       address: `http://[::1]:${port}/`,
-      checkCertificate: true,
       credentials: noCredentials,
       env: {},
     });

@@ -41,7 +41,7 @@ async function forwarder(hub: Stage, name: string) {
   );
   const { certificate, key } = await makeClient(hub.authority, name, Date.now(), 86_400_000);
   const client = httpClient({
-    ...{ address: `https://localhost:${hub.port}/`, checkCertificate: true, env: {} },
+    ...{ address: `https://localhost:${hub.port}/`, env: {} },
     credentials: {
       ca: hub.authority.certificate,
       client: { cert: certificate, key, notAfter: new Date() },

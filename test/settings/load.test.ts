@@ -45,7 +45,7 @@ labels: { env: staging, region: eu-west }
 tags: [staging, eu_west]
 injectAt: workload
 rules: { enabled: true, startup: alongside, inImage: leave, follow: false, onFailure: fail, image: m.example/f:1, resources: { limits: { cpu: 1 } }, followResources: { requests: { memory: 16Mi } } }
-hub: { address: "https://h.example/in", checkCertificate: false, minimumPriority: warning }
+hub: { address: "https://h.example/in", minimumPriority: warning }
 `);
     assert.ok(result.ok, JSON.stringify(result));
   });

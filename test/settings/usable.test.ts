@@ -180,10 +180,9 @@ function use(file: Settings): void {
   if (settings.forwarder !== undefined)
     assert.ok(Number.isSafeInteger(amountOf(settings.forwarder.spoolSize)));
   if (settings.hub !== undefined) {
-    const { address, checkCertificate } = settings.hub;
+    const { address } = settings.hub;
     httpClient({
       address,
-      checkCertificate,
       credentials: { ca: undefined, client: undefined, headers: {} },
       env: {},
     }).close();

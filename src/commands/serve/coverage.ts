@@ -173,11 +173,11 @@ function eventTeller(connection: ClusterConnection, instance: string, logger: Lo
   let problem: string | undefined;
 
   const tellOne = async (announcement: Announcement): Promise<void> => {
-    const { name, workload, reason, note, pods: count } = announcement;
+    const { name, workload, reason, note } = announcement;
     const { apiVersion, kind, namespace, name: of, uid } = workload;
     const regarding = { apiVersion, kind, namespace, name: of, uid };
     try {
-      await tellEvent(connection, instance, { name, regarding, reason, note, count });
+      await tellEvent(connection, instance, { name, regarding, reason, note });
       tellings.told(announcement, performance.now(), true);
       if (problem !== undefined) logger.info('Events are written again');
       problem = undefined;

@@ -120,7 +120,7 @@ function testFaults(stage: () => Stage, { texts, told, says, run, lookUntil, tel
     await until('the receiver is ready', () => doors().length === 2, patience);
     const [door] = doors();
     const client = httpClient({
-      ...{ address: `https://localhost:${door}/`, checkCertificate: true, env: {} },
+      ...{ address: `https://localhost:${door}/`, env: {} },
       credentials: {
         ca: hub.authority.certificate,
         client: { cert, key, notAfter: new Date() },
