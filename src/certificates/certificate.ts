@@ -73,12 +73,16 @@ export function isIssuedBy(certificate: X509Certificate, authority: X509Certific
   }
 }
 
-/** When a part of a certificate's life is over, milliseconds since 1970; the backdating is no part of its life. */
-export function atPartOfLife(certificate: X509Certificate, part: number): number {
+/**
+ * When a part of a certificate's life is over, milliseconds since 1970; the backdating is no part of its life.
+ *
+ * @param lifetime milliseconds that it shall live now: what was made to live longer is renewed as if it did not
+ */
+export function atPartOfLife(certificate: X509Certificate, part: number, lifetime: number): number {
   const end = certificate.validToDate.getTime();
   // Another's certificate may not be backdated, and live shorter than that.
   const made = Math.min(end, certificate.validFromDate.getTime() + backdating);
-  return made + (end - made) * part;
+  return made + Math.min(end - made, lifetime) * part;
 }
 
 /** DNS names and addresses that a certificate is for. */

@@ -165,6 +165,7 @@ export function certificateLooks(keeping: Keeping): {
       published: trust.bundle() ?? '',
       now: now(),
       names,
+      lifetime,
     });
     if (stored === undefined || step.kind === 'replace') {
       if (step.kind === 'replace') await write(step, stored);

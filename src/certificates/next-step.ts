@@ -20,6 +20,8 @@ export interface Situation {
   /** Since 1970. */
   readonly now: number;
   readonly names: readonly string[];
+  /** Of what is made. */
+  readonly lifetime: number;
 }
 
 export type StepReason = 'made' | 'restored' | 'repaired' | 'renewed';
@@ -60,11 +62,11 @@ export function settlingTime(lifetime: number): number {
  * old authority is trusted until it expires.
  */
 export function nextStep(situation: Situation): Step {
-  const { stored, now, names } = situation;
+  const { stored, now, names, lifetime } = situation;
   const whole = stored === undefined ? undefined : wholeOf(stored, now);
   if (whole === undefined) return mend(situation);
   const leaf = whole.serving.certificate;
-  const dueAt = atPartOfLife(leaf, due);
+  const dueAt = atPartOfLife(leaf, due, lifetime);
   const missing = namesMissing(leaf, names);
   if (dueAt > now && missing.length === 0) return { kind: 'keep', until: dueAt, whole };
   return {

@@ -11,7 +11,13 @@ const [hour, day] = [3_600_000, 86_400_000];
 const start = Date.UTC(2030, 0, 1);
 const names = ['webhook.svc', '10.0.0.1', '::1'];
 
-const quiet: Omit<Situation, 'stored'> = { remembered: undefined, published: '', now: start, names };
+const quiet: Omit<Situation, 'stored'> = {
+  remembered: undefined,
+  published: '',
+  now: start,
+  names,
+  lifetime: 90 * day,
+};
 
 async function made(wanted: readonly string[], now: number, behind = ''): Promise<Files> {
   const { ca, certificate, key } = await makeServingCertificate(wanted, 90 * day, now);
@@ -125,6 +131,12 @@ describe('steady', () => {
     assert.equal(leaf.validToDate.getTime(), start + 150 * day);
     const { files: third } = await after(files, { now: start + 120 * day });
     assert.ok(!third['ca.crt']?.includes(steady['ca.crt'] ?? ''), 'what has expired goes with the next');
+  });
+
+  test('a lifetime that is shorter now counts for what was made before', async () => {
+    const on = (days: number) => after(steady, { lifetime: 9 * day, now: start + days * day });
+    assert.deepEqual([(await on(5)).step, (await on(5)).until], ['keep', start + 6 * day]);
+    assert.equal((await on(6)).step, 'renewed');
   });
 
   test('a missing name: a certificate for old and wanted names, which neither side changes again', async () => {
