@@ -44,7 +44,7 @@ describe('certificate files', () => {
   test('a new pair is told, a half-written one too, and then the whole', async () => {
     const [one, two] = [
       await makeServingCertificate(['a'], 86_400_000),
-      await makeServingCertificate(['a'], 2),
+      await makeServingCertificate(['a'], 172_800_000),
     ];
     write(one.certificate, one.key);
     const known = await loadKeyPair(files);

@@ -47,7 +47,7 @@ async function receive(request: IncomingMessage): Promise<Received> {
 }
 
 /** One for all tests of a file: what is trusted is not what they are about. */
-const serving = await makeServingCertificate(['localhost'], 1);
+const serving = await makeServingCertificate(['localhost'], 86_400_000);
 
 interface ApiServer {
   readonly connection: ClusterConnection;

@@ -216,15 +216,13 @@ for (const during of ['list', 'watch', 'wait'] as const) {
       {
         random: () => 1,
         now: () => performance.now(),
-        wait: (milliseconds, signal) => wait(milliseconds, undefined, { signal }),
+        // Longer than a test may take: it ends by being stopped, or never.
+        wait: (_milliseconds, signal) => wait(600_000, undefined, { signal }),
         watchSeconds: 290,
         grace: 15_000,
       },
     );
-    const began = performance.now();
     await done;
-    // The first wait takes 500 ms.
-    assert.ok(performance.now() - began < 400);
     const expected = { list: [], watch: ['replace', 'none'], wait: ['replace', 'broken'] };
     assert.deepEqual(seen, expected[during]);
   });

@@ -96,7 +96,7 @@ test('a connection that answers nothing any more is given up with the first requ
 test('an authority that was rotated away is not trusted any more, from the next request on', async (t) => {
   const { connection } = await apiServer(t, answer);
   await list(connection);
-  const { ca } = await makeServingCertificate(['localhost'], 1);
+  const { ca } = await makeServingCertificate(['localhost'], 86_400_000);
   const rotated = { ...connection, access: async () => ({ ca }) };
   await assert.rejects(list(rotated), /certificate/);
   assert.deepEqual(await list(connection), {});
