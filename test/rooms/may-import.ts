@@ -40,7 +40,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   ],
   commands: ['every room'],
   'commands/certs': ['reasons', 'certificates', 'commands'],
-  'commands/events': ['commands'],
+  'commands/events': ['every room'],
   'commands/forward': ['commands', 'commands/events'],
   'commands/receive': ['commands', 'commands/events'],
   'commands/serve': ['every room'],
