@@ -43,13 +43,14 @@ function lookAt(replica: Replica, about: About): readonly Line[] {
 
 /** A forwarder reports to one replica: what each says by itself is of no use. */
 async function spokesLine(view: View): Promise<readonly Line[]> {
-  const { states, mute } = await heardOfSpokes(view);
+  const { states, mute, replicas } = await heardOfSpokes(view);
   const silent = states.filter((state) => isSilent(state, view.now())).map(({ spoke }) => spoke);
   const text = counted(states.length - silent.length, 'spoke reports', 'spokes report');
+  if (states.length > 0 && silent.length === 0) return [ok('receiver_spokes', text)];
   // One that cannot be asked may have heard them; that is told anyway.
-  if (states.length === 0 || (silent.length > 0 && mute.length > 0)) return [];
-  if (silent.length === 0) return [ok('receiver_spokes', text)];
-  const why = `no report for five minutes from ${some(silent)}`;
+  if (mute.length > 0 || replicas === 0) return [];
+  const why =
+    states.length === 0 ? 'none has reported yet' : `no report for five minutes from ${some(silent)}`;
   return [warning('receiver_spokes', text, why, 'falco-federation fleet')];
 }
 

@@ -158,6 +158,7 @@ describe("a hub's receiver", () => {
     });
   const fleetOf = (spokes: Record<string, number>): string => {
     const fleet = new Fleet(() => ['staging', 'production']);
+    if (Object.keys(spokes).length === 0) return JSON.stringify({ spokes: [] });
     const report = { version: '0.1.0', replica: 'f-0', waiting: { events: 0, bytes: 0 } };
     for (const [spoke, ago] of Object.entries(spokes)) fleet.reported(spoke, report, Date.now() - ago * 1000);
     return JSON.stringify({ spokes: fleet.heard() });
@@ -213,6 +214,7 @@ describe("a hub's receiver", () => {
       (await spokes([{ staging: 3 }, { staging: 4, production: 900 }])).join('\n'),
       /^warning \| 1 spoke reports \| no report for five minutes from production$/,
     );
+    assert.deepEqual(await spokes([{}]), ['warning | 0 spokes report | none has reported yet']);
   });
 
   test('is not there, or not in the settings', async () => {
