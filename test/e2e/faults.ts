@@ -65,6 +65,8 @@ export function testFaults(scene: () => Scene): void {
     const { api, optedIn, pod } = scene();
     load ??= startLoad(api, optedIn, pod);
     const notes: string[] = [];
+    // What a replica that has just ended cut off was no fault of this one.
+    await wait(1_000);
     // Some seconds before and after, so that what comes late is counted too.
     const count = await load.measure(async () => {
       await wait(1_000);
