@@ -75,7 +75,7 @@ const controllers = [
   'root-ca-certificate-publisher-controller',
 ];
 
-const patience = 60_000;
+const patience = 180_000;
 
 /** Waits for something that a program brings about. Throws with the end of the program's log when it does not. */
 async function waitFor(what: string, program: RunningProgram, isSo: () => Promise<boolean>): Promise<void> {

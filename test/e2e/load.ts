@@ -1,6 +1,7 @@
 /** Admissions in a steady stream: Falco pods created as dry runs, each counted. */
 import { setTimeout as wait } from 'node:timers/promises';
 import type { V1Pod } from '@kubernetes/client-node';
+import { until } from '../until.ts';
 import type { Api } from './api.ts';
 
 export interface Count {
@@ -19,7 +20,7 @@ export interface Count {
 }
 
 export interface Load {
-  /** Counts while `during` runs, and until every admission that was sent by then is answered. */
+  /** Counts while `during` runs and until so many were sent that they tell something, each of them answered. */
   readonly measure: (during: () => Promise<unknown>) => Promise<Count>;
   readonly stop: () => Promise<void>;
 }
@@ -41,6 +42,9 @@ const none = (): MutableCount => ({
   unreachable: 0,
   messages: [],
 });
+
+/** Admissions that tell something of a fault. */
+const enough = 50;
 
 /** Milliseconds that a worker rests between two admissions: a stream, not a flood. */
 const rest = 10;
@@ -101,6 +105,7 @@ export function startLoad(api: Api, namespace: string, pod: V1Pod, workers = 4):
       const mine = none();
       count = mine;
       await during();
+      await until('enough admissions were sent', () => mine.sent >= enough);
       count = none();
       await Promise.all(under);
       return mine;
