@@ -164,7 +164,7 @@ function sharing(cluster: () => Cluster): void {
     ]);
     assert.equal(await store().write(made, first), false, 'it has changed since');
     const over = await stored();
-    const next = { ...over.files, 'ca.crt': 'B' };
+    const next = { ...made, 'ca.crt': 'B' };
     const both = await Promise.all([store().write(next, over), store().write(next, over)]);
     assert.deepEqual(both.sort(), [false, true], 'one of two is faster');
     const { metadata, data, type } = JSON.parse(
