@@ -13,5 +13,7 @@ int main(int argc, char **argv)
         return ship(argv + 2);
     if (argc > 1 && is_following(argv))
         return follow(argv);
+    if (argc > 1 && is_harmless(argv))
+        return run_harmlessly(argv);
     return run_node(argv);
 }

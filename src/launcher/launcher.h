@@ -66,6 +66,12 @@ struct watch_list {
 /* Becomes Node, with the arguments behind argv[0]. Returns only when that fails, with an exit status. */
 int run_node(char **argv);
 
+/* Whether these are the arguments of `tag-rules --on-failure ignore`. */
+int is_harmless(char **argv);
+
+/* Runs Node, and is DONE whatever becomes of it. */
+int run_harmlessly(char **argv);
+
 /* Whether these are the arguments of `tag-rules --follow`. */
 int is_following(char **argv);
 

@@ -1,6 +1,6 @@
 /** `tag-rules --follow` of the image: asleep but for changes, and never in Falco's way. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import {
   appendFileSync,
   mkdirSync,
@@ -13,6 +13,7 @@ import {
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
+import { parsedReport } from '../../src/coverage/tagging-report.ts';
 import { signatureOf } from '../../src/rules/configuration/file-system.ts';
 import { rule } from '../rules/temporary-tree.ts';
 import { until } from '../until.ts';
@@ -50,6 +51,47 @@ describe('the launcher', { skip: cannotCompile }, () => {
     }
     const env = { MALLOC_ARENA_MAX: '4', NODE: script('echo $MALLOC_ARENA_MAX $MALLOC_TRIM_THRESHOLD_') };
     assert.equal(spawnSync(launcher, ['serve'], { encoding: 'utf8', env }).stdout, '4 32768\n');
+  });
+
+  test('Falco starts whatever becomes of Node, unless failures are to count', async () => {
+    const launcher = compile();
+    const message = join(openFolder(), 'termination-log');
+    const run = (NODE: string, how: string, ...more: string[]) => {
+      const args = ['tag-rules', '--tag', 'a', '--on-failure', how, ...more];
+      const env = { NODE, PROGRAM: 'main.mjs', TERMINATION_MESSAGE: message };
+      writeFileSync(message, '');
+      return spawnSync(launcher, args, { encoding: 'utf8', env });
+    };
+    const ends: readonly (readonly [node: string, told: RegExp])[] = [
+      [script('exit 0'), /^$/],
+      [script('kill -9 $$'), /tag-rules was killed by signal 9; Falco starts with its own rules/],
+      [script('exit 9'), /tag-rules failed with exit status 9; Falco starts/],
+      ['/nowhere/node', /cannot start .*\n.*tag-rules failed with exit status 1; Falco starts/],
+    ];
+    for (const [node, told] of ends) {
+      const { status, stderr } = run(node, 'ignore');
+      assert.equal(status, 0, stderr);
+      assert.match(stderr, told);
+      const report = parsedReport(readFileSync(message, 'utf8'));
+      assert.equal(report?.outcome.code, stderr === '' ? undefined : 'rules_tagging_failed');
+    }
+    assert.equal(run(script('exit 9'), 'fail').status, 9);
+    assert.equal(run(script('kill -9 $$'), 'fail', '--', '--on-failure', 'ignore').signal, 'SIGKILL');
+  });
+
+  test('who asks it to stop asks Node', async () => {
+    const args = ['tag-rules', '--on-failure', 'ignore'];
+    const NODE = script("trap 'echo asked; exit 0' TERM; echo runs; while :; do sleep 0.05; done");
+    const child = spawn(compile(), args, {
+      env: { ...process.env, NODE, PROGRAM: 'main.mjs', TERMINATION_MESSAGE: '/dev/null' },
+    });
+    let said = '';
+    child.stdout.setEncoding('utf8').on('data', (text) => {
+      said += text;
+    });
+    await until('it runs', () => said === 'runs\n');
+    assert.equal(await stopped(child), 0);
+    assert.equal(said, 'runs\nasked\n');
   });
 
   test('starts Node at the start, after a change, and when the time is up; and knows nothing else', async (t) => {

@@ -13,6 +13,7 @@ static inline int number_for_tests(const char *name, int otherwise)
 
 #define NODE getenv("NODE")
 #define PROGRAM getenv("PROGRAM")
+#define TERMINATION_MESSAGE getenv("TERMINATION_MESSAGE")
 #define FIRST_PAUSE number_for_tests("FIRST_PAUSE", 500)
 #define MOST_TIMES number_for_tests("MOST_TIMES", 8)
 #define FIRST_RETRY number_for_tests("FIRST_RETRY", 100)
