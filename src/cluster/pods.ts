@@ -24,7 +24,7 @@ export interface WatchedPods<T> {
 }
 
 /** A pod is some 18 KB as it is sent (FACTS 4.7): a page is in memory as a whole, as text and as objects. */
-const pageSize = 20;
+const pageSize = 10;
 
 interface Followed<T> {
   pods: Map<string, T>;

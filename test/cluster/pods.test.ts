@@ -40,7 +40,7 @@ test('pods of the namespaces that are followed, as far as they concern anyone', 
   assert.deepEqual(names(), ['a-1', 'b-1']);
   assert.equal(watched.followed(), 2);
   const limits = received.filter(({ query }) => !query.watch).map(({ query }) => query.limit);
-  assert.deepEqual(limits, ['20', '20'], 'a part of a list at a time');
+  assert.deepEqual(limits, ['10', '10'], 'a part of a list at a time');
 
   const event = (namespace: string, type: string, object: object) =>
     open.get(namespace)?.write(`${JSON.stringify({ type, object })}\n`);
