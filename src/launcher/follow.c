@@ -33,17 +33,19 @@ enum { ENDING = 50 };
 
 static const char *const words[] = { "start", "changed", "still" };
 
+char **own_argument(char **argv, const char *name)
+{
+    if (strcmp(argv[1], "tag-rules") != 0)
+        return NULL;
+    for (char **arg = argv + 2; *arg != NULL && strcmp(*arg, "--") != 0; arg++)
+        if (strcmp(*arg, name) == 0)
+            return arg;
+    return NULL;
+}
+
 int is_following(char **argv)
 {
-    int asked = 0;
-    if (strcmp(argv[1], "tag-rules") != 0)
-        return 0;
-    for (char **arg = argv + 2; *arg != NULL && strcmp(*arg, "--") != 0; arg++) {
-        if (strcmp(*arg, "--help") == 0)
-            return 0;
-        asked |= strcmp(*arg, "--follow") == 0;
-    }
-    return asked;
+    return own_argument(argv, "--follow") != NULL && own_argument(argv, "--help") == NULL;
 }
 
 /* In the child: never returns. */

@@ -66,6 +66,9 @@ struct watch_list {
 /* Becomes Node, with the arguments behind argv[0]. Returns only when that fails, with an exit status. */
 int run_node(char **argv);
 
+/* Where an argument stands among tag-rules' own, which end at `--`; NULL where it does not, or this is another command. */
+char **own_argument(char **argv, const char *name);
+
 /* Whether these are the arguments of `tag-rules --on-failure ignore`. */
 int is_harmless(char **argv);
 
