@@ -7,6 +7,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { createSecureServer, type Http2ServerResponse } from 'node:http2';
+import { portOf } from '../port-of.ts';
 import { type PodsOf, watchedPods } from './watched-pods.ts';
 
 const [, , certificate = '', key = '', settings = '', count = '0'] = process.argv;
@@ -84,6 +85,5 @@ const server = createSecureServer(
   },
 );
 server.listen(0, '127.0.0.1', () => {
-  const address = server.address();
-  console.log(`port ${typeof address === 'object' && address !== null ? address.port : 0}`);
+  console.log(`port ${portOf(server)}`);
 });

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { Agent, request as post } from 'node:https';
+import { portOf } from '../port-of.ts';
 
 const [, , hub = '', ca = ''] = process.argv;
 const agent = new Agent({ keepAlive: true, maxSockets: 64, ca: readFileSync(ca) });
@@ -23,6 +24,5 @@ const server = createServer({ keepAliveTimeout: 120_000 }, (request, response) =
   });
 });
 server.listen(0, '127.0.0.1', () => {
-  const address = server.address();
-  console.log(`port ${typeof address === 'object' && address !== null ? address.port : 0}`);
+  console.log(`port ${portOf(server)}`);
 });

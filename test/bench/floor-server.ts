@@ -1,6 +1,7 @@
 /** The floor: a bare `node:https` server that parses each body and answers what the file says. Prints its port. */
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
+import { portOf } from '../port-of.ts';
 
 const [, , certificate = '', key = '', answerFile = ''] = process.argv;
 const answer = readFileSync(answerFile);
@@ -17,6 +18,5 @@ const server = createServer(
   },
 );
 server.listen(0, '127.0.0.1', () => {
-  const address = server.address();
-  console.log(`port ${typeof address === 'object' && address !== null ? address.port : 0}`);
+  console.log(`port ${portOf(server)}`);
 });

@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import { zstdDecompressSync } from 'node:zlib';
+import { portOf } from '../port-of.ts';
 
 const [, , certificate = '', key = '', delay = '0', port = '0'] = process.argv;
 let events = 0;
@@ -37,6 +38,5 @@ const server = createServer(
   },
 );
 server.listen(Number(port), 'localhost', () => {
-  const address = server.address();
-  console.log(`port ${typeof address === 'object' && address !== null ? address.port : 0}`);
+  console.log(`port ${portOf(server)}`);
 });

@@ -2,7 +2,6 @@
 import { randomBytes } from 'node:crypto';
 import { appendFileSync, existsSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -10,6 +9,7 @@ import { zstdCompressSync } from 'node:zlib';
 import { type Issued, makeAuthority, makeClient, makeServing } from '../../src/certificates/issue.ts';
 import { httpClient } from '../../src/events/http-client.ts';
 import { compression } from '../../src/forwarding/keeper.ts';
+import { portOf } from '../port-of.ts';
 import { median, percentile, type Section, shown } from './figures.ts';
 import { body, newFolder, startForwarder } from './forwarding.ts';
 import { cpuSeconds, memory, type Started, start } from './processes.ts';
@@ -43,7 +43,7 @@ async function startFalcosidekick() {
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   // Safe: it listens on a port.
-  const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  const address = `http://127.0.0.1:${portOf(server)}/`;
   return { address, arrived, events: () => events, stop: () => server.close() };
 }
 

@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
+import { portOf } from '../port-of.ts';
 
 const [, , certificate = '', key = ''] = process.argv;
 
@@ -38,6 +39,5 @@ const server = createServer(
   },
 );
 server.listen(0, '127.0.0.1', () => {
-  const address = server.address();
-  console.log(`port ${typeof address === 'object' && address !== null ? address.port : 0}`);
+  console.log(`port ${portOf(server)}`);
 });

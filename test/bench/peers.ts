@@ -3,10 +3,10 @@
  * pod's review with what they inject: a comparison of what a call costs, not of what it does.
  */
 import { readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { serviceAccountFolder } from '../../src/cluster/in-cluster.ts';
+import { freePorts } from '../real/free-ports.ts';
 import { callOnce } from './load.ts';
 import { mount, mountServiceAccount } from './mounted.ts';
 import { type Started, start } from './processes.ts';
@@ -96,22 +96,12 @@ function prepared(review: string, annotations: Readonly<Record<string, string>>)
   return JSON.stringify(parsed);
 }
 
-/** A port that is free now. */
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-    });
-  });
-}
-
 async function startPeer(kind: Kind, program: string, place: Place, falco: string): Promise<Peer> {
   const apiServer = await start(
     [process.execPath, join(import.meta.dirname, 'peer-api-server.ts'), place.certificate, place.key],
     /port (\d+)/,
   );
-  const port = await freePort();
+  const [port = 0] = await freePorts(1);
   const { args, env } = kind.prepare(place, { own: port, apiServer: apiServer.match[1] ?? '' });
   const { pid, stop } = await start([program, ...args], /./, { GOMAXPROCS: '1', ...env });
   const body = prepared(falco, kind.annotations);

@@ -13,9 +13,9 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { createServer, request } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
+import { portOf } from '../port-of.ts';
 import { median, percentile, type Section, shown } from './figures.ts';
 import { body, newFolder, startForwarder } from './forwarding.ts';
 import { memory, onCore } from './processes.ts';
@@ -50,7 +50,7 @@ async function startRelay(port: number) {
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return { answered, port: (server.address() as AddressInfo).port, stop: () => server.close() };
+  return { answered, port: portOf(server), stop: () => server.close() };
 }
 
 /** Without a core of its own, as in a pod. */

@@ -10,6 +10,7 @@ import type { KeyPair } from '../../src/certificates/files.ts';
 import { makeAuthority, makeServing } from '../../src/certificates/issue.ts';
 import { type CertificateEvent, keepCertificates } from '../../src/certificates/keep.ts';
 import type { StoredCertificates } from '../../src/certificates/store.ts';
+import { portOf } from '../port-of.ts';
 import { untilSo } from '../until.ts';
 
 const day = 86_400_000;
@@ -183,8 +184,7 @@ async function serve(): Promise<{ readonly server: Server; readonly port: number
   server.listen(0, '127.0.0.1');
   running.push(() => server.close().closeAllConnections());
   await once(server, 'listening');
-  const address = server.address();
-  return { server, port: typeof address === 'object' && address !== null ? address.port : 0 };
+  return { server, port: portOf(server) };
 }
 
 const fingerprint = (pem: string): string =>

@@ -6,6 +6,7 @@ import type { Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import { makeServingCertificate } from '../../src/certificates/self-signed.ts';
 import type { ClusterConnection } from '../../src/cluster/connection.ts';
+import { portOf } from '../port-of.ts';
 
 /** A request as the API server gets it. */
 export interface Received {
@@ -97,8 +98,7 @@ export async function apiServer(
     server.close();
     cut();
   });
-  const address = server.address();
-  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  const port = portOf(server);
   return {
     ...{ received, cut, connections: () => connections },
     connection: {

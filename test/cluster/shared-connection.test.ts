@@ -6,6 +6,7 @@ import { makeServingCertificate } from '../../src/certificates/self-signed.ts';
 import type { ClusterConnection } from '../../src/cluster/connection.ts';
 import { requestJson, requestJsonLines } from '../../src/cluster/request.ts';
 import { namespaces } from '../../src/cluster/resource.ts';
+import { portOf } from '../port-of.ts';
 import { type Answer, apiServer } from './api-server.ts';
 
 const list = (connection: ClusterConnection) =>
@@ -31,8 +32,7 @@ async function wayTo(t: TestContext, { server, ...rest }: ClusterConnection) {
     way.close();
     for (const socket of sockets) socket.destroy();
   });
-  const address = way.address();
-  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  const port = portOf(way);
   return {
     connection: { ...rest, server: `https://localhost:${port}` },
     block: () => {
@@ -107,8 +107,7 @@ test('nobody waits for a connection that does not come about when all is closed'
   silent.listen(0, '127.0.0.1');
   await once(silent, 'listening');
   t.after(() => silent.close());
-  const address = silent.address();
-  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  const port = portOf(silent);
   const closing = new AbortController();
   const connection: ClusterConnection = {
     server: `https://localhost:${port}`,

@@ -4,7 +4,6 @@ import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { describe, test } from 'node:test';
@@ -14,6 +13,7 @@ import { certs } from '../../src/commands/certs.ts';
 import { type BatchOutcome, postBatch } from '../../src/events/batch-client.ts';
 import { type CredentialsResult, followCredentials } from '../../src/events/credentials.ts';
 import { httpClient } from '../../src/events/http-client.ts';
+import { portOf } from '../port-of.ts';
 import { temporaryFolder } from '../temporary-folder.ts';
 
 async function run(...argv: string[]) {
@@ -100,7 +100,7 @@ async function postWith(
   server.listen(0, 'localhost');
   await once(server, 'listening');
   // Safe: it listens on a port.
-  const { port } = server.address() as AddressInfo;
+  const port = portOf(server);
   const read: CredentialsResult[] = [];
   (await followCredentials(credentials, 60_000, (result) => read.push(result)))();
   const [result] = read;

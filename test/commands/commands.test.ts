@@ -10,6 +10,7 @@ import { text } from 'node:stream/consumers';
 import { describe, test } from 'node:test';
 import { parse } from 'yaml';
 import { makeServingCertificate } from '../../src/certificates/self-signed.ts';
+import { portOf } from '../port-of.ts';
 import { post } from '../server/https.ts';
 import { temporaryFolder } from '../temporary-folder.ts';
 import { until } from '../until.ts';
@@ -257,8 +258,7 @@ describe('serve', () => {
     test(`a port that is taken: exit 1, ${flag} and the remedy told`, async () => {
       const other = createServer().listen(0, '127.0.0.1');
       await once(other, 'listening');
-      const address = other.address();
-      const taken = String(typeof address === 'object' ? address?.port : undefined);
+      const taken = String(portOf(other));
       const cwd = temporaryFolder('serve-');
       const child = spawn(
         process.execPath,

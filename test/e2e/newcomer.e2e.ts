@@ -22,7 +22,6 @@ import {
 } from 'node:fs';
 import { createServer as createHttpServer, type Server } from 'node:http';
 import { createServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
 import { delimiter, dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -30,6 +29,7 @@ import type { TLSSocket } from 'node:tls';
 import { isRecord } from '../../src/injection/record.ts';
 import { type Block, blocksIn, commandsOf, snippetsIn } from '../docs/pages.ts';
 import { linesOf, takeAll } from '../forwarding/forwarder-process.ts';
+import { portOf } from '../port-of.ts';
 import { must } from '../real/machine.ts';
 import { root } from '../real/places.ts';
 import { type FakeFalcosidekick, fakeFalcosidekick } from '../receiving/stage.ts';
@@ -224,7 +224,7 @@ class Hub {
     this.server.listen(0, '127.0.0.1');
     await once(this.server, 'listening');
     // Safe: it listens on a port.
-    return `https://localhost:${(this.server.address() as AddressInfo).port}`;
+    return `https://localhost:${portOf(this.server)}`;
   }
 
   close(): void {
@@ -279,7 +279,7 @@ function testHelm(): void {
     desk.link();
     charts = await serveCharts(desk.at('charts'));
     // Safe: it listens on a port.
-    const { port } = charts.address() as AddressInfo;
+    const port = portOf(charts);
     desk.instead.set('https://falcosecurity.github.io/charts', `http://127.0.0.1:${port}`);
     falcosidekick = await fakeFalcosidekick();
     const to = `receiver.falcosidekick=${falcosidekick.address}`;

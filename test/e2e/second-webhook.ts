@@ -1,8 +1,8 @@
 /** Another mutating webhook: as a service mesh has one, or one that does something else to every pod. */
-import type { AddressInfo } from 'node:net';
 import type { V1Pod } from '@kubernetes/client-node';
 import Fastify from 'fastify';
 import { makeServingCertificate } from '../../src/certificates/self-signed.ts';
+import { portOf } from '../port-of.ts';
 
 export interface SecondWebhook {
   /** The configuration to apply; its name puts it behind ours, so that ours is called again. */
@@ -52,7 +52,7 @@ export async function startSecondWebhook(
     };
   });
   await server.listen({ host: '127.0.0.1', port: 0 });
-  const { port } = server.server.address() as AddressInfo;
+  const port = portOf(server.server);
   return {
     configuration: {
       apiVersion: 'admissionregistration.k8s.io/v1',

@@ -18,6 +18,7 @@ import {
 import { eventServer } from '../../src/events/event-server.ts';
 import { Refusal } from '../../src/events/refusal.ts';
 import type { PlainServer } from '../../src/server/plain-server.ts';
+import { portOf } from '../port-of.ts';
 import { processorTime } from '../processor-time.ts';
 import { untilSo } from '../until.ts';
 
@@ -58,8 +59,7 @@ async function start(requestTimeout = 30_000): Promise<{ server: PlainServer; po
     requestTimeout,
   });
   await started.listen({ host: '127.0.0.1', port: 0 });
-  const address = started.server.address();
-  return { server: started, port: typeof address === 'object' && address !== null ? address.port : 0 };
+  return { server: started, port: portOf(started.server) };
 }
 
 before(async () => {

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { followPods, readPods } from '../../src/forwarding/federated-pods.ts';
 import { makeMetrics } from '../../src/server/metrics.ts';
+import { portOf } from '../port-of.ts';
 
 const state = (namespace: string, is: string, pods: number) => ({
   ...{ namespace, workloadKind: 'DaemonSet', state: is, pods },
@@ -36,7 +36,7 @@ test('an answer that is missing leaves what was known, three do not', async (t) 
   }).listen(0, '127.0.0.1');
   await once(asked, 'listening');
   // Safe: it listens on a port.
-  const { port } = asked.address() as AddressInfo;
+  const port = portOf(asked);
   const followed = followPods(`http://127.0.0.1:${port}/metrics`, 40);
   t.after(() => {
     followed.stop();

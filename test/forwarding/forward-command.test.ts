@@ -8,6 +8,7 @@ import { createServer } from 'node:net';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { portOf } from '../port-of.ts';
 import { untilSo } from '../until.ts';
 import {
   eventNamed,
@@ -270,8 +271,7 @@ describe('when it is asked to stop', () => {
       response.end(`falco_federation_pods_synced 1\nfalco_federation_pods${pods}\n`);
     }).listen(0, '127.0.0.1');
     await once(webhook, 'listening');
-    const address = webhook.address();
-    const port = typeof address === 'object' ? address?.port : undefined;
+    const port = portOf(webhook);
     const flags = ['--webhook-metrics', `http://127.0.0.1:${port}/metrics`];
     const forwarder = await startForwarder(makePlace(settingsOf({ address: hub.address })), {
       ...{ flags, env: { POD_NAME: 'forwarder-7' } },
@@ -346,8 +346,7 @@ test('a port that is taken: 1, with the flag to change', async () => {
   const other = createServer();
   other.listen(0, '127.0.0.1');
   await once(other, 'listening');
-  const address = other.address();
-  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  const port = portOf(other);
   const { settings, spool } = makePlace(settingsOf({ address: 'http://127.0.0.1:1/' }));
   const { status, stderr } = spawnSync(
     process.execPath,

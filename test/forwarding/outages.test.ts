@@ -11,12 +11,13 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { Agent, createServer, request as httpRequest, type Server } from 'node:http';
-import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import path from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { after, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Issued, makeAuthority, makeClient, makeServing } from '../../src/certificates/issue.ts';
+import { portOf } from '../port-of.ts';
+import { freePorts } from '../real/free-ports.ts';
 import {
   eventNamed,
   makePlace,
@@ -39,16 +40,7 @@ async function listening(server: Server): Promise<string> {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   // Safe: it listens on a port.
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
-}
-
-async function freePort(): Promise<number> {
-  const server = createTcpServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  return typeof address === 'object' && address !== null ? address.port : 0;
+  return `http://127.0.0.1:${portOf(server)}/`;
 }
 
 async function startFalcosidekick(
@@ -140,7 +132,7 @@ class Hub {
   private child: ChildProcess | undefined;
 
   async start(isSlow: boolean): Promise<void> {
-    this.port = await freePort();
+    [this.port = 0] = await freePorts(1);
     this.address = await listening(this.door);
     if (isSlow)
       this.env = {

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
+import { portOf } from '../port-of.ts';
 
 /** One request: its lines, and what answers it. */
 export interface Posted {
@@ -68,7 +68,7 @@ export async function standIn(t: TestContext, host = '127.0.0.1', fixedPort = 0)
   const listen = async (port: number) => {
     server.listen(port, host);
     await once(server, 'listening');
-    return (server.address() as AddressInfo).port;
+    return portOf(server);
   };
   const port = await listen(fixedPort);
   const stop = () => {

@@ -1,4 +1,5 @@
 import { createServer } from 'node:net';
+import { portOf } from '../port-of.ts';
 
 /** Loopback ports that nobody listens on. Held together until all are known, so that they differ. */
 export async function freePorts(count: number): Promise<readonly number[]> {
@@ -8,11 +9,7 @@ export async function freePorts(count: number): Promise<readonly number[]> {
       (server) =>
         new Promise<number>((resolve, reject) => {
           server.once('error', reject);
-          server.listen(0, '127.0.0.1', () => {
-            const address = server.address();
-            if (address === null || typeof address === 'string') reject(new Error('no port'));
-            else resolve(address.port);
-          });
+          server.listen(0, '127.0.0.1', () => resolve(portOf(server)));
         }),
     ),
   );

@@ -2,12 +2,12 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { Agent, request } from 'node:https';
-import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { pino } from 'pino';
 import { type Issued, makeAuthority, makeClient, makeServing } from '../../src/certificates/issue.ts';
 import { Receiver } from '../../src/receiving/receiver.ts';
 import { type Settings, settingsSchema } from '../../src/settings/schema.ts';
+import { portOf } from '../port-of.ts';
 
 const day = 86_400_000;
 
@@ -50,7 +50,7 @@ export async function fakeFalcosidekick(): Promise<FakeFalcosidekick> {
   await once(server, 'listening');
   const fake: FakeFalcosidekick = {
     // Safe: it listens on a port.
-    address: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+    address: `http://127.0.0.1:${portOf(server)}/`,
     ...{ taken: [], texts: [], answers: undefined, goroutines: () => 7, mostAtOnce: 0 },
     close: async () => {
       server.closeAllConnections();
@@ -110,7 +110,7 @@ export async function stage(
   const server = receiver.serve(() => false);
   await server.listen({ host: '127.0.0.1', port: 0 });
   // Safe: it listens on a port.
-  const { port } = server.server.address() as AddressInfo;
+  const port = portOf(server.server);
   const agents: Agent[] = [];
   return {
     ...{ receiver, falcosidekick, port, authority, serving: own, log },

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { Agent, get, type IncomingMessage } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
+import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import Fastify from 'fastify';
 import { drain } from '../../src/server/drain.ts';
+import { portOf } from '../port-of.ts';
 
 async function serving() {
   let draining = false;
@@ -22,7 +23,7 @@ async function serving() {
     return 'ok';
   });
   await server.listen({ host: '127.0.0.1', port: 0 });
-  const { port } = server.server.address() as AddressInfo;
+  const port = portOf(server.server);
   return {
     server,
     port,

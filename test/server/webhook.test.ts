@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import type { Server } from 'node:https';
-import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { connect, type SecureVersion } from 'node:tls';
@@ -17,6 +16,7 @@ import { makeServingCertificate, type ServingCertificate } from '../../src/certi
 import { buildWebhook } from '../../src/server/webhook.ts';
 import { assertAcceptable, settingsFrom } from '../injection/pods.ts';
 import { recordedReviews, reviewOf } from '../injection/reviews.ts';
+import { portOf } from '../port-of.ts';
 import { rounds } from '../rounds.ts';
 import { type Answer, post } from './https.ts';
 
@@ -55,7 +55,7 @@ describe('POST /mutate', () => {
       metrics: { decided: ({ reason }) => counted.push(reason.code), answered: () => answered++ },
     });
     await server.listen({ host: '127.0.0.1', port: 0 });
-    port = (server.server.address() as AddressInfo).port;
+    port = portOf(server.server);
   });
   after(() => server.close());
 
@@ -393,7 +393,7 @@ test('with --client-ca only a client of its name is answered', async () => {
   });
   await server.listen({ host: '127.0.0.1', port: 0 });
   try {
-    const { port } = server.server.address() as AddressInfo;
+    const port = portOf(server.server);
     const by = async (issuer: typeof authority, name: string) => {
       const { certificate: cert, key } = await makeClient(issuer, name, now, 3_600_000);
       return post(port, tls.ca, '/mutate', example, {}, { cert, key });

@@ -7,7 +7,6 @@ import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
@@ -16,6 +15,7 @@ import type { Line } from '../../../src/checks/line.ts';
 import { httpClient } from '../../../src/events/http-client.ts';
 import { runCommand } from '../../commands/run-command.ts';
 import type { TlsHub } from '../../forwarding/tls-hub.ts';
+import { portOf } from '../../port-of.ts';
 import { root } from '../../real/places.ts';
 import { temporaryFolder } from '../../temporary-folder.ts';
 import { leftOut } from '../needs.ts';
@@ -96,7 +96,7 @@ function testFaults(stage: () => Stage, { texts, told, says, run, lookUntil, tel
     falcosidekick.unref();
     await once(falcosidekick, 'listening');
     // Safe: it listens on a port.
-    const { port } = falcosidekick.address() as AddressInfo;
+    const port = portOf(falcosidekick);
     const settings = `cluster: obsrv\nrole: hub\nlabels: {env: obsrv}\nreceiver: {falcosidekick: "http://127.0.0.1:${port}/", spokes: {staging: {}}}\n`;
     await setSettings(settings);
     const missing = await tells(

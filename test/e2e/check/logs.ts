@@ -1,10 +1,10 @@
 /** What the API server asks a node's kubelet for: the logs of containers, as far as they have run. */
 import { once } from 'node:events';
 import { createServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
 import type { V1Pod } from '@kubernetes/client-node';
 import { makeServingCertificate } from '../../../src/certificates/self-signed.ts';
 import { containerIn, statusOf } from '../../../src/coverage/pod-status.ts';
+import { portOf } from '../../port-of.ts';
 import type { Api } from '../api.ts';
 
 export interface Logs {
@@ -50,7 +50,7 @@ export async function startLogs(api: Api): Promise<Logs> {
   return {
     at: `${address}:${port}`,
     // Safe: it listens on a port.
-    port: (server.address() as AddressInfo).port,
+    port: portOf(server),
     close: () => {
       server.closeAllConnections();
       server.close();
